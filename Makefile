@@ -1,0 +1,62 @@
+# Everything goes through .venv, which is built from requirements.lock and nothing else. `make help` lists the targets.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# The first Python that can do it; `make PYTHON=...` chooses another.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench soak lock clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis]
+	$(BIN)/python -m examples.fintech.demo \
+		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)")
+
+test: $(READY)  ## every test but the soak
+	$(BIN)/pytest
+
+check: $(READY)  ## lint, format, types, floors, public names
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict taskbridge backends examples
+	$(BIN)/pytest -q tests/test_floors.py tests/test_public.py
+
+bench: $(READY)  ## native engines and taskbridge in turn; writes build/bench.json
+	$(BIN)/python -m tests.benchmarks
+
+soak: $(READY)  ## the tests that run for many minutes
+	$(BIN)/pytest -m soak
+
+lock: build/uv/.ready  ## write requirements.lock anew from pyproject.toml [UPGRADE=1]
+	build/uv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+		--extra dev --extra embedded --generate-hashes --no-emit-index-url --no-header \
+		$(if $(UPGRADE),--upgrade) --output-file requirements.lock
+
+clean:  ## remove what make has made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find taskbridge backends examples tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+# Two stamps: a new lock builds .venv anew, a new pyproject.toml only reinstalls the project in it.
+$(READY): $(VENV)/.locked pyproject.toml
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.locked: requirements.lock
+	@test -n "$(PYTHON)" || { echo "taskbridge needs Python 3.11 or later with venv (Debian, Ubuntu: python3-venv);" \
+		"none was found on the path. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	@touch $@
+
+build/uv/.ready:
+	$(PYTHON) -m venv --clear build/uv
+	build/uv/bin/pip install --quiet uv==0.13.9
+	@touch $@

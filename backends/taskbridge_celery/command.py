@@ -1,0 +1,157 @@
+"""The app for Celery's own command: ``celery -A taskbridge_celery.command worker -I your.tasks -Q emails``.
+
+The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function. What
+the command itself cannot keep is in ``brokers.CAPABILITIES``. Each claim is renewed by a thread of its process.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+import msgspec
+from celery import Celery, bootsteps
+from celery.exceptions import Ignore
+
+from taskbridge import default_bridge
+from taskbridge.backend import Delivery
+from taskbridge.bridge import Bridge
+from taskbridge.errors import ConfigError, DecodeError
+from taskbridge.execution import deliver, patiently
+from taskbridge.lease import Lessor
+from taskbridge.message import Message
+
+from . import wire
+from .backend import CeleryBackend
+from .worker import declare, new_app, spoken
+
+log = logging.getLogger("taskbridge")
+
+#: Ask the broker so often, seconds: a failed answer makes Celery reconnect where it would stay deaf.
+PING_S = 2.0
+
+
+def serve(bridge: Bridge) -> Celery:
+    """Return an app whose workers run the bridge's tasks.
+
+    Raises:
+        ConfigError: the settings name no Celery backend.
+    """
+    served = Served(bridge, _celery_backend(bridge))
+    app = new_app(served.backend)
+    bridge.on_declared(lambda definition: declare(app, definition, served.run))
+    app.steps["consumer"].add(_step(served))
+    return app
+
+
+class Served:
+    """The bridge's tasks as Celery's own worker meets them."""
+
+    def __init__(self, bridge: Bridge, backend: CeleryBackend) -> None:
+        self.backend = backend
+        self._bridge = bridge
+        self._lessor: Lessor | None = None
+
+    def run(self, task: Any, *args: Any, **kwargs: Any) -> Any:
+        """The body of every task: the whole life of a delivery, then its outcome in Celery's words."""
+        request = task.request
+        if request.called_directly or request.is_eager:
+            return task.taskbridge.function(*args, **kwargs)
+        claimed = self._deliver(_message(task.name, request, args, kwargs))
+        if claimed.outcome is None:
+            raise Ignore(f"a copy of {claimed.message.id} was recognised: {claimed.begun.verdict}")
+        return spoken(claimed.outcome)
+
+    def park(self, message: Any) -> None:
+        """Keep a message whose task this release does not have; returns when the store has it."""
+        raw = _envelope(message)
+        delivery = Delivery(tag="", queue="", raw=raw)
+        self._deliver(wire.decode(raw, message.delivery_info.get("routing_key", ""))[0], delivery)
+
+    def bury(self, message: Any, error: Exception) -> None:
+        """Keep a message that cannot be read among the dead letters; returns when the store has it."""
+        raw = bytes(message.body) if isinstance(message.body, bytes | bytearray) else str(message.body).encode()
+        queue = message.delivery_info.get("routing_key", "")
+        id = f"raw-{message.delivery_tag}"
+        patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
+
+    def _deliver(self, message: Message, delivery: Delivery | None = None) -> Any:
+        if self._lessor is None:
+            self._lessor = Lessor(self._bridge.store)
+        with self._lessor.claim(message.id) as claim:
+            delivery = delivery or Delivery(tag="", queue=message.queue, raw=b"")
+            return deliver(delivery, message, claim, self.backend.name, self._bridge.runtime)
+
+
+def _step(served: Served) -> type[bootsteps.StartStopStep]:
+    class Keep(bootsteps.StartStopStep):
+        """Before Celery throws a message away, keep it; while it waits for the broker, ask whether it is there."""
+
+        requires = ("celery.worker.consumer.connection:Connection",)
+
+        def start(self, consumer: Any) -> None:
+            theirs = type(consumer)
+            consumer.on_unknown_task = _first(
+                lambda body, message, exc: served.park(message), partial(theirs.on_unknown_task, consumer)
+            )
+            consumer.on_decode_error = _first(served.bury, partial(theirs.on_decode_error, consumer))
+            client = consumer.connection.default_channel.client
+            self.ping = consumer.timer.call_repeatedly(PING_S, client.ping)
+
+        def stop(self, consumer: Any) -> None:
+            self.ping.cancel()
+
+    return Keep
+
+
+def _first(keep: Any, then: Any) -> Any:
+    def both(*args: Any) -> None:
+        try:
+            keep(*args)
+        except DecodeError as error:
+            log.error("a message that is neither known nor readable goes Celery's way: %s", error)  # noqa: TRY400
+        then(*args)
+
+    return both
+
+
+def _message(task: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message:
+    """Return the message of a request of Celery's."""
+    headers = {name: getattr(request, name, None) for name in ("id", "retries", "root_id", "parent_id", "group")}
+    headers |= {"task": task, "eta": None, "expires": None}
+    ours = (request.headers or {}).get("taskbridge")
+    headers |= {"taskbridge": ours} if ours else {}
+    embed = {name: getattr(request, name, None) for name in wire.NO_EMBED}
+    routing_key = (request.delivery_info or {}).get("routing_key", "")
+    raw = msgspec.json.encode(
+        {
+            "body": msgspec.json.encode([args, kwargs, embed], enc_hook=dict).decode(),
+            "headers": headers,
+            "properties": {"reply_to": request.reply_to or ""},
+        }
+    )
+    return wire.decode(raw, routing_key)[0]
+
+
+def _envelope(message: Any) -> bytes:
+    """Return kombu's message as it lay in the list."""
+    return msgspec.json.encode(
+        {
+            "body": msgspec.json.encode(message.payload).decode(),
+            "headers": dict(message.headers),
+            "properties": {"reply_to": message.properties.get("reply_to", "")},
+        }
+    )
+
+
+def _celery_backend(bridge: Bridge) -> CeleryBackend:
+    for name in bridge.settings.backend_names:
+        if bridge.settings.backend_settings(name).engine == "celery":
+            backend = bridge.backend(name)
+            assert isinstance(backend, CeleryBackend)
+            return backend
+    raise ConfigError("the settings name no Celery backend: set TASKBRIDGE_BACKEND=celery, or add one to [backends]")
+
+
+app = serve(default_bridge)

@@ -1,0 +1,225 @@
+"""A ``Message`` as Celery's protocol version 2, and back. No Celery needed.
+
+Source: Celery 5.7 docs, "Message Protocol", and ``celery/app/amqp.py``; the envelope is kombu 5.7's virtual transport's.
+Our own words travel in one header, ``taskbridge``; a message without it comes from a native producer.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from taskbridge.errors import DecodeError
+from taskbridge.message import NO_KWARGS, Message, foreign_id
+
+#: Shown by Celery's own tools as the sender.
+ORIGIN = f"taskbridge{os.getpid()}@{socket.gethostname()}"
+
+#: Celery's own body: what comes after a task. Kept as it is for a native message.
+NO_EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+
+#: Headers that a message of ours needs in any Celery worker.
+_PLAIN_HEADERS: dict[str, Any] = {
+    "lang": "py",
+    "shadow": None,
+    "eta": None,
+    "expires": None,
+    "group": None,
+    "group_index": None,
+    "retries": 0,
+    "timelimit": [None, None],
+    "parent_id": None,
+    "argsrepr": "",
+    "kwargsrepr": "",
+    "origin": ORIGIN,
+    "ignore_result": False,
+    "replaced_task_nesting": 0,
+    "stamped_headers": None,
+    "stamps": {},
+}
+
+
+class Ours(msgspec.Struct, omit_defaults=True):
+    """The ``taskbridge`` header: what Celery has no word for. Golden: ``tests/wire``."""
+
+    id: str
+    queue: str
+    seq: int = 1
+    attempt: int = 1
+    priority: int = 5
+    enqueued_at_ms: int = 0
+    due_at_ms: int = 0
+    expires_at_ms: int = 0
+    released_at_ms: int = 0
+    route_key: str = ""
+    engine: str = ""
+    v: int = 1
+
+
+class Native(msgspec.Struct, omit_defaults=True):
+    """What a native producer's envelope carried beyond a ``Message``: kept through the store, given back to Celery."""
+
+    id: str = ""
+    headers: dict[str, Any] = {}
+    embed: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+
+
+class Envelope(msgspec.Struct, kw_only=True):
+    """A message as it lies in kombu's list."""
+
+    body: str
+    headers: dict[str, Any]
+    properties: dict[str, Any]
+    content_type: str = msgspec.field(name="content-type", default="application/json")
+    content_encoding: str = msgspec.field(name="content-encoding", default="utf-8")
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Envelope)
+_body_decoder = msgspec.json.Decoder(tuple[msgspec.Raw, msgspec.Raw, dict[str, Any]])
+_native_decoder = msgspec.json.Decoder(Native)
+_NO_EMBED_JSON = _encoder.encode(NO_EMBED)
+
+
+def encode(message: Message, list_name: str) -> bytes:
+    """Return the envelope of a message for one of kombu's lists."""
+    native = _native_decoder.decode(message.native) if message.engine == "celery" else None
+    embed = _encoder.encode(native.embed or NO_EMBED) if native else _NO_EMBED_JSON
+    engine_id = native.id if native and native.id else message.id
+    headers = _PLAIN_HEADERS | {"root_id": engine_id} | (native.headers if native else {})
+    headers |= {"id": engine_id, "task": message.task, "eta": None, "expires": None, "taskbridge": _ours(message)}
+    properties = {
+        "correlation_id": engine_id,
+        "reply_to": "",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": list_name},
+        "priority": 0,
+        "delivery_tag": f"{message.id}.{message.seq}",
+    } | ({"reply_to": native.properties.get("reply_to", "")} if native else {})
+    return _encoder.encode(
+        {
+            "body": b"".join((b"[", message.args, b",", message.kwargs, b",", embed, b"]")).decode(),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": headers,
+            "properties": properties,
+        }
+    )
+
+
+def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
+    """Read an envelope from one of kombu's lists.
+
+    Args:
+        raw: the bytes.
+        queue: where it lay; a native producer's message belongs to it.
+
+    Raises:
+        DecodeError: the bytes are no Celery message, or one whose body is not JSON.
+    """
+    try:
+        envelope = _decoder.decode(raw)
+        body = _body(envelope)
+        args, kwargs, embed = _body_decoder.decode(body)
+        ours = envelope.headers.get("taskbridge")
+        if ours is not None:
+            return _of_ours(msgspec.convert(ours, Ours), envelope, args, kwargs, embed), envelope
+        return _of_native(envelope, queue, args, kwargs, embed), envelope
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, zlib.error) as error:
+        raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {raw[:80]!r}: {error!r}") from None
+
+
+def _ours(message: Message) -> dict[str, Any]:
+    words: dict[str, Any] = msgspec.to_builtins(
+        Ours(
+            id=message.id,
+            queue=message.queue,
+            seq=message.seq,
+            attempt=message.attempt,
+            priority=message.priority,
+            enqueued_at_ms=message.enqueued_at_ms,
+            due_at_ms=message.due_at_ms,
+            expires_at_ms=message.expires_at_ms,
+            released_at_ms=message.released_at_ms,
+            route_key=message.route_key,
+            engine=message.engine,
+        )
+    )
+    return words
+
+
+def _of_ours(ours: Ours, envelope: Envelope, args: msgspec.Raw, kwargs: msgspec.Raw, embed: dict[str, Any]) -> Message:
+    native = _native(envelope, embed) if ours.engine == "celery" else NO_KWARGS
+    return Message(
+        id=ours.id,
+        task=str(envelope.headers["task"]),
+        queue=ours.queue,
+        args=args,
+        kwargs=kwargs,
+        enqueued_at_ms=ours.enqueued_at_ms,
+        due_at_ms=ours.due_at_ms,
+        expires_at_ms=ours.expires_at_ms,
+        priority=ours.priority,
+        seq=ours.seq,
+        attempt=ours.attempt,
+        engine=ours.engine,
+        native=native,
+        released_at_ms=ours.released_at_ms,
+        route_key=ours.route_key,
+    )
+
+
+def _of_native(
+    envelope: Envelope, queue: str, args: msgspec.Raw, kwargs: msgspec.Raw, embed: dict[str, Any]
+) -> Message:
+    headers = envelope.headers
+    retries = int(headers.get("retries") or 0)
+    return Message(
+        id=foreign_id(str(headers["id"]), retries),
+        task=str(headers["task"]),
+        queue=queue,
+        args=args,
+        kwargs=kwargs,
+        due_at_ms=_instant_ms(headers.get("eta")),
+        expires_at_ms=_instant_ms(headers.get("expires")),
+        attempt=1,
+        engine="celery",
+        native=_native(envelope, embed),
+    )
+
+
+def _native(envelope: Envelope, embed: dict[str, Any]) -> msgspec.Raw:
+    headers = {k: v for k, v in envelope.headers.items() if k not in ("taskbridge", "eta", "expires")}
+    properties = {k: v for k, v in envelope.properties.items() if k == "reply_to" and v}
+    return msgspec.Raw(
+        _encoder.encode(Native(id=str(envelope.headers["id"]), headers=headers, embed=embed, properties=properties))
+    )
+
+
+def _body(envelope: Envelope) -> bytes:
+    if envelope.content_type != "application/json":
+        raise ValueError(f"its content type is {envelope.content_type}; taskbridge reads application/json")
+    body = envelope.body.encode()
+    if envelope.properties.get("body_encoding") == "base64":
+        body = base64.b64decode(body)
+    compression = envelope.headers.get("compression")
+    if compression in ("application/x-gzip", "application/gzip", "gzip", "zlib"):
+        body = zlib.decompress(body)
+    elif compression:
+        raise ValueError(f"its compression is {compression}; taskbridge reads zlib")
+    return body
+
+
+def _instant_ms(text: Any) -> int:
+    """Celery writes instants as ISO 8601; without a zone they are UTC."""
+    if not text:
+        return 0
+    instant = datetime.fromisoformat(str(text))
+    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -1,0 +1,149 @@
+"""Taskbridge tasks inside Celery: its tracer in our children, and an app for its own command.
+
+Celery's own policies are off (no retry, no rate limit, no time limit of its own, acknowledgement late): the core decides.
+Its signals, ``self.request``, its result backend and its integrations work as ever.
+Touches of Celery that its documentation does not name: ``celery.app.trace.trace_task``, ``build_tracer``,
+``setup_worker_optimizations``; ``tests/wire/test_engine_names.py`` holds that they exist.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from celery import Celery, signals
+from celery.app import trace
+from celery.exceptions import Ignore
+from celery.exceptions import Retry as CeleryRetry
+
+from taskbridge.backend import VISIBILITY_MS, Delivery
+from taskbridge.definition import Definition, Definitions
+from taskbridge.errors import TaskbridgeError
+from taskbridge.outcome import Again, Done, Ended, Outcome
+
+if TYPE_CHECKING:
+    from .backend import CeleryBackend
+
+Attempt = Callable[[], Outcome]
+
+
+class CeleryRunner:
+    """Runs attempts inside Celery's tracer, in one of our children."""
+
+    def __init__(self, backend: CeleryBackend, definitions: Definitions) -> None:
+        self._app = new_app(backend)
+        self._hostname = f"taskbridge@{socket.gethostname()}"
+        self._attempt: Attempt | None = None
+        self._outcome: Outcome | None = None
+        for definition in definitions.values():
+            declare(self._app, definition, self._traced)
+
+    def start(self) -> None:
+        signals.worker_init.send(sender=SimpleNamespace(app=self._app, hostname=self._hostname))
+        self._app.loader.import_default_modules()
+        self._app.finalize()
+        trace.setup_worker_optimizations(self._app, self._hostname)
+        for name, task in self._app.tasks.items():
+            task.__trace__ = trace.build_tracer(name, task, self._app.loader, self._hostname, app=self._app)
+        signals.worker_process_init.send(sender=None)
+
+    def run(self, delivery: Delivery, attempt: Attempt) -> Outcome:
+        message = delivery.message
+        if message is None or message.task not in self._app.tasks:
+            return attempt()
+        request, args, kwargs = _request(delivery, self._hostname)
+        self._attempt = attempt
+        self._forget()
+        try:
+            trace.trace_task(self._app.tasks[message.task], request["id"], args, kwargs, request, app=self._app)
+        finally:
+            self._attempt = None
+        outcome: Outcome | None = self._outcome  # set by _traced, inside the tracer
+        return outcome or Ended(how="dead", why="Celery's tracer never entered the task; see its log")
+
+    def _forget(self) -> None:
+        self._outcome = None
+
+    def stop(self) -> None:
+        signals.worker_process_shutdown.send(sender=None, pid=None, exitcode=0)
+        signals.worker_shutdown.send(sender=SimpleNamespace(app=self._app, hostname=self._hostname))
+
+    def _traced(self, task: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._attempt is None:  # called by other code of the same process, not delivered
+            return task.taskbridge.function(*args, **kwargs)
+        outcome = self._outcome = self._attempt()
+        return spoken(outcome)
+
+
+def new_app(backend: CeleryBackend) -> Celery:
+    """Return a Celery app on the backend's broker, with every policy of its own off."""
+    keys = f"{{{backend.place.namespace}}}:celery:"
+    app = Celery("taskbridge", broker=backend.place.broker_url, set_as_current=False)
+    app.conf.update(
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_default_queue=backend.place.queue_prefix + "default",
+        task_create_missing_queues=True,
+        accept_content=["json"],
+        task_ignore_result=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        worker_enable_remote_control=True,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_MS // 1000,
+            "unacked_key": keys + "unacked",
+            "unacked_index_key": keys + "unacked_index",
+            "unacked_mutex_key": keys + "unacked_mutex",
+            "unacked_restore_interval": 2,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 10,
+            "socket_keepalive": True,
+        },
+    )
+    return app
+
+
+def declare(app: Celery, definition: Definition, run: Callable[..., Any]) -> None:
+    """Give Celery a task of this name whose body is ``run(task, *args, **kwargs)``."""
+    options = {"name": definition.name, "bind": True, "typing": False, "shared": False, "taskbridge": definition}
+    app.task(_body(run), **options)
+
+
+def spoken(outcome: Outcome) -> Any:
+    """Say an outcome in Celery's words: return it, or raise what its tracer and integrations understand."""
+    if isinstance(outcome, Done):
+        return outcome.result
+    if isinstance(outcome, Again) and outcome.counted:
+        raise CeleryRetry(outcome.why, outcome.error, outcome.after_ms / 1000)
+    if isinstance(outcome, Ended) and outcome.how == "dead":
+        raise outcome.error or TaskbridgeError(outcome.why)
+    raise Ignore(getattr(outcome, "why", ""))
+
+
+def _body(run: Callable[..., Any]) -> Callable[..., Any]:
+    def body(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return run(self, *args, **kwargs)
+
+    return body
+
+
+def _request(delivery: Delivery, hostname: str) -> tuple[dict[str, Any], Any, Any]:
+    """Return what Celery's tracer is handed: request, args, kwargs."""
+    message, envelope = delivery.message, delivery.envelope
+    assert message is not None
+    args, kwargs = msgspec.json.decode(message.args), msgspec.json.decode(message.kwargs)
+    embed = msgspec.json.decode(message.native).get("embed", {}) if message.engine == "celery" else {}
+    request = {
+        **envelope.headers,
+        "hostname": hostname,
+        "is_eager": False,
+        "delivery_info": envelope.properties.get("delivery_info", {}),
+        "correlation_id": envelope.properties.get("correlation_id"),
+        "reply_to": envelope.properties.get("reply_to"),
+        **embed,
+    }
+    return request, args, kwargs

@@ -1,0 +1,47 @@
+"""How Dramatiq's queues look on each broker, and what each broker does unaided."""
+
+from __future__ import annotations
+
+from taskbridge.backend import Capabilities, Delivery
+
+from . import wire
+
+#: Prefix of every key of Dramatiq's Redis broker. Source: dramatiq/brokers/redis.py, ``namespace``.
+NAMESPACE = "dramatiq"
+
+#: Its own command loses no message to bytes it cannot read, but its consumer strands those it fetched with them.
+CAPABILITIES = {
+    "redis": Capabilities(shared_names=True, native_poison=False, native_recovery_s=60.0),
+}
+
+
+class RedisLayout:
+    """A list of ids per queue, pushed at the right and popped at the left, and a hash of messages beside it.
+
+    The list of native delayed messages is read in the low band: what is not due yet waits in the store.
+    """
+
+    package = "taskbridge_dramatiq"
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def bands(self, queue: str) -> tuple[list[str], list[str], list[str]]:
+        name = f"{NAMESPACE}:{self._prefix}{queue}"
+        return [f"{name}-high"], [name], [f"{name}-low", name + wire.DELAYED]
+
+    def name_of(self, queue: str, band: str) -> str:
+        """Return Dramatiq's name of the queue that carries a band of a queue."""
+        return f"{self._prefix}{queue}{band}"
+
+    def list_of(self, name: str) -> str:
+        """Return the list of one of Dramatiq's queues."""
+        return f"{NAMESPACE}:{name}"
+
+    def queue_of(self, list_name: str) -> str:
+        """Return the queue that a list belongs to."""
+        name = list_name.removeprefix(f"{NAMESPACE}:").removesuffix(wire.DELAYED).removeprefix(self._prefix)
+        return name.removesuffix("-high").removesuffix("-low")
+
+    def decode(self, delivery: Delivery) -> None:
+        delivery.message, delivery.envelope = wire.decode(delivery.raw, self.queue_of(delivery.queue))

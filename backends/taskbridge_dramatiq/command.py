@@ -1,0 +1,96 @@
+"""The broker for Dramatiq's own command: ``dramatiq taskbridge_dramatiq.command:broker your.tasks --queues emails``.
+
+The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function. What
+the command itself cannot keep is in ``brokers.CAPABILITIES``. Each claim is renewed by a thread of its process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dramatiq.broker import Broker, MessageProxy
+from dramatiq.middleware import CurrentMessage, Middleware, SkipMessage
+
+from taskbridge import default_bridge
+from taskbridge.backend import Delivery
+from taskbridge.bridge import Bridge
+from taskbridge.definition import Definition
+from taskbridge.errors import ConfigError
+from taskbridge.execution import Claimed, deliver
+from taskbridge.lease import Lessor
+
+from . import wire
+from .backend import DramatiqBackend
+from .worker import declare, new_broker, spoken
+
+
+def serve(bridge: Bridge) -> Broker:
+    """Return a broker whose workers run the bridge's tasks.
+
+    Raises:
+        ConfigError: the settings name no Dramatiq backend.
+    """
+    served = Served(bridge, _dramatiq_backend(bridge))
+    prefix = served.backend.place.queue_prefix
+    broker = new_broker(served.backend, served)
+
+    def actor_of(definition: Definition) -> None:
+        declare(broker, definition, prefix, served.body_of(definition))
+        for band in ("-high", "-low"):
+            broker.declare_queue(prefix + definition.options.queue + band)
+
+    bridge.on_declared(actor_of)
+    return broker
+
+
+class Served(Middleware):
+    """The bridge's tasks as Dramatiq's own worker meets them."""
+
+    def __init__(self, bridge: Bridge, backend: DramatiqBackend) -> None:
+        self.backend = backend
+        self._bridge = bridge
+        self._lessor: Lessor | None = None
+
+    def body_of(self, definition: Definition) -> Any:
+        """Return an actor's body: the whole life of a delivery, then its outcome in Dramatiq's words."""
+
+        def body(*args: Any, **kwargs: Any) -> Any:
+            message = CurrentMessage.get_current_message()
+            if message is None:
+                return definition.function(*args, **kwargs)
+            claimed = self._deliver(message)
+            if claimed.outcome is None:
+                raise SkipMessage(f"a copy of {claimed.message.id} was recognised: {claimed.begun.verdict}")
+            return spoken(claimed.outcome)
+
+        return body
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Keep a message whose task this release does not have; Dramatiq would throw it on its own dead letters."""
+        if message.actor_name not in broker.actors:
+            self._deliver(message)
+            raise SkipMessage(f"{message.actor_name} is not in this release: parked")
+
+    def _deliver(self, native: Any) -> Claimed:
+        raw = native.encode()
+        queue = native.queue_name.removeprefix(self.backend.place.queue_prefix).removesuffix(wire.DELAYED)
+        message, _ = wire.decode(raw, queue)
+        if self._lessor is None:
+            self._lessor = Lessor(self._bridge.store)
+        with self._lessor.claim(message.id) as claim:
+            delivery = Delivery(tag="", queue=queue, raw=raw)
+            return deliver(delivery, message, claim, self.backend.name, self._bridge.runtime)
+
+
+def _dramatiq_backend(bridge: Bridge) -> DramatiqBackend:
+    for name in bridge.settings.backend_names:
+        if bridge.settings.backend_settings(name).engine == "dramatiq":
+            backend = bridge.backend(name)
+            assert isinstance(backend, DramatiqBackend)
+            return backend
+    raise ConfigError(
+        "the settings name no Dramatiq backend: set TASKBRIDGE_BACKEND=dramatiq, or add one to [backends]"
+    )
+
+
+broker = serve(default_bridge)

@@ -1,0 +1,46 @@
+-- fetch: take native messages out of Dramatiq's lists onto the worker's shelf, in one step.
+-- KEYS[1] hash {tb}:held:<backend>:<owner>  tag -> list, newline, redis id, newline, message
+-- KEYS[2] zset {tb}:held:<backend>          owner -> when it was last seen alive (unix ms)
+-- KEYS[3..] lists: those of the high band, then the normal, then the low; each holds redis ids, the messages lie in <list>.msgs
+-- ARGV[1] limit (count)   ARGV[2] last tag given   ARGV[3] owner   ARGV[4] turn: where to begin, so that all are served
+-- ARGV[5] lists in the high band   ARGV[6] lists in the normal band
+-- Returns {1 when messages are left, tag, which list, message, ...}.
+
+local limit, tag, turn = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
+local got, taken = { 0 }, 0
+
+local function serve(first, size)
+  local dry, i = 0, turn
+  while taken < limit and dry < size do
+    local which = first + i % size
+    local list = KEYS[2 + which]
+    local id = redis.call('LPOP', list)
+    local raw = id and redis.call('HGET', list .. '.msgs', id)
+    if raw then
+      tag, taken, dry = tag + 1, taken + 1, 0
+      redis.call('HDEL', list .. '.msgs', id)
+      redis.call('HSET', KEYS[1], tag, list .. '\n' .. id .. '\n' .. raw)
+      for _, part in ipairs({ tag, which, raw }) do got[#got + 1] = part end
+    elseif id then -- the same id was pushed twice and its message is taken
+      dry = 0
+    else
+      dry = dry + 1
+    end
+    i = i + 1
+  end
+end
+
+local high, normal = tonumber(ARGV[5]), tonumber(ARGV[6])
+serve(1, high)
+serve(1 + high, normal)
+serve(1 + high + normal, #KEYS - 2 - high - normal)
+if taken > 0 then
+  local time = redis.call('TIME')
+  redis.call('ZADD', KEYS[2], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[3])
+end
+if taken == limit then
+  for i = 3, #KEYS do
+    if redis.call('LLEN', KEYS[i]) > 0 then got[1] = 1 break end
+  end
+end
+return got

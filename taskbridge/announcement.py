@@ -1,0 +1,50 @@
+"""What a worker tells of itself: its tasks with their arguments, its queues. It lapses unless told again."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .definition import Definitions
+from .store import Store
+
+KIND = "workers"
+
+#: How long an announcement stands, milliseconds, and how often it is made, seconds.
+LEASE_MS = 15_000
+EVERY_S = 5.0
+
+
+class Announcement(msgspec.Struct, frozen=True, kw_only=True):
+    """One supervisor. ``tasks`` has the keyword arguments of each, and ``**`` where it takes any."""
+
+    name: str
+    backends: list[str]
+    queues: list[str]
+    processes: int
+    tasks: dict[str, list[str]]
+
+
+_decoder = msgspec.json.Decoder(Announcement)
+
+
+def tasks_of(definitions: Definitions) -> dict[str, list[str]]:
+    """Return the tasks a worker has, as it announces them."""
+    return {
+        name: sorted(one.arguments.keywords) + (["**"] if one.arguments.takes_any_keyword else [])
+        for name, one in definitions.items()
+    }
+
+
+def announce(store: Store, announcement: Announcement) -> None:
+    """Tell, for one lease."""
+    store.documents.put(KIND, announcement.name, msgspec.json.encode(announcement), LEASE_MS)
+
+
+def withdraw(store: Store, name: str) -> None:
+    """Take it back."""
+    store.documents.remove(KIND, name)
+
+
+def announced(store: Store) -> list[Announcement]:
+    """Return the workers that live."""
+    return [_decoder.decode(value) for value in store.documents.all(KIND).values()]

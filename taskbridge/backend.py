@@ -1,0 +1,168 @@
+"""Backend: an engine behind our protocol, and how one is found by name.
+
+The engine carries, the core decides: a backend publishes native messages, takes them to a process, runs an attempt
+inside the engine's own hooks, and acknowledges. Spans are seconds unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from threading import Event
+from typing import Any, Protocol
+
+from .definition import Definitions
+from .errors import BackendNotInstalled, ConfigError, nearest
+from .message import Message
+from .outcome import Outcome
+from .store import Held, Store
+
+GROUP = "taskbridge.backends"
+
+#: How long what a worker has fetched stays hidden from others when the worker shows no life: 60 s.
+VISIBILITY_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend on its broker does unaided.
+
+    Args:
+        processes: its queues can be read by other processes.
+        shared_names: another engine may have a queue of the same name on the same broker.
+        native_poison: its own command survives bytes that are no message, and loses nothing by them.
+        native_recovery_s: how long until its own command runs what a killed worker had; None: we cannot bound it.
+    """
+
+    processes: bool = True
+    shared_names: bool = True
+    native_poison: bool = True
+    native_recovery_s: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Delivery:
+    """A native message in a worker's hands.
+
+    ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
+    ``held`` is set when the store can acknowledge it in ``finish``.
+    """
+
+    tag: str
+    queue: str
+    raw: bytes
+    message: Message | None = None
+    problem: str = ""
+    envelope: Any = field(default=None, repr=False)
+    held: Held | None = None
+
+
+class Consumer(Protocol):
+    """Takes native messages to one worker process."""
+
+    more: bool
+    """Whether the last ``fetch`` left messages behind."""
+
+    def fetch(self, limit: int) -> list[Delivery]:
+        """Take up to so many, from all queues in turn, bands in order; each is held under our name."""
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Let the broker forget it; only for deliveries without ``held``."""
+
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Put what was not begun back to the front of its queue."""
+
+
+class Keeper(Protocol):
+    """Keeps what worker processes hold, from their supervisor."""
+
+    def beat(self, owners: Sequence[str]) -> None:
+        """Say that these workers live."""
+
+    def reclaim(self, owner: str, *, keep: Sequence[str] = (), done: Sequence[str] = ()) -> int:
+        """Put what a worker holds back to its queues, but for the tags it keeps and those that are done."""
+
+    def sweep(self) -> int:
+        """Reclaim from every worker that showed no life for the visibility time; returns how many."""
+
+    def watch(self, ring: Callable[[], None], stopping: Event) -> None:
+        """Call ``ring`` whenever a queue has messages, until stopped; at once, whoever published them."""
+
+
+class Runner(Protocol):
+    """Runs attempts inside the engine's own execution hooks, in one worker process."""
+
+    def start(self) -> None:
+        """Send the engine's start-up signals."""
+
+    def run(self, delivery: Delivery, attempt: Callable[[], Outcome]) -> Outcome:
+        """Run one attempt inside the hooks; what the hooks themselves raise is an outcome too."""
+
+    def stop(self) -> None:
+        """Send the engine's shut-down signals."""
+
+
+class Backend(Protocol):
+    """An engine on a broker. Constructed with its name, its broker's URL and the ``Place`` it has in the settings."""
+
+    name: str
+    engine: str
+    capabilities: Capabilities
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Hand messages to the broker, a thousand in one trip.
+
+        Raises:
+            BrokerUnavailable: no answer; the messages may or may not be there.
+            StoreFull: the broker is out of memory.
+        """
+
+    def depth(self, queue: str) -> int:
+        """How many native messages wait in the queue, all bands."""
+
+    def scan(self, queue: str, limit: int) -> Iterator[Message]:
+        """Look through what waits in the queue, up to so many, without taking it."""
+
+    def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
+        """Return what takes messages of these queues to the worker called ``owner``."""
+
+    def keeper(self, queues: Sequence[str]) -> Keeper:
+        """Return what keeps the workers of these queues."""
+
+    def runner(self, definitions: Definitions) -> Runner:
+        """Return what runs these tasks inside the engine's hooks; imports the engine."""
+
+    def close(self) -> None:
+        """Give the connections back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a backend stands: what its constructor is handed."""
+
+    name: str
+    broker_url: str
+    namespace: str
+    queue_prefix: str = ""
+
+
+def load(engine: str, place: Place) -> Backend:
+    """Find an engine's backend by entry point and construct it.
+
+    Raises:
+        ConfigError: no backend of that name is known.
+        BackendNotInstalled: it is known, and its engine's package is missing.
+    """
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if engine not in found:
+        raise ConfigError(
+            f"no backend is called {engine!r}{nearest(engine, found or ['celery', 'dramatiq', 'memory'])}"
+        )
+    try:
+        backend: Backend = found[engine].load()(place)
+    except ModuleNotFoundError as error:
+        raise BackendNotInstalled(
+            f"the backend {engine!r} needs the package {error.name!r}: pip install 'taskbridge[{engine}]'"
+        ) from error
+    return backend

@@ -1,0 +1,191 @@
+"""Bridge: where tasks are declared, and what they run on. Reads its settings on first use.
+
+``task``, ``external`` and ``subscribe`` of the package belong to a default bridge that reads the environment;
+``Bridge(settings)`` makes another. Nothing below this floor knows of either.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ParamSpec, TypeVar, overload
+
+from .backend import Backend, Place, load
+from .clock import SystemClock
+from .codec import Arguments
+from .config import Settings
+from .config import load as load_settings
+from .definition import Definition
+from .enqueue import Sender
+from .errors import ConfigError, StoreUnavailable
+from .events import Events, Listener
+from .execution import Runtime
+from .options import TaskOptions, refuse_unknown
+from .policies.retry import Backoff
+from .store import Store
+from .task import Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Bridge:
+    """A registry of tasks with its backends and its store.
+
+    Args:
+        settings: what it runs on. Defaults to the file and the environment, read on first use.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._given = settings
+        self._definitions: dict[str, Definition] = {}
+        self._declared: list[Callable[[Definition], None]] = []
+        self._backends: dict[str, Backend] = {}
+        self.clock = SystemClock()
+        self.events = Events()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings, read once.
+
+        Raises:
+            ConfigError: an unknown word, or a value that does not fit.
+        """
+        return self._given or load_settings()
+
+    @property
+    def definitions(self) -> Mapping[str, Definition]:
+        """The declared tasks, by name."""
+        return MappingProxyType(self._definitions)
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, /, **options: Any) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+    def task(self, function: Callable[P, R] | None = None, /, **options: Any) -> Any:
+        """Declare a task: ``@task`` or ``@task(queue="emails", expires=600)``.
+
+        Args:
+            options: see ``TaskOptions``; ``retry`` defaults to ``Backoff()``, ``name`` to ``module.function``.
+
+        Raises:
+            ConfigError: an unknown option, a value out of its range, an annotation JSON cannot carry, or a second task
+                of the same name.
+        """
+        if function is not None:
+            return self._declare(function, {})
+        return lambda declared: self._declare(declared, options)
+
+    def external(self, name: str, *, queue: str, **options: Any) -> Task[..., Any]:
+        """Return a handle on a task that only other workers have, by the name they know it by.
+
+        Args:
+            name: as the engine's own worker knows it.
+            queue: the queue that worker reads.
+            options: see ``TaskOptions``.
+        """
+
+        def elsewhere(*args: Any, **kwargs: Any) -> Any:
+            raise ConfigError(f"{name} runs in other workers only; enqueue it")
+
+        refuse_unknown(options)
+        task_options = TaskOptions(queue=queue, **options)
+        return Task(
+            Definition(name=name, function=elsewhere, options=task_options, arguments=Arguments(elsewhere, name)),
+            lambda: self.sender,
+        )
+
+    def subscribe(self, listener: Listener) -> Listener:
+        """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
+        return self.events.subscribe(listener)
+
+    def on_declared(self, listener: Callable[[Definition], None]) -> None:
+        """Call ``listener`` with every task, those declared already and those to come."""
+        for definition in self._definitions.values():
+            listener(definition)
+        self._declared.append(listener)
+
+    def backend(self, name: str) -> Backend:
+        """Return a backend by its name in the settings, made on first use.
+
+        Raises:
+            ConfigError: no such backend, or a bad broker URL.
+            BackendNotInstalled: its engine's package is missing.
+        """
+        if name not in self._backends:
+            chosen = self.settings.backend_settings(name)
+            place = Place(
+                name=name,
+                broker_url=chosen.broker_url,
+                namespace=self.settings.namespace,
+                queue_prefix=self.settings.queue_prefix,
+            )
+            self._backends[name] = load(chosen.engine, place)
+        return self._backends[name]
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, made on first use."""
+        url = self.settings.effective_store_url
+        if url == "memory://":
+            from .store.memory import MemoryStore
+
+            return MemoryStore(self.clock)
+        from .store.redis import RedisStore
+
+        return RedisStore(url, self.settings.namespace)
+
+    @cached_property
+    def sender(self) -> Sender:
+        """What enqueueing needs. The clock is compared with the store's once, if it answers."""
+        try:
+            self.clock.agree_with(self.store.now_ms())
+        except (StoreUnavailable, ConfigError):
+            self.clock.offset_ms = 0
+        return Sender(settings=self.settings, clock=self.clock, store=lambda: self.store, backend=self.backend)
+
+    @cached_property
+    def runtime(self) -> Runtime:
+        """What running tasks needs."""
+        return Runtime(definitions=self.definitions, store=self.store, clock=self.clock, events=self.events)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        for backend in self._backends.values():
+            backend.close()
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def _declare(self, function: Callable[P, R], options: dict[str, Any]) -> Task[P, R]:
+        options = {"retry": Backoff(), **options}
+        name = options.pop("name", None) or _name_of(function)
+        refuse_unknown(options)
+        definition = Definition(
+            name=name, function=function, options=TaskOptions(**options), arguments=Arguments(function, name)
+        )
+        other = self._definitions.get(name)
+        if other is not None and not _same_place(other.function, function):
+            raise ConfigError(f"two tasks are called {name!r}; give one another name=")
+        self._definitions[name] = definition
+        for listener in self._declared:
+            listener(definition)
+        return Task(definition, lambda: self.sender)
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """``module.function``; a module that runs as a script keeps the name it is imported by."""
+    module = function.__module__
+    if module == "__main__":
+        main = sys.modules["__main__"]
+        spec = getattr(main, "__spec__", None)
+        module = spec.name if spec else Path(getattr(main, "__file__", None) or "__main__").stem
+    return f"{module}.{function.__qualname__}"
+
+
+def _same_place(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether both are the same lines of the same file, imported twice."""
+    a, b = getattr(one, "__code__", None), getattr(other, "__code__", None)
+    return a is not None and b is not None and (a.co_filename, a.co_firstlineno) == (b.co_filename, b.co_firstlineno)

@@ -1,0 +1,239 @@
+"""Arguments to JSON and back, by the function's annotations.
+
+A value that would not come back equal is refused where it is sent, not where it is needed: an annotation that JSON
+cannot carry when the task is declared, an argument that does not fit when it is enqueued. Pickle is never used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, time
+from typing import Any, get_type_hints
+
+import msgspec
+
+from .errors import ArgumentError, ConfigError, DecodeError
+
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_dict_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+#: What means the same in JSON and in Python.
+_PLAIN = (str, bool, int, type(None))
+
+
+class Arguments:
+    """The parameters of one task: checks a call, encodes it, decodes it.
+
+    Args:
+        function: the task's function; its annotations say what values come back as.
+        task: its name, for the errors.
+
+    Raises:
+        ConfigError: an annotation that JSON cannot carry.
+    """
+
+    def __init__(self, function: Callable[..., Any], task: str) -> None:
+        self.task = task
+        self.signature = inspect.signature(function)
+        parameters = self.signature.parameters.values()
+        named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        self._positional = [p.name for p in named if p.kind is not p.KEYWORD_ONLY]
+        self._keywords = {p.name for p in named if p.kind is not p.POSITIONAL_ONLY}
+        self._required = {p.name for p in named if p.default is p.empty}
+        self._any_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self.takes_any_keyword = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self._decoders = self._decoders_of(function)
+
+    @property
+    def keywords(self) -> set[str]:
+        """The names a caller may pass by keyword; a worker announces them."""
+        return self._keywords
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[msgspec.Raw, msgspec.Raw]:
+        """Check the call against the signature and return ``args`` and ``kwargs`` as JSON.
+
+        Raises:
+            ArgumentError: too many, too few or unknown arguments; a value of another type; one JSON cannot carry.
+        """
+        if not self._fits(args, kwargs):
+            self._explain_misfit(args, kwargs)
+        names = self._positional[: len(args)]
+        sent_args = [self._carried(name, value) for name, value in zip(names, args, strict=False)]
+        sent_args += [self._carried("*", value) for value in args[len(names) :]]
+        sent_kwargs = {name: self._carried(name, value) for name, value in kwargs.items()}
+        return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
+
+    def unknown(self, kwargs: msgspec.Raw) -> tuple[str, ...]:
+        """Return the keyword arguments that this function does not have, sorted."""
+        if self.takes_any_keyword or kwargs == b"{}":
+            return ()
+        return tuple(sorted(_dict_decoder.decode(kwargs).keys() - self._keywords))
+
+    def decode(
+        self, args: msgspec.Raw, kwargs: msgspec.Raw, *, without: Iterable[str] = ()
+    ) -> tuple[list[Any], dict[str, Any]]:
+        """Return the values of the call, as annotated.
+
+        Args:
+            args: a JSON array.
+            kwargs: a JSON object.
+            without: names to leave out.
+
+        Raises:
+            DecodeError: a value that is not of the annotated type.
+        """
+        raw_args = _list_decoder.decode(args) if args != b"[]" else []
+        raw_kwargs = _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
+        names = self._positional + ["*"] * (len(raw_args) - len(self._positional))
+        positional = [self._value(name, raw) for name, raw in zip(names, raw_args, strict=False)]
+        return positional, {n: self._value(n, raw) for n, raw in raw_kwargs.items() if n not in without}
+
+    def _fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        if len(args) > len(self._positional) and not self._any_positional:
+            return False
+        given = set(self._positional[: len(args)])
+        if not given.isdisjoint(kwargs):
+            return False
+        if not (self.takes_any_keyword or kwargs.keys() <= self._keywords):
+            return False
+        return given.union(kwargs) >= self._required
+
+    def _explain_misfit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        call = f"{self.task}{self.signature}"
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise ArgumentError(f"{error}; expected {call}") from None
+        raise ArgumentError(f"the arguments do not fit; expected {call}")
+
+    def _carried(self, name: str, value: Any) -> msgspec.Raw:
+        """Encode one value, and see that it comes back."""
+        decoder = self._decoders.get(name)
+        if decoder is None and not _is_plain(value):
+            raise ArgumentError(
+                f"{self.task}: argument {name!r} is {_short(value)}, which JSON carries only for an annotated "
+                f"parameter; annotate it, or pass text, numbers, lists and dicts with text keys"
+            )
+        _refuse_naive(value, f"{self.task}: argument {name!r}")
+        try:
+            raw = _encoder.encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise ArgumentError(f"{self.task}: argument {name!r}: JSON cannot carry {_short(value)}: {error}") from None
+        if decoder is not None:
+            self._must_come_back(name, value, raw, decoder)
+        return msgspec.Raw(raw)
+
+    def _must_come_back(self, name: str, value: Any, raw: bytes, decoder: msgspec.json.Decoder[Any]) -> None:
+        try:
+            decoder.decode(raw)
+        except msgspec.MsgspecError as error:
+            wanted = self.signature.parameters[name].annotation if name != "*" else "its annotation"
+            raise ArgumentError(
+                f"{self.task}: argument {name!r}: expected {wanted}, got {_short(value)}: {error}"
+            ) from None
+
+    def _value(self, name: str, raw: msgspec.Raw) -> Any:
+        decoder = self._decoders.get(name) or _any_decoder
+        try:
+            return decoder.decode(raw)
+        except msgspec.MsgspecError as error:
+            raise DecodeError(f"{self.task}: argument {name!r} is {bytes(raw)[:80]!r}: {error}") from None
+
+    def _decoders_of(self, function: Callable[..., Any]) -> dict[str, msgspec.json.Decoder[Any]]:
+        try:
+            hints = get_type_hints(function, include_extras=True)
+        except NameError as error:
+            raise ConfigError(
+                f"{self.task}: its annotations name {error.name!r}, which is not there when the module runs; "
+                f"import it outside of TYPE_CHECKING"
+            ) from None
+        decoders = {}
+        for parameter in self.signature.parameters.values():
+            annotation = hints.get(parameter.name, Any)
+            if annotation is Any or annotation is object:
+                continue
+            name = "*" if parameter.kind is parameter.VAR_POSITIONAL else parameter.name
+            decoders[name] = self._decoder_of(parameter.name, annotation)
+        return decoders
+
+    def _decoder_of(self, name: str, annotation: Any) -> msgspec.json.Decoder[Any]:
+        _refuse_custom(annotation, f"{self.task}: parameter {name!r}")
+        try:
+            return msgspec.json.Decoder(annotation)
+        except (TypeError, NameError) as error:
+            raise ConfigError(
+                f"{self.task}: parameter {name!r} is annotated {annotation!r}, which JSON cannot carry: {error}"
+            ) from None
+
+
+def _refuse_custom(annotation: Any, where: str) -> None:
+    """Refuse a plain class: msgspec takes it for ``Any`` and only complains when a value comes."""
+
+    info = msgspec.inspect.type_info(annotation)
+    pending: list[Any] = [info]
+    seen: set[int] = set()
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, msgspec.inspect.CustomType):
+            raise ConfigError(f"{where} is annotated {node.cls!r}, which JSON cannot carry; pass its id instead")
+        pending += _children(node)
+
+
+def _children(node: Any) -> list[Any]:
+    """The types inside a msgspec type description."""
+    found: list[Any] = []
+    for name in getattr(node, "__struct_fields__", ()):
+        part = getattr(node, name)
+        for item in part if isinstance(part, tuple) else (part,):
+            if isinstance(item, msgspec.inspect.Type):
+                found.append(item)
+            elif isinstance(item, msgspec.inspect.Field):
+                found.append(item.type)
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    kind = type(value)
+    if kind in _PLAIN:
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return all(type(key) is str and _is_plain(item) for key, item in value.items())
+    return kind in (list, tuple) and all(map(_is_plain, value))
+
+
+def _refuse_naive(value: Any, where: str) -> None:
+    """A datetime without a zone means another instant on another machine; NaN has no JSON."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ArgumentError(f"{where}: JSON cannot carry {value!r}")
+    if isinstance(value, datetime | time) and value.tzinfo is None:
+        raise ArgumentError(f"{where}: {value!r} has no time zone; give it one, such as timezone.utc")
+    for item in _parts(value):
+        _refuse_naive(item, where)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, list | tuple | set | frozenset):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return ()
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return f"{text[:60]}... ({type(value).__name__})" if len(text) > 60 else f"{text} ({type(value).__name__})"

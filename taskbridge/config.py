@@ -1,0 +1,221 @@
+"""Settings: a file, then the environment, then code; merged, validated, frozen.
+
+The file is ``TASKBRIDGE_CONFIG`` (TOML), or ``[tool.taskbridge]`` of the pyproject.toml here. A word nobody knows is
+refused with the nearest that is known; in the environment it is only warned of (``unknown_variables``), for a rollback
+meets the newer release's variables.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from .errors import ConfigError, nearest
+
+PREFIX = "TASKBRIDGE_"
+
+#: A message over this is refused: a store and a broker in memory are no place for files.
+MAX_PAYLOAD_BYTES = 64 * 1024
+
+#: The engines that have a backend of ours.
+ENGINES = ("celery", "dramatiq", "memory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    """A named backend: ``[tool.taskbridge.backends.NAME]``.
+
+    Args:
+        engine: ``celery``, ``dramatiq``, ``memory``, or another with an entry point.
+        broker_url: where its queues are. Defaults to ``broker_url`` of the settings.
+    """
+
+    engine: str
+    broker_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A fixed share of one task's traffic: ``[tool.taskbridge.shares."module.task"]``.
+
+    Args:
+        to: backend -> percent, 0 to 100 together; the rest goes to the default backend.
+        key: what the share is sticky by, such as ``{user_id}``. Defaults to the message id.
+    """
+
+    to: Mapping[str, float]
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set. Each field is ``TASKBRIDGE_<NAME>`` in the environment, unless it is a table.
+
+    Args:
+        backend: the default backend: an engine, or a name from ``backends``. Defaults to ``celery``.
+        broker_url: where queues are. Defaults to ``redis://localhost:6379/0``.
+        store_url: where the shared state is. Defaults to the broker's URL where that is Redis.
+        namespace: prefix of the store's keys. Defaults to ``taskbridge``.
+        queue_prefix: prefix of queue names on the broker. Defaults to empty.
+        max_payload: most bytes of one message. Defaults to 65536.
+        backends: named backends. Defaults to one per engine, on ``broker_url``.
+        shares: fixed shares of traffic per task. Defaults to none.
+    """
+
+    backend: str = "celery"
+    broker_url: str = "redis://localhost:6379/0"
+    store_url: str = ""
+    namespace: str = "taskbridge"
+    queue_prefix: str = ""
+    max_payload: int = MAX_PAYLOAD_BYTES
+    backends: Mapping[str, BackendSettings] = field(default_factory=dict)
+    shares: Mapping[str, Share] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backends", MappingProxyType(dict(self.backends)))
+        object.__setattr__(self, "shares", MappingProxyType(dict(self.shares)))
+        if not self.namespace or any(mark in self.namespace for mark in "{} "):
+            raise ConfigError(f"namespace: expected a word without braces or blanks, got {self.namespace!r}")
+        if self.max_payload < 1:
+            raise ConfigError(f"max_payload: expected 1 byte or more, got {self.max_payload!r}")
+        self.backend_settings(self.backend)
+        for task, share in self.shares.items():
+            self._check_share(task, share)
+
+    def backend_settings(self, name: str) -> BackendSettings:
+        """Return the engine and broker of a backend's name.
+
+        Raises:
+            ConfigError: neither a named backend nor an engine.
+        """
+        if name in self.backends:
+            found = self.backends[name]
+            return BackendSettings(engine=found.engine, broker_url=found.broker_url or self.broker_url)
+        if name in ENGINES:
+            return BackendSettings(engine=name, broker_url=self.broker_url)
+        raise ConfigError(f"no backend is called {name!r}{nearest(name, {*ENGINES, *self.backends})}")
+
+    @property
+    def backend_names(self) -> list[str]:
+        """The default backend, then every other that is named or shared to."""
+        shared = [name for share in self.shares.values() for name in share.to]
+        return list(dict.fromkeys([self.backend, *self.backends, *shared]))
+
+    @property
+    def effective_store_url(self) -> str:
+        """``store_url``, else the default broker's where that is Redis; ``memory://`` for the memory backend.
+
+        Raises:
+            ConfigError: the broker is no Redis and no store is named.
+        """
+        if self.store_url:
+            return self.store_url
+        chosen = self.backend_settings(self.backend)
+        if chosen.engine == "memory":
+            return "memory://"
+        if chosen.broker_url.startswith(("redis://", "rediss://", "unix://", "sentinel://")):
+            return chosen.broker_url
+        raise ConfigError("the broker is not Redis, so the store needs its own: set TASKBRIDGE_STORE_URL=redis://...")
+
+    def _check_share(self, task: str, share: Share) -> None:
+        for name, percent in share.to.items():
+            self.backend_settings(name)
+            if not 0 <= percent <= 100:
+                raise ConfigError(f"shares.{task}: expected 0 to 100 percent for {name!r}, got {percent!r}")
+        if sum(share.to.values()) > 100:
+            raise ConfigError(f"shares.{task}: the percentages are {sum(share.to.values())} together, over 100")
+
+
+def load(environ: Mapping[str, str] | None = None, here: Path | None = None, **code: Any) -> Settings:
+    """Return the settings: file, then environment, then ``code``.
+
+    Raises:
+        ConfigError: an unknown word in the file or in ``code``, or a value that does not fit.
+    """
+    environ = os.environ if environ is None else environ
+    words = _from_file(environ.get(PREFIX + "CONFIG"), here or Path.cwd())
+    words |= _from_environment(environ)
+    return _settings(words | code, "the settings")
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return a warning for each ``TASKBRIDGE_`` variable that means nothing to this release."""
+    environ = os.environ if environ is None else environ
+    known = {PREFIX + "CONFIG", *(PREFIX + name.upper() for name in _plain_fields())}
+    unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    return [f"the environment variable {name} means nothing{nearest(name, known)}" for name in unknown]
+
+
+def _plain_fields() -> list[str]:
+    return [f.name for f in fields(Settings) if f.name not in ("backends", "shares")]
+
+
+def _from_file(named: str | None, here: Path) -> dict[str, Any]:
+    path = Path(named) if named else here / "pyproject.toml"
+    if not named and not path.exists():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"TASKBRIDGE_CONFIG names {str(path)!r}, which cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    table = content.get("tool", {}).get("taskbridge")
+    found = table if table is not None else content if named else {}
+    return dict(found)
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in _plain_fields():
+        value = environ.get(PREFIX + name.upper())
+        if value:
+            found[name] = value
+    if "max_payload" in found:
+        if not found["max_payload"].isdigit():
+            raise ConfigError(f"TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got {found['max_payload']!r}")
+        found["max_payload"] = int(found["max_payload"])
+    return found
+
+
+def _settings(words: dict[str, Any], where: str) -> Settings:
+    words["backends"] = {
+        name: _table(BackendSettings, entry, f"backends.{name}") for name, entry in words.get("backends", {}).items()
+    }
+    words["shares"] = {name: _share(entry, name) for name, entry in words.get("shares", {}).items()}
+    settings: Settings = _table(Settings, words, where)
+    return settings
+
+
+def _share(entry: Any, name: str) -> Share:
+    if isinstance(entry, Share):
+        return entry
+    if not isinstance(entry, Mapping):
+        raise ConfigError(f"shares.{name}: expected a table such as {{dramatiq = 25}}, got {entry!r}")
+    rest = {word: value for word, value in entry.items() if word != "key"}
+    return Share(to=rest, key=entry.get("key", ""))
+
+
+def _table(kind: Any, words: Any, where: str) -> Any:
+    if isinstance(words, kind):
+        return words
+    if not isinstance(words, Mapping):
+        raise ConfigError(f"{where}: expected a table, got {words!r}")
+    known = {f.name: f for f in fields(kind)}
+    for word, value in words.items():
+        if word not in known:
+            raise ConfigError(f"{where} have no {word!r}{nearest(word, known)}")
+        if known[word].type == "str" and not isinstance(value, str):
+            raise ConfigError(f"{where}: {word}: expected text, got {value!r}")
+        if known[word].type == "int" and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ConfigError(f"{where}: {word}: expected a whole number, got {value!r}")
+    try:
+        return kind(**words)
+    except TypeError:
+        missing = sorted(known.keys() - words.keys())
+        raise ConfigError(f"{where}: {missing[0]} is missing") from None

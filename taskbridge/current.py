@@ -1,0 +1,78 @@
+"""What a running task may ask about its own message: ``current()``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import TaskbridgeError
+from .inbox import Inbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Current:
+    """The message whose task is running here. Instants are unix milliseconds.
+
+    Args:
+        id: the message id, the same over all its attempts.
+        task: the task's name.
+        queue: where it came from.
+        attempt: which one this is, from 1.
+        starts: how often it was begun, attempts and repeats together.
+        fencing_token: grows with every accepted begin of any message; a resource refuses a lower one than it has seen.
+        enqueued_at_ms: when it was enqueued.
+        first_due_ms: when it was first due.
+    """
+
+    id: str
+    task: str
+    queue: str
+    attempt: int
+    starts: int
+    fencing_token: int
+    enqueued_at_ms: int
+    first_due_ms: int
+
+    def inbox(self, connection: Any) -> AbstractContextManager[bool]:
+        """Commit this message's effect at most once, in the task's own database transaction.
+
+        ``with current().inbox(connection) as fresh:`` begins a transaction and writes message id and fencing token in
+        it; leaving the block commits. ``fresh`` is False when the effect is committed already: skip the body then;
+        what it does on this connection all the same is rolled back. What follows the block runs either way.
+
+        Args:
+            connection: of ``sqlite3``, ``psycopg`` (3), ``psycopg2``, or Django's ``django.db.connection``; it must not
+                be inside a transaction.
+
+        Raises:
+            ClaimLost: the message was begun again since, and that one has committed.
+        """
+        return Inbox(self.id, self.fencing_token, connection)
+
+
+_current: ContextVar[Current | None] = ContextVar("taskbridge_current", default=None)
+
+
+def current() -> Current:
+    """Return the message whose task is running here.
+
+    Raises:
+        TaskbridgeError: no task is running here.
+    """
+    found = _current.get()
+    if found is None:
+        raise TaskbridgeError("current() is for code inside a running task; none is running here")
+    return found
+
+
+@contextmanager
+def running(message: Current) -> Iterator[None]:
+    """Make ``current()`` answer this message inside the block."""
+    token = _current.set(message)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,24 @@
+"""A task as declared: its name, its function, its options, its arguments. What a worker knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .codec import Arguments
+from .options import TaskOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """One declared task. ``arguments`` checks, encodes and decodes its calls."""
+
+    name: str
+    function: Callable[..., Any]
+    options: TaskOptions
+    arguments: Arguments
+
+
+#: What a worker can run, by name.
+Definitions = Mapping[str, Definition]

@@ -1,0 +1,154 @@
+"""Send a call on its way: check, stamp, route, then publish now or keep until it is due.
+
+A plain message needs no store: it is published under its id, and a repeat of it is recognised when it is begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from .backend import Backend
+from .clock import Clock
+from .config import Settings
+from .definition import Definition
+from .errors import ArgumentError, PayloadTooLarge
+from .message import Message, encode, new_id
+from .options import TaskOptions
+from .routing import fill, names_in, route
+from .store import Store
+
+#: How many messages travel in one trip.
+BULK = 1_000
+
+#: What a message is apart from its arguments, bytes, rounded up: only near the limit is the whole measured.
+_ENVELOPE_BYTES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What ``enqueue`` returns: the message's id, and whether this call made it."""
+
+    id: str
+    created: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What ``enqueue_many`` returns: how many messages it made."""
+
+    created: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """What sending needs. ``store`` and ``backend`` are asked for only when used."""
+
+    settings: Settings
+    clock: Clock
+    store: Callable[[], Store]
+    backend: Callable[[str], Backend]
+
+
+def enqueue(
+    definition: Definition, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any], sender: Sender
+) -> Receipt:
+    """Send one call.
+
+    Raises:
+        ArgumentError: it does not fit the signature, or JSON cannot carry it.
+        PayloadTooLarge: the message is over ``max_payload``.
+        BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
+    """
+    message = stamp(definition, options, args, kwargs, sender)
+    send([message], options.delay_ms, sender)
+    return Receipt(message.id)
+
+
+def enqueue_many(definition: Definition, options: TaskOptions, calls: Iterable[Any], sender: Sender) -> Enqueued:
+    """Send many calls in constant memory, a thousand in a trip.
+
+    Args:
+        calls: a mapping of keyword arguments each, or a tuple of positional ones.
+
+    Raises:
+        The same as ``enqueue``; what was sent before the error stays sent.
+    """
+    created = 0
+    stream = (stamp(definition, options, *_call(call), sender) for call in calls)
+    while batch := list(islice(stream, BULK)):
+        send(batch, options.delay_ms, sender)
+        created += len(batch)
+    return Enqueued(created)
+
+
+def send(messages: list[Message], delay_ms: int, sender: Sender) -> None:
+    """Publish messages now, or keep them in the store until they are due."""
+    if delay_ms > 0:
+        sender.store().outbox.put(messages, delay_ms)
+    else:
+        publish(messages, sender)
+
+
+def publish(messages: list[Message], sender: Sender) -> None:
+    """Hand messages to the backends that carry them now."""
+    by_backend: dict[str, list[Message]] = {}
+    for message in messages:
+        by_backend.setdefault(route(message, sender.settings), []).append(message)
+    for name, routed in by_backend.items():
+        sender.backend(name).publish(routed)
+
+
+def stamp(
+    definition: Definition, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any], sender: Sender
+) -> Message:
+    """Check a call and make a message of it."""
+    sent_args, sent_kwargs = definition.arguments.encode(args, kwargs)
+    now_ms = sender.clock.now_ms()
+    due_ms = now_ms + options.delay_ms
+    message = Message(
+        id=new_id(),
+        task=definition.name,
+        queue=options.queue,
+        args=sent_args,
+        kwargs=sent_kwargs,
+        enqueued_at_ms=now_ms,
+        due_at_ms=due_ms if options.delay_ms else 0,
+        expires_at_ms=due_ms + options.expires_ms if options.expires_ms else 0,
+        priority=options.priority,
+        route_key=_route_key(definition, args, kwargs, sender.settings),
+    )
+    _refuse_large(message, sender.settings.max_payload)
+    return message
+
+
+def _call(call: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    if isinstance(call, Mapping):
+        return (), call
+    if isinstance(call, tuple):
+        return call, {}
+    raise ArgumentError(
+        f"enqueue_many takes a dict of keyword arguments or a tuple of positional ones for each call; got {call!r}"
+    )
+
+
+def _route_key(definition: Definition, args: tuple[Any, ...], kwargs: Mapping[str, Any], settings: Settings) -> str:
+    share = settings.shares.get(definition.name)
+    if share is None or not share.key:
+        return ""
+    bound = definition.arguments.signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    names_in(share.key, set(bound.arguments), f"shares.{definition.name}.key")
+    return fill(share.key, bound.arguments)
+
+
+def _refuse_large(message: Message, limit: int) -> None:
+    if len(message.args) + len(message.kwargs) + _ENVELOPE_BYTES <= limit:
+        return
+    size = len(encode(message))
+    if size > limit:
+        raise PayloadTooLarge(
+            f"{message.task}: the message is {size} bytes and max_payload is {limit}: save the data and pass its id"
+        )

@@ -1,0 +1,128 @@
+"""Every exception taskbridge raises, and the words a task may raise to speak.
+
+::
+
+    TaskbridgeError
+    ├── ConfigError              a setting, an option or a declaration is wrong; nothing has happened
+    │   ├── BackendNotInstalled  the extra that carries the engine is missing
+    │   └── NotSupported         this backend declares that it cannot keep what the task asks
+    ├── ArgumentError            the call does not fit the task's signature, or JSON cannot carry it
+    ├── PayloadTooLarge          the message is over the limit; save the data and pass its id
+    ├── DecodeError              bytes in a queue that are no message
+    ├── BrokerUnavailable        the broker did not answer; the message may or may not be there
+    ├── StoreUnavailable         the store did not answer; nothing that needs it was begun
+    │   └── StoreFull            the store is out of memory; work that ends goes on
+    ├── StoreUnfit               the store would lose or refuse data; says which setting to change
+    ├── UnknownMessage           no message of that id where it was looked for
+    └── ClaimLost                this attempt lost its message to another worker; its effect is refused
+    Signal                       raised by a task to say what becomes of it
+    ├── Retry                    again, and it counts as a failed attempt
+    ├── Reschedule               again, and it does not
+    └── Drop                     no more of this message
+
+A message says what was expected, what came, and what to do. No vendor's exception passes an adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any
+
+
+class TaskbridgeError(Exception):
+    """The root: catch this to catch everything that taskbridge raises by itself."""
+
+
+class ConfigError(TaskbridgeError):
+    """A setting, an option or a declaration is wrong."""
+
+
+class BackendNotInstalled(ConfigError):
+    """The engine's package is not installed."""
+
+
+class NotSupported(ConfigError):
+    """The backend declares that it cannot keep what was asked."""
+
+
+class ArgumentError(TaskbridgeError, TypeError):
+    """The call does not fit the task's signature, or JSON cannot carry an argument."""
+
+
+class PayloadTooLarge(TaskbridgeError):
+    """The encoded message is over ``max_payload``."""
+
+
+class DecodeError(TaskbridgeError):
+    """Bytes that are no message of the engine they came from."""
+
+
+class BrokerUnavailable(TaskbridgeError):
+    """The broker did not answer; whether it took the message is not known."""
+
+
+class StoreUnavailable(TaskbridgeError):
+    """The store did not answer."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store has no memory left: new work is refused, work that ends goes on."""
+
+
+class StoreUnfit(TaskbridgeError):
+    """The store is set up so that it would lose or refuse data."""
+
+
+class UnknownMessage(TaskbridgeError):
+    """There is no message of that id where it was looked for."""
+
+
+class ClaimLost(TaskbridgeError):
+    """The message has another owner by now; what this attempt did is refused."""
+
+
+class Signal(Exception):
+    """What a task raises to say what becomes of it; never an error by itself."""
+
+
+class Retry(Signal):
+    """Run again later; spends an attempt.
+
+    Args:
+        why: shown by ``status`` and in the dead letters if it was the last attempt.
+        after: wait, seconds or timedelta. Defaults to what the task's ``retry`` says.
+    """
+
+    def __init__(self, why: str = "asked for by the task", *, after: float | timedelta | None = None) -> None:
+        super().__init__(why)
+        self.after = after
+
+
+class Reschedule(Signal):
+    """Run again later; spends no attempt.
+
+    Args:
+        after: wait, seconds or timedelta. Defaults to at once.
+        kwargs: keyword arguments that replace those of the same name in the next run.
+    """
+
+    def __init__(self, after: float | timedelta = 0, *, kwargs: Mapping[str, Any] | None = None) -> None:
+        super().__init__(f"again in {after}")
+        self.after = after
+        self.kwargs = dict(kwargs or {})
+
+
+class Drop(Signal):
+    """End this message here: neither done nor a failure, never run again."""
+
+    def __init__(self, why: str = "dropped by the task") -> None:
+        super().__init__(why)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return a hint such as ``; did you mean 'retry'?`` or, when nothing is near, the known words."""
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(words)}"

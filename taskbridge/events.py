@@ -1,0 +1,106 @@
+"""What happened, told to whoever listens. A listener cannot break the work.
+
+Metrics, Sentry, logs and users listen; nothing in taskbridge waits for them. Spans are milliseconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+log = logging.getLogger("taskbridge.events")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to one message."""
+
+    id: str
+    task: str
+    queue: str
+    backend: str = ""
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Event):
+    """``begin`` was accepted; ``waited_ms`` is the time in queue: delay and back-off are not counted."""
+
+    waited_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeeded(Event):
+    """The task returned and the store knows it."""
+
+    ran_ms: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retried(Event):
+    """It runs again after ``after_ms``; ``counted`` says whether an attempt was spent."""
+
+    after_ms: int = 0
+    counted: bool = True
+    why: str = ""
+    ran_ms: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Event):
+    """It went to the dead letters."""
+
+    why: str = ""
+    error: BaseException | None = None
+    ran_ms: float = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped(Event):
+    """It ended without a run or by its own wish: ``how`` is expired, dropped or purged."""
+
+    how: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedForRelease(Event):
+    """It waits for a newer worker."""
+
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated(Event):
+    """A copy was recognised and acknowledged unrun; ``verdict`` is what ``begin`` said."""
+
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRefused(Event):
+    """A result came after the claim had gone to another worker."""
+
+
+Listener = Callable[[Event], None]
+
+
+class Events:
+    """A list of listeners, called in the order they came."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> Listener:
+        """Call ``listener`` with each event from now on; returns it, so that it serves as a decorator."""
+        self._listeners.append(listener)
+        return listener
+
+    def emit(self, event: Event) -> None:
+        """Tell every listener; one that raises is logged and does no harm."""
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("listener %r failed on %s", listener, type(event).__name__)

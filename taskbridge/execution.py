@@ -1,0 +1,261 @@
+"""The life of a delivery: begin, attempt, settle.
+
+``begin`` and ``finish`` are the two trips to the store; ``attempt`` runs the task and says what became of it. A worker's
+loop calls them around the engine's hooks; ``deliver`` is all three, for the engines' own commands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from . import events
+from .backend import Delivery
+from .clock import Clock, milliseconds
+from .current import Current, running
+from .definition import Definition, Definitions
+from .errors import DecodeError, Drop, Reschedule, StoreUnavailable
+from .message import Message, encode
+from .options import MAX_CRASHES, PARK_FOR
+from .outcome import Again, Done, Ended, Outcome, Parked
+from .policies.retry import NEVER
+from .policies.unknown import judge_unknown
+from .store import Begin, Begun, Finish, Store
+
+log = logging.getLogger("taskbridge")
+
+T = TypeVar("T")
+
+#: How long a worker waits before it asks an absent store again, seconds: first, and at most.
+PATIENCE_S = (0.05, 2.0)
+
+#: A traceback in the dead letters is cut to its end.
+MAX_TRACEBACK = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """What running tasks needs; handed down, never reached for."""
+
+    definitions: Definitions
+    store: Store
+    clock: Clock
+    events: events.Events
+
+
+@dataclass(slots=True, kw_only=True)
+class Claimed:
+    """A delivery that is this worker's to run."""
+
+    delivery: Delivery
+    message: Message
+    claim: str
+    backend: str
+    begun: Begun
+    outcome: Outcome | None = None
+    ran_ms: float = 0.0
+
+    def event(self, kind: Callable[..., events.Event], **more: Any) -> events.Event:
+        """Return an event about this message."""
+        message = self.message
+        attempt = self.begun.attempt
+        return kind(
+            id=message.id, task=message.task, queue=message.queue, backend=self.backend, attempt=attempt, **more
+        )
+
+
+def ask(delivery: Delivery, message: Message, claim: str, runtime: Runtime) -> Begin:
+    """Return what ``begin`` is to be told."""
+    definition = runtime.definitions.get(message.task)
+    limit = definition.options.max_crashes if definition else MAX_CRASHES
+    return Begin(message=message, body=encode(message), claim=claim, max_crashes=limit, held=delivery.held)
+
+
+def accepted(claimed: Claimed, runtime: Runtime) -> bool:
+    """Tell what ``begin`` answered; False when there is nothing to run."""
+    begun, message = claimed.begun, claimed.message
+    if begun.verdict == "run":
+        waited_ms = max(0, runtime.clock.now_ms() - message.ready_at_ms)
+        runtime.events.emit(claimed.event(events.Started, waited_ms=waited_ms))
+        return True
+    if begun.verdict == "expired":
+        runtime.events.emit(claimed.event(events.Dropped, how="expired", why="not begun before it expired"))
+    elif begun.verdict == "crashed":
+        runtime.events.emit(claimed.event(events.Failed, why=f"its worker was lost {begun.crashes} times"))
+    else:
+        runtime.events.emit(claimed.event(events.Repeated, verdict=begun.verdict))
+    return False
+
+
+def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
+    """Run the task once, unless it is early or unknown here, and say what became of it."""
+    message = claimed.message
+    definition = runtime.definitions.get(message.task)
+    if definition is None:
+        return Parked(why=f"no task named {message.task!r} in this release")
+    early_ms = message.due_at_ms - runtime.clock.now_ms()
+    if early_ms > 0:
+        return Again(after_ms=early_ms, counted=False, ran=False, why="not due yet")
+    try:
+        unknown = definition.arguments.unknown(message.kwargs)
+        if unknown:
+            refusal = judge_unknown(unknown, message.task, definition.options.unknown_args)
+            if refusal is not None:
+                return refusal
+        args, kwargs = definition.arguments.decode(message.args, message.kwargs, without=unknown)
+    except (DecodeError, msgspec.DecodeError) as error:
+        return Ended(how="dead", why=str(error), error=error)
+    started_s = runtime.clock.monotonic_s()
+    try:
+        return _run(definition, claimed, args, kwargs, runtime)
+    finally:
+        claimed.ran_ms = (runtime.clock.monotonic_s() - started_s) * 1000
+
+
+def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
+    """Say what a failure leads to, by the task's own policy."""
+    if isinstance(error, Drop):
+        return Ended(how="dropped", why=str(error))
+    if isinstance(error, Reschedule):
+        return Again(after_ms=milliseconds(error.after), counted=False, why=str(error), kwargs=error.kwargs)
+    definition = runtime.definitions.get(claimed.message.task)
+    policy = (definition.options.retry if definition else None) or NEVER
+    age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
+    return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
+
+
+def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
+    """Return what ``finish`` is to be told of an outcome."""
+    message = claimed.message
+    held = claimed.delivery.held
+    match outcome:
+        case Done():
+            return Finish(id=message.id, claim=claimed.claim, state="DONE", held=held)
+        case Again():
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="DELAYED" if outcome.after_ms > 0 else "READY",
+                counted=outcome.counted,
+                ran=outcome.ran,
+                due_ms=outcome.after_ms,
+                why=outcome.why,
+                traceback=_traceback(outcome.error),
+                body=_changed(message, outcome.kwargs, runtime) if outcome.kwargs else b"",
+                held=held,
+            )
+        case Parked():
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="PARKED",
+                ran=False,
+                due_ms=_park_for_ms(message, runtime),
+                group=" ".join((message.task, *outcome.missing)),
+                why=outcome.why,
+                held=held,
+            )
+        case Ended():
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="DEAD" if outcome.how == "dead" else "DONE",
+                why=outcome.why,
+                traceback=outcome.traceback or _traceback(outcome.error),
+                held=held,
+            )
+
+
+def told(claimed: Claimed, answer: str, outcome: Outcome, runtime: Runtime) -> None:
+    """Tell listeners what ``finish`` answered."""
+    emit = runtime.events.emit
+    if answer not in ("ok", "mine"):
+        log.warning("the result of %s (%s) was refused: %s", claimed.message.task, claimed.message.id, answer)
+        emit(claimed.event(events.ClaimRefused))
+        return
+    match outcome:
+        case Done():
+            emit(claimed.event(events.Succeeded, ran_ms=claimed.ran_ms))
+        case Again():
+            more = {"after_ms": outcome.after_ms, "counted": outcome.counted, "why": outcome.why}
+            emit(claimed.event(events.Retried, ran_ms=claimed.ran_ms, **more))
+        case Parked():
+            emit(claimed.event(events.ParkedForRelease, why=outcome.why))
+        case Ended(how="dead"):
+            emit(claimed.event(events.Failed, why=outcome.why, error=outcome.error, ran_ms=claimed.ran_ms))
+        case Ended():
+            emit(claimed.event(events.Dropped, how=outcome.how, why=outcome.why))
+
+
+def patiently(call: Callable[[], T], clock: Clock) -> T:
+    """Call until the store answers: the same call, for as long as it takes."""
+    wait_s, longest_s = PATIENCE_S
+    while True:
+        try:
+            return call()
+        except StoreUnavailable as error:
+            log.warning("%s; trying again in %.2f s", error, wait_s)
+            clock.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)
+
+
+def deliver(delivery: Delivery, message: Message, claim: str, backend: str, runtime: Runtime) -> Claimed:
+    """Begin, attempt and settle one delivery; returns when the store knows. ``outcome`` is None if it was not run."""
+    request = ask(delivery, message, claim, runtime)
+    begun = patiently(lambda: runtime.store.claims.begin(request), runtime.clock)
+    claimed = Claimed(delivery=delivery, message=message, claim=claim, backend=backend, begun=begun)
+    if not accepted(claimed, runtime):
+        return claimed
+    outcome = claimed.outcome = attempt(claimed, runtime)
+    finish = telling(claimed, outcome, runtime)
+    answer = patiently(lambda: runtime.store.claims.finish(finish), runtime.clock)
+    told(claimed, answer, outcome, runtime)
+    return claimed
+
+
+def _run(
+    definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
+) -> Outcome:
+    message, begun = claimed.message, claimed.begun
+    me = Current(
+        id=message.id,
+        task=message.task,
+        queue=message.queue,
+        attempt=begun.attempt,
+        starts=begun.starts,
+        fencing_token=begun.fence,
+        enqueued_at_ms=message.enqueued_at_ms,
+        first_due_ms=message.first_due_ms,
+    )
+    with running(me):
+        try:
+            result = definition.function(*args, **kwargs)
+            return Done(asyncio.run(result) if inspect.iscoroutine(result) else result)
+        except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
+            return judge(error, claimed, runtime)
+
+
+def _changed(message: Message, changes: dict[str, Any], runtime: Runtime) -> bytes:
+    """Return the message with some keyword arguments replaced, as the store keeps it."""
+    definition = runtime.definitions[message.task]
+    args, kwargs = definition.arguments.decode(message.args, message.kwargs)
+    bound = definition.arguments.signature.bind_partial(*args, **kwargs)
+    bound.arguments.update(changes)
+    new_args, new_kwargs = definition.arguments.encode(bound.args, bound.kwargs)
+    return encode(message.copy(args=new_args, kwargs=new_kwargs))
+
+
+def _park_for_ms(message: Message, runtime: Runtime) -> int:
+    definition = runtime.definitions.get(message.task)
+    return definition.options.park_for_ms if definition else milliseconds(PARK_FOR)
+
+
+def _traceback(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception(error))[-MAX_TRACEBACK:] if error else ""

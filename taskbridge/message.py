@@ -1,0 +1,106 @@
+"""Message: one call of a task on its way. Frozen, versioned, the same on every engine.
+
+``id`` and ``seq`` are the identity: a copy may be published any number of times by anybody, one ``seq`` is begun
+at most once, and a copy with a lower ``seq`` than the record's is waste paper. Instants are unix milliseconds.
+New fields come last, with defaults, so that two releases read each other's messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+import msgspec
+
+from .errors import DecodeError
+
+#: The version of ``Message.encode``; a message of another one is refused.
+VERSION = 1
+
+#: An id is a key in the store and a cell in shared memory. Longer ones, from native producers, are hashed.
+MAX_ID_BYTES = 160
+
+NO_ARGS = msgspec.Raw(b"[]")
+NO_KWARGS = msgspec.Raw(b"{}")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call of one task.
+
+    ``args`` and ``kwargs`` are JSON as it travels; ``codec`` makes values of them. ``due_at_ms`` is when it was
+    first due, ``expires_at_ms`` when it is no longer worth beginning, ``released_at_ms`` when the relay last handed it
+    to an engine. ``attempt`` is information: the record decides. ``route_key`` is what a share of traffic is sticky by.
+    ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``.
+    """
+
+    id: str
+    task: str
+    queue: str
+    args: msgspec.Raw = NO_ARGS
+    kwargs: msgspec.Raw = NO_KWARGS
+    enqueued_at_ms: int = 0
+    due_at_ms: int = 0
+    expires_at_ms: int = 0
+    priority: int = 5
+    seq: int = 1
+    attempt: int = 1
+    engine: str = ""
+    native: msgspec.Raw = NO_KWARGS
+    released_at_ms: int = 0
+    route_key: str = ""
+    v: int = VERSION
+
+    @property
+    def first_due_ms(self) -> int:
+        """When it could first have been begun: what expiry and age count from."""
+        return max(self.due_at_ms, self.enqueued_at_ms)
+
+    @property
+    def ready_at_ms(self) -> int:
+        """When it last came to be waiting for a worker: what time in queue counts from."""
+        return max(self.first_due_ms, self.released_at_ms)
+
+    def copy(self, **changes: Any) -> Message:
+        """Return the message with these fields replaced."""
+        return msgspec.structs.replace(self, **changes)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as the store keeps it."""
+    return _encoder.encode(message)
+
+
+def decode(body: bytes) -> Message:
+    """Read what ``encode`` wrote.
+
+    Raises:
+        DecodeError: the bytes are no message, or one of another version.
+    """
+    try:
+        message = _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DecodeError(f"expected a taskbridge message, got {body[:80]!r}: {error}") from error
+    if message.v != VERSION:
+        raise DecodeError(f"expected a message of version {VERSION}, got version {message.v}; run a newer release")
+    return message
+
+
+def new_id() -> str:
+    """Return a fresh id: 128 random bits, hex."""
+    return os.urandom(16).hex()
+
+
+def foreign_id(engine_id: str, native_retries: int) -> str:
+    """Return the ledger id of a native producer's message.
+
+    The engines publish a retry under the same id; without the count it would meet the first one's done marker.
+    """
+    whole = f"{engine_id}#{native_retries}"
+    if len(whole.encode()) <= MAX_ID_BYTES:
+        return whole
+    return "sha256-" + hashlib.sha256(whole.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Listeners of events: one vendor or one form each."""

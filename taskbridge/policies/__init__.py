@@ -1,0 +1,1 @@
+"""Pure decisions: what a failure or an unknown argument leads to. No clock, no store, no I/O."""

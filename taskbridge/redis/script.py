@@ -1,0 +1,55 @@
+"""Lua files as callables: read from the package, sent by hash, loaded when the server does not know them.
+
+A file with the line ``-- begins with record.lua`` is put behind that file, whole. Nothing else is joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.resources import files
+
+from .server import Argument, Reply, Server, bulk
+
+
+class Script:
+    """One verb on one server, with its fixed keys packed once.
+
+    Args:
+        server: where it runs.
+        package: where its file lies, such as ``taskbridge.store.redis``.
+        name: the file, without ``lua/`` and ``.lua``.
+        keys: its fixed keys.
+        more_keys: how many keys come with each call, after the fixed ones.
+    """
+
+    def __init__(self, server: Server, package: str, name: str, keys: Sequence[str], more_keys: int = 0) -> None:
+        text = source(package, name)
+        sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        server.remember(text)
+        self._server = server
+        self._words = 3 + len(keys)
+        head: list[Argument] = ["EVALSHA", sha, len(keys) + more_keys, *keys]
+        self._head = b"".join(map(bulk, head))
+
+    def packed(self, *words: Argument) -> bytes:
+        """Return the call as the server reads it, to be sent with others in one trip: its keys, then arguments."""
+        return b"".join((b"*%d\r\n" % (self._words + len(words)), self._head, *map(bulk, words)))
+
+    def __call__(self, *words: Argument) -> Reply:
+        """Run it and return its reply.
+
+        Raises:
+            StoreUnavailable, StoreFull, StoreUnfit: as ``Server.call``.
+        """
+        return self._server.exchange(self.packed(*words), 1)[0]
+
+
+@lru_cache(maxsize=64)
+def source(package: str, name: str) -> str:
+    """Return the text of a script, behind the file that it says it begins with."""
+    text = (files(package) / "lua" / f"{name}.lua").read_text()
+    begins = re.search(r"^-- begins with (\w+)\.lua$", text, re.MULTILINE)
+    return source(package, begins.group(1)) + text if begins else text

@@ -1,0 +1,191 @@
+"""One Redis server: a connection per thread, scripts by hash, vendor errors translated.
+
+Thin on purpose: a round trip costs more in the client than in the server, so commands are packed once and written
+in one piece. A command is sent once; a caller repeats what is safe to repeat.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from ..errors import ConfigError, StoreFull, StoreUnavailable, StoreUnfit
+from . import url as urls
+
+Argument = bytes | str | int | float
+Reply = Any
+
+#: How long one answer may take, seconds.
+SOCKET_TIMEOUT_S = 5.0
+
+#: A connection that was idle for so long is tried with PING first, seconds.
+HEALTH_CHECK_S = 15
+
+#: Replies that say "not now": the server loads, is a replica, fails over, or cannot write its disk.
+_AWAY = ("LOADING", "READONLY", "MASTERDOWN", "MISCONF", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "BUSY ", "UNBLOCKED")
+
+
+class Server:
+    """A Redis server by URL.
+
+    Args:
+        url: ``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host1,host2/service/db``.
+        socket_timeout_s: how long one answer may take. Defaults to 5 s.
+
+    Raises:
+        ConfigError: a URL of another kind.
+    """
+
+    def __init__(self, url: str, *, socket_timeout_s: float = SOCKET_TIMEOUT_S) -> None:
+        self.url = urls.check(url)
+        self.shown = urls.redacted(url)
+        self._socket_timeout_s = socket_timeout_s
+        self._local = threading.local()
+        self._pool = self._new_pool()
+        self._pid = os.getpid()
+        self._sources: dict[str, None] = {}
+
+    def call(self, *command: Argument) -> Reply:
+        """Send one command and return its reply.
+
+        Raises:
+            StoreUnavailable: no answer, or one that says "not now".
+            StoreFull: the server is out of memory.
+            StoreUnfit: the server denies the command.
+        """
+        return self.exchange(pack(command), 1)[0]
+
+    def pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Reply]:
+        """Send several commands in one trip; the first error reply is raised after all were read."""
+        return self.exchange(b"".join(map(pack, commands)), len(commands))
+
+    def exchange(self, packed: bytes, replies: int) -> list[Reply]:
+        """Write packed commands, read so many replies; a script the server forgot is loaded and all is sent again."""
+        try:
+            return self._exchange(packed, replies)
+        except NoScriptError:
+            self.pipeline([("SCRIPT", "LOAD", source) for source in self._sources])
+            return self._exchange(packed, replies)
+
+    def remember(self, source: str) -> None:
+        """Load this script too when the server turns out not to know one."""
+        self._sources[source] = None
+
+    def _exchange(self, packed: bytes, replies: int) -> list[Reply]:
+        connection = self._connection()
+        answers: list[Reply] = []
+        try:
+            connection.send_packed_command([packed])
+            for _ in range(replies):
+                answers.append(_answer(connection))
+        except BaseException as error:
+            connection.disconnect()
+            if isinstance(error, RedisError | OSError):
+                raise self.translated(error) from error
+            raise
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise self.translated(answer) from answer
+        return answers
+
+    def blocking(self, packed: bytes, timeout_s: float) -> Reply:
+        """Write one blocking command; the answer may take ``timeout_s`` longer than usual."""
+        connection = self._connection()
+        try:
+            connection.send_packed_command([packed])
+            if not connection.can_read(timeout=timeout_s + self._socket_timeout_s):
+                raise TimeoutError(f"no answer within {timeout_s + self._socket_timeout_s} s")
+            return connection.read_response()
+        except BaseException as error:
+            connection.disconnect()
+            if isinstance(error, RedisError | OSError):
+                raise self.translated(error) from error
+            raise
+
+    def connect(self, **changes: Any) -> Any:
+        """Return a connection of the caller's own, outside the pool; the caller closes it."""
+        pool = self._new_pool(**changes)
+        connection = pool.get_connection()
+        connection.connect()
+        return connection
+
+    def translated(self, error: BaseException) -> Exception:
+        """Return our error for the client's."""
+        text = str(error)
+        if isinstance(error, NoScriptError):
+            return error
+        if "OOM" in text[:40] or "used memory > 'maxmemory'" in text:
+            return StoreFull(f"{self.shown} has no memory left for new work: raise its maxmemory, or let workers drain")
+        if isinstance(error, AuthenticationError | NoPermissionError):
+            return StoreUnfit(f"{self.shown} denies access: {text}; see the ACL in docs/store.md")
+        if isinstance(error, ResponseError) and not text.startswith(_AWAY):
+            return StoreUnfit(f"{self.shown} refuses a command: {text}")
+        return StoreUnavailable(f"{self.shown} is away: {text or type(error).__name__}")
+
+    def close(self) -> None:
+        """Drop this thread's connection and the pool."""
+        if self._pid == os.getpid():
+            self._pool.disconnect()
+        self._local = threading.local()
+
+    def _connection(self) -> Any:
+        if self._pid != os.getpid():  # a fork: its sockets are the parent's
+            self._local, self._pool, self._pid = threading.local(), self._new_pool(), os.getpid()
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            try:
+                connection = self._local.connection = self._pool.get_connection()
+            except (RedisError, OSError) as error:
+                raise self.translated(error) from error
+        return connection
+
+    def _new_pool(self, **changes: Any) -> Any:
+        options = {
+            "socket_timeout": self._socket_timeout_s,
+            "socket_connect_timeout": self._socket_timeout_s,
+            "socket_keepalive": True,
+            "health_check_interval": HEALTH_CHECK_S,
+            "retry": Retry(NoBackoff(), 0),
+            "protocol": 2,
+        } | changes
+        if self.url.startswith("sentinel://"):
+            hosts, service, more = urls.sentinel(self.url)
+            sentinel = Sentinel(hosts, socket_timeout=self._socket_timeout_s)
+            return sentinel.master_for(service, **(options | more)).connection_pool
+        if self.url.startswith("unix://"):
+            options.pop("socket_keepalive")
+        try:
+            return redis.ConnectionPool.from_url(self.url, **options)
+        except ValueError as error:
+            raise ConfigError(f"{self.shown}: {error}") from None
+
+
+def pack(command: Sequence[Argument]) -> bytes:
+    """Return a command as the server reads it.
+
+    Source: redis.io, "Redis serialization protocol specification", arrays of bulk strings.
+    """
+    parts = [b"*%d\r\n" % len(command)]
+    parts += map(bulk, command)
+    return b"".join(parts)
+
+
+def bulk(value: Argument) -> bytes:
+    """Return one word of a command as the server reads it."""
+    raw = value if isinstance(value, bytes) else str(value).encode()
+    return b"$%d\r\n%b\r\n" % (len(raw), raw)
+
+
+def _answer(connection: Any) -> Reply:
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error

@@ -1,0 +1,95 @@
+"""One relay leads, by lease; it does its duties in turn and sleeps until something is due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+
+from ..clock import Clock
+from ..errors import TaskbridgeError
+from ..store import Store
+
+log = logging.getLogger("taskbridge.relay")
+
+#: How long a leader that dies keeps the lead, milliseconds.
+LEAD_MS = 6_000
+
+#: Longest sleep, seconds: the lead is renewed this often at least.
+PATIENCE_S = 0.5
+
+
+@dataclass(slots=True, kw_only=True)
+class Duty:
+    """Something a relay does: ``run`` returns how much it did; at least ``every_s`` apart unless it did something."""
+
+    name: str
+    run: Callable[[], int]
+    every_s: float
+    due_s: float = 0.0
+
+
+class Relay:
+    """A relay of one namespace.
+
+    Args:
+        owner: its name.
+        store: where the lead is.
+        clock: paces the duties.
+        duties: what it does while it leads.
+    """
+
+    def __init__(self, owner: str, store: Store, clock: Clock, duties: Sequence[Duty]) -> None:
+        self._owner = owner
+        self._store = store
+        self._clock = clock
+        self._duties = duties
+        self.leads = False
+
+    def run(self, stopping: Event) -> None:
+        """Lead, or wait to; until stopping is set."""
+        while not stopping.is_set():
+            try:
+                if self.lead():
+                    self.tick()
+                    self._store.outbox.wait(PATIENCE_S)
+                else:
+                    stopping.wait(PATIENCE_S)
+            except TaskbridgeError as error:
+                self.leads = False
+                log.warning("the relay waits: %s", error)
+                stopping.wait(PATIENCE_S)
+        self._resign()
+
+    def lead(self) -> bool:
+        """Take or keep the lead."""
+        led = self.leads
+        self.leads = self._store.leader.hold("relay", self._owner, LEAD_MS)
+        if self.leads and not led:
+            log.info("this relay leads (%s)", self._owner)
+        return self.leads
+
+    def tick(self) -> int:
+        """Do what is due, once; returns how much was done."""
+        done = 0
+        for duty in self._duties:
+            now_s = self._clock.monotonic_s()
+            if now_s >= duty.due_s:
+                did = self._do(duty)
+                done += did
+                duty.due_s = now_s if did else now_s + duty.every_s
+        return done
+
+    def _do(self, duty: Duty) -> int:
+        try:
+            return duty.run()
+        except TaskbridgeError as error:
+            log.warning("the relay's duty %r failed and is tried again: %s", duty.name, error)
+            return 0
+
+    def _resign(self) -> None:
+        try:
+            self._store.leader.resign("relay", self._owner)
+        except TaskbridgeError as error:
+            log.info("the lead was not resigned and lapses: %s", error)

@@ -1,0 +1,58 @@
+"""Decide which backend carries a message. Pure: settings in, a name out.
+
+Shares are sticky and nested: a message's place between 0 and 100 is a hash of its key, a share is the stretch from 0
+up, so raising it moves some keys over and none back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .config import Settings
+from .errors import ConfigError
+from .message import Message
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def route(message: Message, settings: Settings) -> str:
+    """Return the name of the backend that carries this message now."""
+    share = settings.shares.get(message.task)
+    if share is None:
+        return settings.backend
+    place = place_of(f"{message.task} {message.route_key or message.id}")
+    upper = 0.0
+    for name, percent in share.to.items():
+        upper += percent
+        if place < upper:
+            return name
+    return settings.backend
+
+
+def place_of(key: str) -> float:
+    """Return a key's fixed place, 0 up to 100."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64 * 100
+
+
+def names_in(template: str, arguments: set[str], where: str) -> list[str]:
+    """Return the arguments a key template names.
+
+    Raises:
+        ConfigError: it names one that the task does not have, or more than names.
+    """
+    names = _FIELD.findall(template)
+    if _FIELD.sub("", template).count("{") or not names:
+        raise ConfigError(f"{where}: expected a template of arguments such as {{user_id}}, got {template!r}")
+    for name in names:
+        if name not in arguments:
+            raise ConfigError(f"{where}: {template!r} names {name!r}, which the task does not have")
+    return names
+
+
+def fill(template: str, values: Mapping[str, Any]) -> str:
+    """Return the template with the values in."""
+    return _FIELD.sub(lambda found: str(values[found.group(1)]), template)

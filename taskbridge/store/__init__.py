@@ -1,0 +1,268 @@
+"""The store: what all workers of all engines share. Seven small protocols, the same in Redis and in memory.
+
+Every verb is atomic, may be repeated with the same claim, and reads the store's own clock. Instants and spans are
+milliseconds. ``StoreSuite`` in ``taskbridge.testing`` fixes the meaning; ``docs/protocol.md`` tells why.
+
+The states of a message's record, and who owns the message then::
+
+    RUN                a claim runs it; the store has the body
+    READY, DELAYED     the store; the relay publishes it when it is due
+    PARKED             the store; waits for a worker that knows its task
+    OUT                the engine: published, not yet begun
+    DONE               nobody: done, expired, dropped or purged; kept for a while to recognise repeats
+    DEAD               the dead letters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..message import Message
+
+#: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
+LEASE_MS = 15_000
+
+#: How long a done marker recognises repeats of a message that was published once, and more than once.
+WINDOW_MS = 2 * 3_600_000
+LONG_WINDOW_MS = 7 * 24 * 3_600_000
+
+#: How long the relay may take to publish what it took, before another takes it.
+RELAY_LEASE_MS = 10_000
+
+#: A sweep that comes so long after the last one finds a store, or all of its workers, that was away.
+GAP_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Where the broker's copy lies, if broker and store are one server: acknowledged in the same script."""
+
+    key: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begin:
+    """A worker asks to run one delivery."""
+
+    message: Message
+    body: bytes
+    claim: str
+    max_crashes: int
+    held: Held | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The answer: run it if ``verdict`` is ``run``; whatever else it is, acknowledge.
+
+    ``settled``: done or dead already. ``stale``: a newer copy exists. ``busy``: another claim runs it.
+    ``expired``, ``crashed``: it has just come to its end.
+    """
+
+    verdict: str
+    fence: int = 0
+    starts: int = 0
+    attempt: int = 1
+    crashes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """A worker tells what became of its claim.
+
+    ``state`` is where the message goes: DONE, DEAD, DELAYED, READY or PARKED.
+    ``due_ms`` is a wait (DELAYED) or how long it stays parked (PARKED); ``group`` names what it is parked for.
+    ``ran`` is False when the task was never entered: then it does not count as started.
+    """
+
+    id: str
+    claim: str
+    state: str
+    counted: bool = False
+    ran: bool = True
+    due_ms: int = 0
+    body: bytes = b""
+    why: str = ""
+    traceback: str = ""
+    group: str = ""
+    held: Held | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A message the relay has leased: publish ``body`` with this ``seq`` and ``attempt``, then mark it."""
+
+    id: str
+    seq: int
+    attempt: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What the store knows of one message."""
+
+    id: str
+    state: str
+    seq: int = 1
+    attempt: int = 1
+    starts: int = 0
+    crashes: int = 0
+    claim: str = ""
+    queue: str = ""
+    why: str = ""
+    traceback: str = ""
+    group: str = ""
+    body: bytes = b""
+    at_ms: int = 0
+    """When it is due, when its lease ends, when it died, or until when it is parked."""
+
+
+class Claims(Protocol):
+    """The right to run one message, leased."""
+
+    def begin(self, request: Begin) -> Begun:
+        """Recognise repeats, drop the expired, or write the claim with the message in it."""
+
+    def finish(self, request: Finish) -> str:
+        """End a claim: ``ok``, ``mine`` (a repeat), ``refused`` (the claim was lost) or ``unknown`` (no record)."""
+
+    def finish_and_begin(self, finish: Finish, begin: Begin) -> tuple[str, Begun]:
+        """``finish`` of one message, then ``begin`` of the next, in one trip."""
+
+    def renew(self, claims: Iterable[tuple[str, str]]) -> None:
+        """Prolong claims (id, claim) that still stand by one lease."""
+
+    def lose(self, id: str, claim: str) -> bool:
+        """Take a dead worker's message back at once; False when that claim does not stand."""
+
+    def sweep(self, limit: int) -> list[str]:
+        """Take back what lapsed claims held; returns the ids. Nothing for one lease after the store was away."""
+
+    def release(self, id: str, claim: str) -> bool:
+        """Give a claim back unfinished, as a drain does: READY at once, no crash counted."""
+
+
+class Outbox(Protocol):
+    """Delayed and ready messages on their way to an engine."""
+
+    def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
+        """Keep messages until they are due; False for one whose id the store knows already.
+
+        Raises:
+            StoreFull: the store has no memory left.
+        """
+
+    def take(self, limit: int) -> list[Due]:
+        """Lease what is due to one relay, oldest first; never removes."""
+
+    def mark(self, published: Sequence[tuple[str, int]]) -> None:
+        """Say that (id, seq) was published; the engine owns it unless it has gone on meanwhile."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something may be due: a ready message, the next instant, or so many seconds."""
+
+
+class Parked(Protocol):
+    """Messages that wait for a worker which knows their task or arguments."""
+
+    def groups(self) -> dict[str, int]:
+        """What is waited for, and by how many."""
+
+    def release(self, group: str, limit: int) -> int:
+        """Make messages of a group ready; returns how many."""
+
+    def overdue(self, limit: int) -> list[str]:
+        """Move what waited too long to the dead letters; returns the ids."""
+
+
+class Dead(Protocol):
+    """The dead letters: seen, replayed, purged."""
+
+    def bury(self, id: str, queue: str, body: bytes, why: str, held: Held | None = None) -> None:
+        """Keep bytes that are no message."""
+
+    def list(self, limit: int, offset: int = 0) -> list[Record]:
+        """The newest first."""
+
+    def replay(self, id: str) -> bool:
+        """Make a dead message ready again, with its attempts back at one; False when it is not dead, or no message."""
+
+    def purge(self, id: str) -> bool:
+        """End a dead message for good; False when it is not dead."""
+
+
+class Messages(Protocol):
+    """Looking, without touching."""
+
+    def look(self, id: str) -> Record | None:
+        """What the store knows of this message."""
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """(queue, state) and how many messages, for READY, DELAYED, PARKED and DEAD."""
+
+    def running(self) -> list[Record]:
+        """The claims that stand, the first to lapse first."""
+
+
+class Leader(Protocol):
+    """One leader per duty, by lease."""
+
+    def hold(self, duty: str, owner: str, lease_ms: int) -> bool:
+        """Take or keep the lead; False when another has it."""
+
+    def resign(self, duty: str, owner: str) -> None:
+        """Give it up, if it is ours."""
+
+
+class Documents(Protocol):
+    """Small announcements that lapse: workers, their tasks."""
+
+    def put(self, kind: str, key: str, value: bytes, lease_ms: int) -> None:
+        """Announce, for so long."""
+
+    def all(self, kind: str) -> dict[str, bytes]:
+        """What stands announced."""
+
+    def remove(self, kind: str, key: str) -> None:
+        """Take it back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitness:
+    """What was found wrong with the store; ``fatal`` ones stop a worker. Each names the setting to change."""
+
+    server: str
+    fatal: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Store(Protocol):
+    """All of it, on one server."""
+
+    @property
+    def claims(self) -> Claims: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def parked(self) -> Parked: ...
+    @property
+    def dead(self) -> Dead: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def leader(self) -> Leader: ...
+    @property
+    def documents(self) -> Documents: ...
+
+    def now_ms(self) -> int:
+        """The store's clock."""
+
+    def fitness(self) -> Fitness:
+        """Look at the server's settings: would it lose or refuse data?"""
+
+    def close(self) -> None:
+        """Give the connections back."""

@@ -1,0 +1,69 @@
+"""Every key of the store: its type, and what it holds. One hash tag, so all lie in one slot.
+
+A change here is a change of the schema: raise ``SCHEMA`` and say so in the changelog.
+"""
+
+from __future__ import annotations
+
+#: The store's schema; a release refuses a store of another one.
+SCHEMA = "1"
+
+
+class Keys:
+    """The names of the keys in one namespace."""
+
+    def __init__(self, namespace: str) -> None:
+        tag = f"{{{namespace}}}"
+        self.schema = f"{tag}:schema"
+        """string: ``SCHEMA``"""
+        self.message = f"{tag}:m:"
+        """prefix of a hash per message: its record"""
+        self.leases = f"{tag}:leases"
+        """zset "claim id" -> end of the lease (unix ms)"""
+        self.due = f"{tag}:due"
+        """zset id -> due, or end of the relay's lease (unix ms)"""
+        self.dead = f"{tag}:dead"
+        """zset id -> when it died (unix ms)"""
+        self.parked = f"{tag}:parked"
+        """zset id -> until when it waits for a newer worker (unix ms)"""
+        self.group = f"{tag}:group:"
+        """prefix of a zset per group: id -> until (unix ms)"""
+        self.groups = f"{tag}:groups"
+        """hash group -> how many wait in it"""
+        self.counts = f"{tag}:counts"
+        """hash "queue state" -> how many"""
+        self.bell = f"{tag}:bell"
+        """list: wakes the relay; at most one token"""
+        self.fence = f"{tag}:fence"
+        """string: grows with each accepted begin"""
+        self.pulse = f"{tag}:pulse"
+        """string: when claims were last swept (unix ms)"""
+        self.quiet = f"{tag}:quiet"
+        """string: until when no claim is taken away (unix ms)"""
+        self._leader = f"{tag}:leader:"
+        self._document = f"{tag}:doc:"
+        self._held = f"{tag}:held:"
+
+    @property
+    def record(self) -> list[str]:
+        """The keys of every script that begins with record.lua, in its order."""
+        return [
+            *(self.message, self.leases, self.due, self.dead, self.parked, self.group),
+            *(self.groups, self.counts, self.bell, self.fence, self.pulse, self.quiet),
+        ]
+
+    def leader(self, duty: str) -> str:
+        """string: the owner, until its lease ends"""
+        return self._leader + duty
+
+    def documents(self, kind: str) -> list[str]:
+        """hash key -> document, and zset key -> when it lapses (unix ms)"""
+        return [self._document + kind, f"{self._document}{kind}:until"]
+
+    def shelf(self, backend: str, owner: str) -> str:
+        """On the broker's server. hash tag -> what a worker fetched and has not acknowledged"""
+        return f"{self._held}{backend}:{owner}"
+
+    def owners(self, backend: str) -> str:
+        """On the broker's server. zset owner -> when it was last seen alive (unix ms)"""
+        return self._held + backend

@@ -1,0 +1,76 @@
+"""Claims in Redis: ``begin`` and ``finish`` are one trip each, or one together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ...redis.script import Script
+from ...redis.server import Server
+from .. import LEASE_MS, Begin, Begun, Finish, Held
+from ..keys import Keys
+
+PACKAGE = __name__.rpartition(".")[0]
+
+
+class RedisClaims:
+    """The right to run one message, leased."""
+
+    def __init__(self, server: Server, keys: Keys) -> None:
+        self._server = server
+        self._nothing_held = Held(keys.leases, "")  # an ACL looks at every word in KEYS, so none may be empty
+        self._begin = Script(server, PACKAGE, "begin", keys.record, more_keys=1)
+        self._finish = Script(server, PACKAGE, "finish", keys.record, more_keys=1)
+        self._renew = Script(server, PACKAGE, "renew", [keys.leases])
+        self._lose = Script(server, PACKAGE, "lose", keys.record)
+        self._sweep = Script(server, PACKAGE, "sweep", keys.record)
+
+    def begin(self, request: Begin) -> Begun:
+        return _begun(self._server.exchange(self._packed_begin(request), 1)[0])
+
+    def finish(self, request: Finish) -> str:
+        return str(self._server.exchange(self._packed_finish(request), 1)[0], "ascii")
+
+    def finish_and_begin(self, finish: Finish, begin: Begin) -> tuple[str, Begun]:
+        packed = self._packed_finish(finish) + self._packed_begin(begin)
+        finished, begun = self._server.exchange(packed, 2)
+        return str(finished, "ascii"), _begun(begun)
+
+    def renew(self, claims: Iterable[tuple[str, str]]) -> None:
+        members = [f"{claim} {id}" for id, claim in claims]
+        if members:
+            self._renew(LEASE_MS, *members)
+
+    def lose(self, id: str, claim: str) -> bool:
+        return bool(self._lose(id, claim, 1))
+
+    def sweep(self, limit: int) -> list[str]:
+        return [id.decode() for id in self._sweep(limit)]
+
+    def release(self, id: str, claim: str) -> bool:
+        return bool(self._lose(id, claim, 0))
+
+    def _packed_begin(self, request: Begin) -> bytes:
+        message, held = request.message, request.held or self._nothing_held
+        return self._begin.packed(
+            *(held.key, message.id, message.seq, request.claim, message.attempt, message.queue),
+            *(message.expires_at_ms, request.max_crashes, request.body, held.tag),
+        )
+
+    def _packed_finish(self, request: Finish) -> bytes:
+        held = request.held or self._nothing_held
+        return self._finish.packed(
+            *(held.key, request.id, request.claim, request.state, _spent(request)),
+            *(request.due_ms, request.why, request.traceback, request.group, request.body, held.tag),
+        )
+
+
+def _spent(request: Finish) -> int:
+    return int(request.counted) if request.ran else -1
+
+
+def _begun(reply: list[Any]) -> Begun:
+    verdict, fence, starts, attempt, crashes = reply
+    return Begun(
+        verdict=verdict.decode(), fence=int(fence), starts=int(starts), attempt=int(attempt), crashes=int(crashes)
+    )

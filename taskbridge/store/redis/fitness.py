@@ -1,0 +1,96 @@
+"""Is this Redis fit to keep what must not be lost? Each finding names the setting to change.
+
+What the server will not tell (a managed one often denies CONFIG) is a warning, not a refusal.
+"""
+
+from __future__ import annotations
+
+from ...errors import StoreFull, StoreUnavailable, StoreUnfit
+from ...redis.server import Server
+from .. import Fitness
+from ..keys import SCHEMA, Keys
+
+#: The oldest servers the scripts are tried on. Source: docs/store.md.
+OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
+
+
+def fitness(server: Server, keys: Keys) -> Fitness:
+    """Look at the server and say what is wrong with it."""
+    info = _info(server)
+    name, version = _version(info)
+    fatal: list[str] = []
+    warnings: list[str] = []
+    if info.get("redis_mode") == "cluster" or info.get("cluster_enabled") == "1":
+        fatal.append("it is a Cluster; use one primary, with Sentinel for failover")
+    if version < OLDEST[name]:
+        fatal.append(f"{name} {'.'.join(map(str, version))} is too old; expected {'.'.join(map(str, OLDEST[name]))}")
+    if info.get("role") not in (None, "master"):
+        fatal.append("it is a replica; use the primary's address, or sentinel://")
+    if info.get("maxmemory", "0") != "0" and info.get("maxmemory_policy") != "noeviction":
+        fatal.append(f"maxmemory-policy is {info.get('maxmemory_policy')}: set maxmemory-policy noeviction")
+    elif info.get("maxmemory_policy", "noeviction") != "noeviction":
+        warnings.append(f"maxmemory-policy is {info.get('maxmemory_policy')}: set maxmemory-policy noeviction")
+    if info.get("aof_enabled") == "0" and not _saves(server):
+        warnings.append("nothing is kept on disk: set appendonly yes, or a restart loses every message")
+    if info.get("rdb_last_bgsave_status") == "err" and info.get("aof_enabled") == "0":
+        fatal.append("its last snapshot failed (MISCONF): free its disk, see rdb_last_bgsave_status")
+    if info.get("aof_last_write_status") == "err":
+        fatal.append("it cannot write its append-only file: free its disk, see aof_last_write_status")
+    fatal += _schema(server, keys)
+    fatal += _denied(server, keys)
+    return Fitness(server=f"{name} {'.'.join(map(str, version))}", fatal=tuple(fatal), warnings=tuple(warnings))
+
+
+def _info(server: Server) -> dict[str, str]:
+    text = bytes(server.call("INFO")).decode(errors="replace")
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+def _version(info: dict[str, str]) -> tuple[str, tuple[int, ...]]:
+    name = "valkey" if "valkey_version" in info else "redis"
+    text = info.get(f"{name}_version", "0.0")
+    return name, tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
+
+
+def _saves(server: Server) -> bool:
+    """Whether snapshots are set up; taken for granted where CONFIG is denied."""
+    try:
+        return bool(server.call("CONFIG", "GET", "save")[1])
+    except (StoreUnfit, IndexError):
+        return True
+
+
+def _schema(server: Server, keys: Keys) -> list[str]:
+    """Compare the store's schema with ours, and write ours down in an empty store."""
+    try:
+        server.call("SET", keys.schema, SCHEMA, "NX")
+    except StoreFull:
+        return []
+    except (StoreUnfit, StoreUnavailable) as error:
+        return [f"it cannot be written to: {error}"]
+    found = bytes(server.call("GET", keys.schema) or b"").decode()
+    if found != SCHEMA:
+        return [f"its schema is {found!r} and this release knows {SCHEMA!r}: run the release that wrote it"]
+    return []
+
+
+def _denied(server: Server, keys: Keys) -> list[str]:
+    """Ask the server, where it can say so, which of our commands or keys its ACL denies."""
+    try:
+        user = bytes(server.call("ACL", "WHOAMI")).decode()
+    except StoreUnfit:
+        return []
+    denied = []
+    probes = {
+        "evalsha": ("EVAL", "return 1", 1, keys.fence),
+        "zadd": ("ZREM", keys.leases, ""),
+        "hset": ("HDEL", keys.counts, ""),
+    }
+    for name, probe in probes.items():
+        try:
+            server.call(*probe)
+        except StoreUnfit as error:
+            denied.append(f"its ACL denies user {user!r} {name} on {keys.schema.partition(':')[0]}:* : {error}")
+        except (StoreFull, StoreUnavailable):
+            continue
+    return denied

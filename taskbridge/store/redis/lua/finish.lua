@@ -1,0 +1,32 @@
+-- finish: a worker tells what became of its claim; the broker's copy is acknowledged in the same step.
+-- begins with record.lua
+-- KEYS[13] hash {tb}:held:<owner>  the broker's copy
+-- ARGV[1] id   ARGV[2] claim   ARGV[3] state: DONE DEAD DELAYED READY PARKED   ARGV[4] 1 when an attempt was spent,
+--   -1 when the task was never entered
+-- ARGV[5] wait, or how long it stays parked (ms)   ARGV[6] why   ARGV[7] traceback   ARGV[8] group   ARGV[9] new body, or ''
+-- ARGV[10] tag of the broker's copy in KEYS[13]; '' when the broker is another server
+-- Returns ok, mine (told before), refused (the claim was lost) or unknown (no record: not acknowledged).
+
+local m, claim, state = read(ARGV[1]), ARGV[2], ARGV[3]
+if not m.st then return 'unknown' end
+local answer = 'refused'
+if m.st == 'RUN' and m.claim == claim then
+  answer = 'ok'
+  if state == 'DONE' then
+    settle_done(m, claim)
+  elseif state == 'DEAD' then
+    settle_dead(m, ARGV[6], ARGV[7])
+  else
+    if ARGV[4] == '1' then m.attempt = m.attempt + 1 end
+    redispatch(m, state, now + tonumber(ARGV[5]), ARGV[8])
+    if ARGV[4] == '-1' then redis.call('HINCRBY', KEYS[1] .. m.id, 'starts', -1) end
+  end
+  if state ~= 'DONE' then
+    redis.call('HSET', KEYS[1] .. m.id, 'last', claim, 'why', ARGV[6])
+    if ARGV[9] ~= '' then redis.call('HSET', KEYS[1] .. m.id, 'body', ARGV[9]) end
+  end
+elseif m.last == claim then
+  answer = 'mine'
+end
+if ARGV[10] ~= '' then redis.call('HDEL', KEYS[13], ARGV[10]) end
+return answer

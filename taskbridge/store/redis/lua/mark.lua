@@ -1,0 +1,15 @@
+-- mark: these were published; the engine owns them, unless they have gone on meanwhile. The record stays, body and all.
+-- begins with record.lua
+-- ARGV id, seq repeated
+-- Returns how many were marked.
+
+local marked = 0
+for i = 1, #ARGV, 2 do
+  local m = read(ARGV[i])
+  if (m.st == 'READY' or m.st == 'DELAYED') and m.seq == tonumber(ARGV[i + 1]) then
+    leave(m)
+    redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')
+    marked = marked + 1
+  end
+end
+return marked

@@ -1,0 +1,77 @@
+"""Looking at records in Redis, without touching them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...redis.server import Server
+from .. import Record
+from ..keys import Keys
+
+_FIELDS = ("st", "seq", "attempt", "starts", "crashes", "claim", "queue", "why", "tb", "group", "body")
+
+
+class RedisMessages:
+    """One message, how many there are, and what runs."""
+
+    def __init__(self, server: Server, keys: Keys) -> None:
+        self._server = server
+        self._keys = keys
+
+    def look(self, id: str) -> Record | None:
+        keys = self._keys
+        fields, due, dead, parked = self._server.pipeline(
+            [
+                ("HMGET", keys.message + id, *_FIELDS),
+                ("ZSCORE", keys.due, id),
+                ("ZSCORE", keys.dead, id),
+                ("ZSCORE", keys.parked, id),
+            ]
+        )
+        if fields[0] is None:
+            return None
+        at = due or dead or parked
+        if fields[0] == b"RUN":
+            at = self._server.call("ZSCORE", keys.leases, f"{(fields[5] or b'').decode()} {id}")
+        return _record(id, fields, at or 0)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        flat = self._server.call("HGETALL", self._keys.counts)
+        pairs = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+        return {(field.rpartition(" ")[0], field.rpartition(" ")[2]): n for field, n in pairs.items()}
+
+    def running(self) -> list[Record]:
+        flat = self._server.call("ZRANGE", self._keys.leases, 0, -1, "WITHSCORES")
+        for i in range(0, len(flat), 2):
+            flat[i] = flat[i].partition(b" ")[2]
+        return read_records(self._server, self._keys, flat)
+
+
+def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Record]:
+    """Return the records of {id, instant, ...} as a sorted set answers; those gone meanwhile are left out."""
+    ids = [id.decode() for id in flat[::2]]
+    if not ids:
+        return []
+    answers = server.pipeline([("HMGET", keys.message + id, *_FIELDS) for id in ids])
+    found = zip(ids, answers, flat[1::2], strict=True)
+    return [_record(id, fields, at) for id, fields, at in found if fields[0] is not None]
+
+
+def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
+    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body = (f or b"" for f in fields)
+    return Record(
+        id=id,
+        state=state.decode(),
+        seq=int(seq or 1),
+        attempt=int(attempt or 1),
+        starts=int(starts or 0),
+        crashes=int(crashes or 0),
+        claim=claim.decode(),
+        queue=queue.decode(),
+        why=why.decode(errors="replace"),
+        traceback=traceback.decode(errors="replace"),
+        group=group.decode(),
+        body=bytes(body),
+        at_ms=int(float(at)),
+    )

@@ -1,0 +1,58 @@
+"""Delayed and ready messages in Redis: one sorted set, leased and marked, never popped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...message import Message, encode
+from ...redis.script import Script
+from ...redis.server import Server, pack
+from .. import RELAY_LEASE_MS, Due
+from ..keys import Keys
+from .claims import PACKAGE
+
+#: How many messages go into one script call; Lua's stack takes about 8,000 arguments.
+BULK = 1_000
+
+#: BLPOP counts whole milliseconds, and takes none for ever.
+SHORTEST_WAIT_S = 0.001
+
+
+class RedisOutbox:
+    """Messages that the store owns until an engine has them."""
+
+    def __init__(self, server: Server, keys: Keys) -> None:
+        self._server = server
+        self._keys = keys
+        self._put = Script(server, PACKAGE, "put", keys.record)
+        self._take = Script(server, PACKAGE, "take", keys.record)
+        self._mark = Script(server, PACKAGE, "mark", keys.record)
+
+    def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
+        created: list[bool] = []
+        for start in range(0, len(messages), BULK):
+            words = [w for m in messages[start : start + BULK] for w in (m.id, m.queue, encode(m))]
+            created += map(bool, self._put(wait_ms, *words))
+        return created
+
+    def take(self, limit: int) -> list[Due]:
+        flat = self._take(RELAY_LEASE_MS, limit)
+        return [
+            Due(id=flat[i].decode(), seq=int(flat[i + 1]), attempt=int(flat[i + 2]), body=flat[i + 3])
+            for i in range(0, len(flat), 4)
+        ]
+
+    def mark(self, published: Sequence[tuple[str, int]]) -> None:
+        for start in range(0, len(published), BULK):
+            self._mark(*(word for pair in published[start : start + BULK] for word in pair))
+
+    def wait(self, timeout_s: float) -> None:
+        first, (seconds, microseconds) = self._server.pipeline(
+            [("ZRANGE", self._keys.due, 0, 0, "WITHSCORES"), ("TIME",)]
+        )
+        if first:
+            due_in_s = float(first[1]) / 1000 - int(seconds) - int(microseconds) / 1e6
+            timeout_s = min(timeout_s, due_in_s)
+        if timeout_s > 0:
+            timeout_s = max(timeout_s, SHORTEST_WAIT_S)
+            self._server.blocking(pack(("BLPOP", self._keys.bell, f"{timeout_s:.3f}")), timeout_s)

@@ -1,0 +1,78 @@
+"""Task: a declared function. Calling it runs it here; ``enqueue`` runs it in a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from .definition import Definition
+from .enqueue import Enqueued, Receipt, Sender, enqueue, enqueue_many
+from .options import TaskOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Task(Generic[P, R]):
+    """A function that can run in a worker. Made by ``@task``, not by hand.
+
+    ``enqueue`` takes what the function takes; type checkers know it.
+    """
+
+    def __init__(self, definition: Definition, sender: Callable[[], Sender]) -> None:
+        self.definition = definition
+        self._sender = sender
+        update_wrapper(self, definition.function)
+
+    @property
+    def name(self) -> str:
+        """The task's name on the wire: ``module.function``."""
+        return self.definition.name
+
+    @property
+    def options(self) -> TaskOptions:
+        """What the task asks for."""
+        return self.definition.options
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        result: R = self.definition.function(*args, **kwargs)
+        return result
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Receipt:
+        """Run it in a worker. Arguments as for the function itself.
+
+        Raises:
+            ArgumentError: they do not fit the signature, or JSON cannot carry them.
+            PayloadTooLarge: the message is over ``max_payload`` (64 KiB).
+            BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
+        """
+        return enqueue(self.definition, self.options, args, kwargs, self._sender())
+
+    def enqueue_many(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> Enqueued:
+        """Run it once per item, streamed in constant memory and in bulk.
+
+        Args:
+            calls: for each call a mapping of keyword arguments, or a tuple of positional ones.
+
+        Raises:
+            The same as ``enqueue``; what was sent before the error stays sent.
+        """
+        return enqueue_many(self.definition, self.options, calls, self._sender())
+
+    def using(self, **options: Any) -> Task[P, R]:
+        """Return this task with other options: ``report.using(delay=60, queue="urgent").enqueue(7)``.
+
+        Args:
+            options: any option of ``@task``; see ``TaskOptions``.
+
+        Raises:
+            ConfigError: an unknown option, or a value out of its range.
+        """
+        changed = self.options.with_changes(options)
+        d = self.definition
+        definition = Definition(name=d.name, function=d.function, options=changed, arguments=d.arguments)
+        return Task(definition, self._sender)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name} on queue {self.options.queue!r}>"

@@ -1,0 +1,1 @@
+"""The worker: a supervisor, a template that imports the tasks, and children that run them."""

@@ -1,0 +1,114 @@
+"""A child: a fork of the template that serves one slot until told to stop, or until its template is gone."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+from ..backend import Runner
+from ..bridge import Bridge
+from ..execution import patiently
+from .loop import Loop, Source
+from .slots import Slot
+
+log = logging.getLogger("taskbridge.worker")
+
+#: What runs attempts inside the engines' hooks, by backend; made before the fork, started after it.
+Runners = Mapping[str, Runner]
+
+#: Source: Linux prctl(2), PR_SET_PDEATHSIG.
+PR_SET_PDEATHSIG = 1
+
+
+class Bell:
+    """Wakes one idle child per ring. A pipe that all children of a worker share, and one of the child's own."""
+
+    def __init__(self, shared: tuple[int, int]) -> None:
+        self._hear, self._strike = shared
+        self._own, self._signals = os.pipe()
+        os.set_blocking(self._own, False)
+        os.set_blocking(self._signals, False)
+        signal.set_wakeup_fd(self._signals, warn_on_full_buffer=False)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a ring or a signal, at most so long."""
+        ready, _, _ = select.select([self._hear, self._own], [], [], timeout_s)
+        for end in ready:
+            take(end, 1 if end == self._hear else 64)
+
+    def ring(self) -> None:
+        """Wake one child."""
+        strike(self._strike)
+
+
+def strike(end: int) -> None:
+    """Put one token into the pipe of a bell; a full pipe rings anyway."""
+    try:
+        os.write(end, b".")
+    except BlockingIOError:
+        log.debug("the bell is full of rings")
+
+
+def take(end: int, most: int) -> None:
+    """Take tokens out of the pipe of a bell; another child may have been faster."""
+    try:
+        os.read(end, most)
+    except BlockingIOError:
+        log.debug("another child has heard the bell")
+
+
+def serve(bridge: Bridge, runners: Runners, queues: list[str], owner: str, slot: Slot, bell: tuple[int, int]) -> int:
+    """Be a child: run the loop, and return the exit code. Called right after the fork."""
+    _die_with_parent()
+    waker = Bell(bell)
+    sources = [
+        Source(backend=name, consumer=bridge.backend(name).consumer(queues, owner, bridge.store), runner=runner)
+        for name, runner in runners.items()
+    ]
+    bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
+    loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring)
+    _on_terminate(loop)
+    for source in sources:
+        source.runner.start()
+    loop.run()
+    for source in sources:
+        source.runner.stop()
+    bridge.close()
+    return 0
+
+
+def _on_terminate(loop: Loop) -> None:
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        loop.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill us when the template dies; elsewhere the lost claim is what stops us."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def forked(run: Callable[[], int]) -> int:
+    """Fork; return the child's pid here, run and exit there."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        code = run()
+    except BaseException:
+        log.exception("the child died of its own error")
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

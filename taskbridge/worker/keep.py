@@ -1,0 +1,163 @@
+"""What a supervisor does with store and brokers, in threads: leases, the dead, the relay, the bell, the announcement."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from ..announcement import EVERY_S as ANNOUNCE_EVERY_S
+from ..announcement import Announcement, announce, withdraw
+from ..bridge import Bridge
+from ..config import load
+from ..errors import TaskbridgeError
+from ..lease import EVERY_S as RENEW_EVERY_S
+from ..lease import host
+from ..relay import relay_of
+from .child import strike
+from .options import Ready, WorkerOptions
+from .posts import Post
+
+log = logging.getLogger("taskbridge.worker")
+
+#: How often the shelves of living children are marked as theirs, seconds; others wait 60 s before they take them.
+BEAT_EVERY_S = 10.0
+
+#: How often the threads look whether something is due, seconds.
+TICK_S = 0.1
+
+
+class Keep:
+    """Keeps what the children of one worker hold.
+
+    Args:
+        options: what the worker is.
+        ready: what its template said: tasks, queues, settings.
+        posts: its children.
+        bell: the end of the pipe that wakes one.
+    """
+
+    def __init__(self, options: WorkerOptions, ready: Ready, posts: list[Post], bell: int) -> None:
+        self._bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
+        self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
+        self._posts = posts
+        self._bell = bell
+        names = options.backends or [self._bridge.settings.backend]
+        self._keepers = {name: self._bridge.backend(name).keeper(ready.queues) for name in names}
+        self._announcement = Announcement(
+            name=self.name, backends=names, queues=ready.queues, processes=len(posts), tasks=ready.tasks
+        )
+        self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._rang_s = self._beat_s = 0.0
+        self._threads = [
+            threading.Thread(target=self._rounds, name="rounds"),
+            threading.Thread(target=self._run_errands, name="errands"),
+            threading.Thread(target=relay_of(self._bridge, self.name).run, args=(self._stopping,), name="relay"),
+        ]
+        for keeper in self._keepers.values():
+            watch = partial(keeper.watch, self._ring, self._stopping)
+            self._threads.append(threading.Thread(target=watch, name="watch", daemon=True))
+
+    def start(self) -> None:
+        """Begin."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Do what is left to do, withdraw, and end."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._bridge.close()
+
+    def settle(self, post: Post) -> None:
+        """A child is gone: bring back what it ran and what it held. Asked for until the store knows."""
+        running = post.slot.running()
+        lose = self._bridge.store.claims.release if post.draining else self._bridge.store.claims.lose
+
+        def bring_back() -> None:
+            back = [one for one in running if lose(one.id, one.claim)]
+            for name, keeper in self._keepers.items():
+                keeper.reclaim(owner, done=[one.tag for one in back if one.backend == name])
+
+        owner = post.owner
+        self._errands.put(bring_back)
+
+    def give_back_hand(self, post: Post) -> None:
+        """A child runs one task for long: what it has not begun goes back to the queues."""
+        running = post.slot.running()
+
+        def empty() -> None:
+            for name, keeper in self._keepers.items():
+                keep = [one.tag for one in running if one.backend == name]
+                if keeper.reclaim(post.owner, keep=keep):
+                    post.slot.empty_hand()
+
+        self._errands.put(empty)
+
+    def work_waits(self, patience_s: float) -> bool:
+        """Whether queues have had messages all the while, by a broker that answers."""
+        now_s = self._bridge.clock.monotonic_s()
+        return now_s - self._rang_s < patience_s / 10 and now_s - self._beat_s < BEAT_EVERY_S * 2
+
+    def _ring(self) -> None:
+        self._rang_s = self._bridge.clock.monotonic_s()
+        strike(self._bell)
+
+    def _run_errands(self) -> None:
+        """Settle the dead, in order, each until it is done."""
+        while not (self._stopping.is_set() and self._errands.empty()):
+            try:
+                errand = self._errands.get(timeout=TICK_S)
+            except queue.Empty:
+                continue
+            while not self._tried("settling what a child held", errand):
+                if self._stopping.wait(TICK_S * 5):
+                    log.warning("the store is away: what the children held comes back when its lease lapses")
+                    return
+
+    def _rounds(self) -> None:
+        """Renew, beat and announce, each in its time."""
+        clock = self._bridge.clock
+        rounds = [
+            Round("renewing claims", self._renew, RENEW_EVERY_S),
+            Round("keeping the shelves", self._beat, BEAT_EVERY_S),
+            Round("announcing", lambda: announce(self._bridge.store, self._announcement), ANNOUNCE_EVERY_S),
+        ]
+        while not self._stopping.wait(TICK_S):
+            for one in rounds:
+                if clock.monotonic_s() >= one.due_s:
+                    done = self._tried(one.name, one.run)
+                    one.due_s = clock.monotonic_s() + (one.every_s if done else TICK_S * 5)
+        self._tried("withdrawing", lambda: withdraw(self._bridge.store, self.name))
+
+    def _renew(self) -> None:
+        claims = [(one.id, one.claim) for post in self._posts if post.pid for one in post.slot.running()]
+        self._bridge.store.claims.renew(claims)
+
+    def _beat(self) -> None:
+        owners = [post.owner for post in self._posts if post.pid]
+        for keeper in self._keepers.values():
+            keeper.beat(owners)
+        self._beat_s = self._bridge.clock.monotonic_s()
+
+    def _tried(self, what: str, run: Callable[[], object]) -> bool:
+        try:
+            run()
+        except TaskbridgeError as error:
+            log.warning("%s failed and is tried again: %s", what, error)
+            return False
+        return True
+
+
+class Round:
+    """Something done every so many seconds."""
+
+    def __init__(self, name: str, run: Callable[[], object], every_s: float) -> None:
+        self.name, self.run, self.every_s, self.due_s = name, run, every_s, 0.0

@@ -1,0 +1,75 @@
+"""What a worker is asked to be; travels from the supervisor to its template as JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+#: How long a drain may take, seconds.
+GRACE_S = 30.0
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker.
+
+    ``modules`` are imported for their tasks; ``module:name`` names a ``Bridge`` in it. ``queues`` empty means those of
+    the tasks, ``backends`` empty the default one. ``directory`` is the current one and on ``sys.path``.
+    """
+
+    modules: list[str]
+    queues: list[str] = []
+    backends: list[str] = []
+    processes: int = 2
+    grace_s: float = GRACE_S
+    directory: str = "."
+    log_level: str = "INFO"
+
+
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The template has imported the tasks. ``settings`` are those of their bridge."""
+
+    tasks: dict[str, list[str]]
+    queues: list[str]
+    settings: msgspec.Raw
+
+
+class Refused(msgspec.Struct, frozen=True, tag=True):
+    """The template cannot serve: a module does not import, a backend does not fit."""
+
+    why: str
+
+
+class Fork(msgspec.Struct, frozen=True, tag=True):
+    """The supervisor wants a child in a slot, called ``owner``."""
+
+    slot: int
+    owner: str
+
+
+class Forked(msgspec.Struct, frozen=True, tag=True):
+    """A child runs."""
+
+    slot: int
+    pid: int
+
+
+class Exited(msgspec.Struct, frozen=True, tag=True):
+    """A child is gone; ``code`` is negative for a signal, as ``subprocess`` has it."""
+
+    pid: int
+    code: int
+
+
+Word = Ready | Refused | Fork | Forked | Exited
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Word] = msgspec.json.Decoder(Word)
+
+
+def line(word: Word) -> bytes:
+    """Return a word as it travels between supervisor and template."""
+    return _encoder.encode(word) + b"\n"
+
+
+def word(text: bytes) -> Word:
+    """Read what ``line`` wrote."""
+    return _decoder.decode(text)

@@ -1,0 +1,62 @@
+"""A post: one slot of a worker, and the child that stands there now."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from .slots import Slot
+
+
+class Post:
+    """Knows its child's pid and name, and when to ask for another. Instants are monotonic seconds."""
+
+    def __init__(self, number: int, slot: Slot) -> None:
+        self.number = number
+        self.slot = slot
+        self.pid = 0
+        self.owner = ""
+        self.boots = 0
+        self.hand_emptied = False
+        self.draining = False
+        self._ordered = False
+        self._since_s = 0.0
+        self._not_before_s = 0.0
+        self._early_ends = 0
+
+    def wants_child(self, now_s: float) -> bool:
+        """Whether nobody stands here and it is time to ask."""
+        return not self.pid and not self._ordered and now_s >= self._not_before_s
+
+    def ordered(self, owner: str, now_s: float) -> None:
+        """A child of this name was asked for."""
+        self.boots += 1
+        self.owner = owner
+        self.slot.reset(now_s)
+        self._ordered, self._since_s, self.hand_emptied = True, now_s, False
+
+    def forked(self, pid: int) -> None:
+        """It came."""
+        self.pid, self._ordered = pid, False
+
+    def vacated(self, now_s: float, *, too_soon_s: float, patience_s: float) -> None:
+        """It is gone; one that went too soon is not replaced at once."""
+        self.pid, self._ordered = 0, False
+        self._early_ends = self._early_ends + 1 if now_s - self._since_s < too_soon_s else 0
+        wait_s = 0.0 if self._early_ends < 3 else min(patience_s, 0.25 * 2**self._early_ends)
+        self._not_before_s = now_s + wait_s
+
+    def terminate(self) -> None:
+        """Ask it to finish."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self.pid:
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                return

@@ -1,0 +1,131 @@
+"""The template: imports the tasks once, opens nothing, and forks the children.
+
+Its own process, started by the supervisor, so that the supervisor never imports the user's code. It hears and tells one
+JSON word a line over a socket; when that closes, the supervisor is gone and so are we, and our children with us.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import asdict
+from types import FrameType
+
+import msgspec
+
+from ..announcement import tasks_of
+from ..bridge import Bridge
+from ..errors import TaskbridgeError
+from ..observe.logs import set_up_logs
+from .child import Runners, forked, serve
+from .modules import import_bridge
+from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
+from .slots import Slot, shared_memory
+
+log = logging.getLogger("taskbridge.worker")
+
+
+class Template:
+    """Waits for orders to fork, and for children to end."""
+
+    def __init__(self, channel: socket.socket, memory_fd: int, bell: tuple[int, int], options: WorkerOptions) -> None:
+        self._channel = channel
+        self._options = options
+        self._memory = shared_memory(memory_fd, options.processes)
+        self._bell = bell
+        self._children: set[int] = set()
+
+    def run(self) -> None:
+        """Import, say so, then fork as told until the supervisor is gone."""
+        try:
+            bridge = import_bridge(self._options.modules, self._options.directory)
+            names = self._options.backends or [bridge.settings.backend]
+            runners = {name: bridge.backend(name).runner(bridge.definitions) for name in names}
+        except TaskbridgeError as error:
+            self._tell(Refused(why=str(error)))
+            return
+        ready = self._look(bridge)
+        signal.signal(signal.SIGCHLD, _wake)
+        signal.siginterrupt(signal.SIGCHLD, True)
+        gc.collect()
+        gc.freeze()
+        self._tell(ready)
+        self._listen(bridge, runners, ready.queues)
+
+    def _look(self, bridge: Bridge) -> Ready:
+        """See what there is to serve."""
+        queues = self._options.queues or sorted({one.options.queue for one in bridge.definitions.values()})
+        settings = msgspec.Raw(msgspec.json.encode(_plain(bridge)))
+        return Ready(tasks=tasks_of(bridge.definitions), queues=queues, settings=settings)
+
+    def _listen(self, bridge: Bridge, runners: Runners, queues: list[str]) -> None:
+        self._channel.settimeout(0.1)
+        heard = b""
+        while True:
+            self._reap()
+            try:
+                more = self._channel.recv(4096)
+            except (TimeoutError, InterruptedError):
+                continue
+            if not more:
+                return
+            *lines, heard = (heard + more).split(b"\n")
+            for text in lines:
+                order = word(text)
+                if isinstance(order, Fork):
+                    self._fork(order, bridge, runners, queues)
+
+    def _fork(self, order: Fork, bridge: Bridge, runners: Runners, queues: list[str]) -> None:
+        slot = Slot(self._memory, order.slot)
+
+        def child() -> int:
+            self._channel.close()
+            return serve(bridge, runners, queues, order.owner, slot, self._bell)
+
+        pid = forked(child)
+        self._children.add(pid)
+        self._tell(Forked(slot=order.slot, pid=pid))
+
+    def _reap(self) -> None:
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            self._children.discard(pid)
+            self._tell(Exited(pid=pid, code=os.waitstatus_to_exitcode(status)))
+
+    def _tell(self, told: Word) -> None:
+        self._channel.settimeout(None)
+        self._channel.sendall(line(told))
+        self._channel.settimeout(0.1)
+
+
+def _plain(bridge: Bridge) -> dict[str, object]:
+    settings = bridge.settings
+    plain: dict[str, object] = {name: getattr(settings, name) for name in ("backend", "broker_url", "store_url")}
+    plain |= {name: getattr(settings, name) for name in ("namespace", "queue_prefix", "max_payload")}
+    plain["backends"] = {name: asdict(one) for name, one in settings.backends.items()}
+    plain["shares"] = {name: {**one.to, "key": one.key} for name, one in settings.shares.items()}
+    return plain
+
+
+def _wake(_signal: int, _frame: FrameType | None) -> None:
+    """Only interrupts the wait; children are reaped in the loop."""
+
+
+def main() -> None:
+    """Start as the supervisor says: socket, memory and bell by file descriptor, options as JSON."""
+    channel, memory, hear, ring = map(int, sys.argv[1:5])
+    options = msgspec.json.decode(sys.argv[5], type=WorkerOptions)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    set_up_logs(options.log_level)
+    Template(socket.socket(fileno=channel), memory, (hear, ring), options).run()
+
+
+if __name__ == "__main__":
+    main()
