@@ -20,25 +20,30 @@ from .store import Held, Store
 
 GROUP = "taskbridge.backends"
 
-#: How long what a worker has fetched stays hidden from others when the worker shows no life: 60 s.
-VISIBILITY_MS = 60_000
+#: How long what a worker has fetched stays hidden from others when the worker shows no life: 45 s. With the sweep every
+#: five seconds and a sign of life every ten it runs elsewhere within a minute.
+VISIBILITY_MS = 45_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a backend on its broker does unaided.
+    """What a backend on its broker keeps, under our worker or under the engine's own command.
 
     Args:
         processes: its queues can be read by other processes.
         shared_names: another engine may have a queue of the same name on the same broker.
-        native_poison: its own command survives bytes that are no message, and loses nothing by them.
-        native_recovery_s: how long until its own command runs what a killed worker had; None: we cannot bound it.
+        native_producers: plain producers of the engine can call a task, and tasks can call what plain workers have.
+        bands: priority bands are read in order.
+        poison: bytes that are no message are buried, and cost no other message.
+        recovery_s: how long until what a killed worker had fetched runs again, seconds.
     """
 
     processes: bool = True
     shared_names: bool = True
-    native_poison: bool = True
-    native_recovery_s: float | None = None
+    native_producers: bool = True
+    bands: bool = True
+    poison: bool = True
+    recovery_s: float = 16.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,6 +114,9 @@ class Backend(Protocol):
     name: str
     engine: str
     capabilities: Capabilities
+    """Under our worker."""
+    own_command: Capabilities
+    """Under the engine's own command."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Hand messages to the broker, a thousand in one trip.

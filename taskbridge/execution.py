@@ -82,7 +82,8 @@ def accepted(claimed: Claimed, runtime: Runtime) -> bool:
     """Tell what ``begin`` answered; False when there is nothing to run."""
     begun, message = claimed.begun, claimed.message
     if begun.verdict == "run":
-        waited_ms = max(0, runtime.clock.now_ms() - message.ready_at_ms)
+        ready_at_ms = message.ready_at_ms or runtime.clock.now_ms()  # a native producer may not say
+        waited_ms = max(0, runtime.clock.now_ms() - ready_at_ms)
         runtime.events.emit(claimed.event(events.Started, waited_ms=waited_ms))
         return True
     if begun.verdict == "expired":
@@ -101,7 +102,7 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     if definition is None:
         return Parked(why=f"no task named {message.task!r} in this release")
     early_ms = message.due_at_ms - runtime.clock.now_ms()
-    if early_ms > 0:
+    if early_ms > 0 and message.engine and not message.released_at_ms:  # a native delay; ours waited in the store
         return Again(after_ms=early_ms, counted=False, ran=False, why="not due yet")
     try:
         unknown = definition.arguments.unknown(message.kwargs)

@@ -16,7 +16,7 @@ from taskbridge.store import Store
 from taskbridge.store.keys import Keys
 
 from . import wire
-from .brokers import CAPABILITIES, RedisLayout
+from .brokers import CAPABILITIES, OWN_COMMAND, RedisLayout
 
 
 class CeleryBackend:
@@ -35,6 +35,7 @@ class CeleryBackend:
         self.name = place.name
         self.place = place
         self.capabilities = CAPABILITIES["redis"]
+        self.own_command = OWN_COMMAND["redis"]
         self.server = broker_server(place)
         self._layout = RedisLayout(place.queue_prefix)
         self._keys = Keys(place.namespace)

@@ -9,10 +9,13 @@ from . import wire
 #: Prefix of every key of Dramatiq's Redis broker. Source: dramatiq/brokers/redis.py, ``namespace``.
 NAMESPACE = "dramatiq"
 
-#: Its own command loses no message to bytes it cannot read, but its consumer strands those it fetched with them.
-CAPABILITIES = {
-    "redis": Capabilities(shared_names=True, native_poison=False, native_recovery_s=60.0),
-}
+#: Under our worker.
+CAPABILITIES = {"redis": Capabilities()}
+
+#: Under Dramatiq's own command. It has a consumer per queue, in no order; bytes that it cannot read strand what it fetched
+#: with them until it restarts; a silent worker is found by the commands of others (``worker.MAINTENANCE_CHANCE``).
+#: Source: dramatiq 2.2 worker.py and brokers/redis.py.
+OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, recovery_s=60.0)}
 
 
 class RedisLayout:

@@ -7,6 +7,7 @@ in one piece. A command is sent once; a caller repeats what is safe to repeat.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ SOCKET_TIMEOUT_S = 5.0
 HEALTH_CHECK_S = 15
 
 #: Replies that say "not now": the server loads, is a replica, fails over, or cannot write its disk.
-_AWAY = ("LOADING", "READONLY", "MASTERDOWN", "MISCONF", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "BUSY ", "UNBLOCKED")
+_AWAY = re.compile(r"\b(LOADING|READONLY|MASTERDOWN|MISCONF|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED)\b")
 
 
 class Server:
@@ -126,7 +127,7 @@ class Server:
             return StoreFull(f"{self.shown} has no memory left for new work: raise its maxmemory, or let workers drain")
         if isinstance(error, AuthenticationError | NoPermissionError):
             return StoreUnfit(f"{self.shown} denies access: {text}; see the ACL in docs/store.md")
-        if isinstance(error, ResponseError) and not text.startswith(_AWAY):
+        if isinstance(error, ResponseError) and not _AWAY.search(text):
             return StoreUnfit(f"{self.shown} refuses a command: {text}")
         return StoreUnavailable(f"{self.shown} is away: {text or type(error).__name__}")
 

@@ -13,8 +13,8 @@ from ..store import Store
 
 log = logging.getLogger("taskbridge.relay")
 
-#: How long a leader that dies keeps the lead, milliseconds.
-LEAD_MS = 6_000
+#: How long a leader that dies keeps the lead, milliseconds. Below store.GAP_MS: a change of leader is no outage.
+LEAD_MS = 3_000
 
 #: Longest sleep, seconds: the lead is renewed this often at least.
 PATIENCE_S = 0.5

@@ -15,7 +15,7 @@ from ..announcement import EVERY_S as ANNOUNCE_EVERY_S
 from ..announcement import Announcement, announce, withdraw
 from ..bridge import Bridge
 from ..config import load
-from ..errors import TaskbridgeError
+from ..errors import StoreUnavailable, StoreUnfit, TaskbridgeError
 from ..lease import EVERY_S as RENEW_EVERY_S
 from ..lease import host
 from ..relay import relay_of
@@ -63,6 +63,23 @@ class Keep:
         for keeper in self._keepers.values():
             watch = partial(keeper.watch, self._ring, self._stopping)
             self._threads.append(threading.Thread(target=watch, name="watch", daemon=True))
+
+    def store_is_fit(self) -> bool:
+        """Look at the store; False when it is away.
+
+        Raises:
+            StoreUnfit: it would lose or refuse data; each finding names the setting to change.
+        """
+        try:
+            found = self._bridge.store.fitness()
+        except StoreUnavailable as error:
+            log.warning("waiting for the store: %s", error)
+            return False
+        for finding in found.warnings:
+            log.warning("the store (%s): %s", found.server, finding)
+        if found.fatal:
+            raise StoreUnfit(f"the store ({found.server}) is not fit: {'; '.join(found.fatal)}")
+        return True
 
     def start(self) -> None:
         """Begin."""

@@ -154,7 +154,9 @@ class Loop:
         ran, self._ran = self._ran, None
         assert ran is not None
         self._slot.clear(ran.cell)
-        if answer != "unknown":
+        if answer == "unknown":  # the store has lost the record: the engine's copy is all there is
+            self._return(ran.source, [ran.claimed.delivery])
+        else:
             self._acknowledge(ran.source, ran.claimed.delivery)
         told(ran.claimed, answer, ran.outcome, self._runtime)
 
@@ -195,9 +197,11 @@ class Loop:
 
     def _give_back(self) -> None:
         for source in self._sources:
-            mine = [delivery for of, delivery in self._hand if of is source]
-            try:
-                source.consumer.give_back(mine)
-            except (BrokerUnavailable, StoreUnavailable) as error:
-                log.warning("%d messages were not given back and come again by themselves: %s", len(mine), error)
+            self._return(source, [delivery for of, delivery in self._hand if of is source])
         self._hand.clear()
+
+    def _return(self, source: Source, deliveries: Sequence[Delivery]) -> None:
+        try:
+            source.consumer.give_back(deliveries)
+        except (BrokerUnavailable, StoreUnavailable) as error:
+            log.warning("%d messages were not given back and come again by themselves: %s", len(deliveries), error)

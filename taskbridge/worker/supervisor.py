@@ -29,6 +29,9 @@ log = logging.getLogger("taskbridge.worker")
 #: How often the supervisor looks around, seconds.
 TICK_S = 0.05
 
+#: How long to leave an absent store alone at the start, seconds.
+AWAY_S = 1.0
+
 #: A child that ends sooner than this after its start waits before it is replaced, longer each time up to the cap.
 TOO_SOON_S = 2.0
 PATIENCE_S = 10.0
@@ -73,6 +76,8 @@ class Supervisor:
         self._listen_for_signals()
         ready = self._start_template()
         self._keep = Keep(self._options, ready, self._posts, self._bell[1])
+        while not self._stops and not self._keep.store_is_fit():
+            self._clock.sleep(AWAY_S)
         self._keep.start()
         log.info("serving %s with %d processes", ", ".join(ready.queues), len(self._posts))
         while not self._stops:

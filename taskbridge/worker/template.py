@@ -18,9 +18,10 @@ from types import FrameType
 import msgspec
 
 from ..announcement import tasks_of
+from ..backend import Runner
 from ..bridge import Bridge
-from ..errors import TaskbridgeError
-from ..observe.logs import set_up_logs
+from ..errors import NotSupported, TaskbridgeError
+from ..observe.logs import log_event, set_up_logs
 from .child import Runners, forked, serve
 from .modules import import_bridge
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
@@ -44,10 +45,11 @@ class Template:
         try:
             bridge = import_bridge(self._options.modules, self._options.directory)
             names = self._options.backends or [bridge.settings.backend]
-            runners = {name: bridge.backend(name).runner(bridge.definitions) for name in names}
+            runners = {name: _runner(bridge, name) for name in names}
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
             return
+        bridge.subscribe(log_event)
         ready = self._look(bridge)
         signal.signal(signal.SIGCHLD, _wake)
         signal.siginterrupt(signal.SIGCHLD, True)
@@ -102,6 +104,13 @@ class Template:
         self._channel.settimeout(None)
         self._channel.sendall(line(told))
         self._channel.settimeout(0.1)
+
+
+def _runner(bridge: Bridge, name: str) -> Runner:
+    backend = bridge.backend(name)
+    if not backend.capabilities.processes:
+        raise NotSupported(f"the backend {name!r} lives in one process: run its tasks with taskbridge.testing.Worker")
+    return backend.runner(bridge.definitions)
 
 
 def _plain(bridge: Bridge) -> dict[str, object]:

@@ -1,0 +1,175 @@
+"""The tasks of ``BackendSuite``. Each writes what it did as one line of a file that all processes append to."""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import sqlite3
+import sys
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypedDict
+from uuid import UUID
+
+from .. import default_bridge
+from ..bridge import Bridge
+from ..clock import SystemClock
+from ..current import current
+from ..errors import Drop, Reschedule, Retry
+from ..policies.retry import Backoff
+from ..task import Task
+
+#: The environment variable that names the file.
+NOTES = "TASKBRIDGE_SUITE_NOTES"
+
+QUEUE = "suite"
+
+_clock = SystemClock()
+
+
+class Kind(enum.Enum):
+    """An enum, as arguments have them."""
+
+    CREDIT = "credit"
+    DEBIT = "debit"
+
+
+@dataclass
+class Money:
+    """A dataclass, as arguments have them."""
+
+    amount: Decimal
+    currency: str
+
+
+class Address(TypedDict):
+    """A typed dict, as arguments have them."""
+
+    city: str
+
+
+def note(what: str, **more: Any) -> None:
+    """Append a line: what happened, when, in which attempt of which message."""
+    me = current()
+    line = {"what": what, "id": me.id, "attempt": me.attempt, "at_ms": _clock.now_ms(), "pid": os.getpid(), **more}
+    with open(os.environ[NOTES], "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def typed(
+    when: datetime,
+    day: date,
+    span: timedelta,
+    price: Decimal,
+    key: UUID,
+    kind: Kind,
+    money: Money,
+    address: Address,
+    maybe: date | None,
+    table: dict[str, list[Decimal]],
+) -> None:
+    """Say what came, as Python writes it."""
+    values = (when, day, span, price, key, kind, money, address, maybe, table)
+    note("typed", values=[repr(value) for value in values])
+
+
+def plain(n: int, text: str = "") -> None:
+    """Say which one it was."""
+    note("plain", n=n, text=text)
+
+
+def failing(times: int) -> None:
+    """Fail so many times, then succeed."""
+    note("failing")
+    if current().attempt <= times:
+        raise ValueError(f"attempt {current().attempt}")
+
+
+def doomed() -> None:
+    """Fail always."""
+    note("doomed")
+    raise ValueError("always")
+
+
+def asks_retry(after: float) -> None:
+    """Ask for another attempt, once."""
+    note("asks_retry")
+    if current().attempt == 1:
+        raise Retry("the provider is busy", after=after)
+
+
+def polls(left: int) -> None:
+    """Ask to be run again until nothing is left."""
+    note("polls", left=left)
+    if left:
+        raise Reschedule(after=0.01, kwargs={"left": left - 1})
+
+
+def drops() -> None:
+    """End itself."""
+    note("drops")
+    raise Drop("nothing to do")
+
+
+def leaves() -> None:
+    """Call ``sys.exit``."""
+    note("leaves")
+    sys.exit(3)
+
+
+def waits_for(file: str) -> None:
+    """Hold the worker until a file is there."""
+    note("waits_for")
+    while not Path(file).exists():
+        _clock.sleep(0.01)
+
+
+def pays(database: str) -> None:
+    """Commit one effect per message."""
+    with sqlite3.connect(database, isolation_level=None, timeout=10) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS paid (id TEXT)")
+        with current().inbox(connection) as fresh:
+            connection.execute("INSERT INTO paid VALUES (?)", (current().id,))
+        note("pays", fresh=fresh)
+        if current().attempt == 1:
+            raise ValueError("after the commit")
+
+
+async def awaits(n: int) -> None:
+    """Be a coroutine."""
+    note("awaits", n=n)
+
+
+def lenient(n: int) -> None:
+    """Take what it knows."""
+    note("lenient", n=n)
+
+
+def strict(n: int) -> None:
+    """Take nothing it does not know."""
+    note("strict", n=n)
+
+
+def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
+    """Declare the tasks on a bridge as ``suite.<name>``; returns them by name."""
+    quick = Backoff(max_retries=3, base=0.01)
+    options: dict[Any, dict[str, Any]] = {
+        doomed: {"retry": Backoff(max_retries=2, base=0.01)},
+        leaves: {"retry": None},
+        asks_retry: {"retry": Backoff(max_retries=1, base=30)},
+        lenient: {"unknown_args": "drop"},
+        strict: {"unknown_args": "fail"},
+    }
+    functions = (typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, awaits)
+    return {
+        function.__name__: bridge.task(
+            **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
+        )(function)
+        for function in (*functions, lenient, strict)
+    }
+
+
+declare(default_bridge)

@@ -1,0 +1,75 @@
+"""A worker in this process, for tests: the loop and the relay of a real one, without processes.
+
+::
+
+    with Worker(bridge):            # in threads, until the block is left
+        receipt = report.enqueue(7)
+        ...
+    Worker(bridge).run_pending()    # here and now: all that is due, and what it leads to
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from types import TracebackType
+from typing import Self
+
+from ..backend import Backend
+from ..bridge import Bridge
+from ..relay import relay_of
+from ..worker.loop import Loop, Source
+from ..worker.slots import SLOT_SIZE, Slot
+from .memory_backend import MemoryBackend
+
+
+class Worker:
+    """Runs a bridge's tasks in this process.
+
+    Args:
+        bridge: whose tasks.
+        queues: which queues. Defaults to those of its tasks.
+    """
+
+    def __init__(self, bridge: Bridge, queues: list[str] | None = None) -> None:
+        self._bridge = bridge
+        self._queues = queues or sorted({one.options.queue for one in bridge.definitions.values()})
+        self._backend: Backend = bridge.backend(bridge.settings.backend)
+        consumer = self._backend.consumer(self._queues, "here", bridge.store)
+        source = Source(backend=self._backend.name, consumer=consumer, runner=self._backend.runner(bridge.definitions))
+        slot = Slot(mmap.mmap(-1, SLOT_SIZE), 0)
+        self._loop = Loop("here", [source], bridge.runtime, slot, self._wait, lambda: None)
+        self._relay = relay_of(bridge, "here")
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._loop.run, name="loop"),
+            threading.Thread(target=self._relay.run, args=(self._stopping,), name="relay"),
+        ]
+
+    def run_pending(self) -> int:
+        """Run all that is due now, and what that makes due; returns how many messages were served."""
+        served = 0
+        while True:
+            moved = self._relay.tick() if self._relay.lead() else 0
+            before = served
+            while self._loop.step():
+                served += 1
+            if not moved and served == before:
+                return served
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._loop.stopping = True
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _wait(self, timeout_s: float) -> None:
+        if isinstance(self._backend, MemoryBackend):
+            self._backend.wait(self._queues, min(timeout_s, 0.05))
+        else:
+            self._bridge.clock.sleep(0.02)

@@ -1,0 +1,17 @@
+"""A plain Dramatiq application that knows nothing of taskbridge."""
+
+from __future__ import annotations
+
+import os
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))
+
+
+@dramatiq.actor(actor_name="legacy.add", queue_name="legacy")
+def add(a: int, b: int = 0) -> None:
+    """Write the sum down."""
+    with open(os.environ["TASKBRIDGE_SUITE_NOTES"], "a") as file:
+        file.write(f"dramatiq {a + b}\n")

@@ -1,0 +1,36 @@
+"""The names of the engines that we use beyond their documentation are there, and mean what they did."""
+
+from __future__ import annotations
+
+import inspect
+
+from celery.app import trace
+from celery.worker.consumer import Consumer
+from dramatiq import Message
+from dramatiq.broker import Broker, MessageProxy
+from kombu.transport.redis import Channel
+
+
+def test_celery_names():
+    """Celery's tracer and worker set-up have the shape that worker.py and command.py rely on."""
+    assert ["task", "uuid", "args", "kwargs", "request"] == list(inspect.signature(trace.trace_task).parameters)[:5]
+    assert {"app", "hostname"} <= inspect.signature(trace.setup_worker_optimizations).parameters.keys()
+    assert {"name", "task", "loader", "hostname", "app"} <= inspect.signature(trace.build_tracer).parameters.keys()
+    assert ["self", "body", "message", "exc"] == list(inspect.signature(Consumer.on_unknown_task).parameters)
+    assert ["self", "message", "exc"] == list(inspect.signature(Consumer.on_decode_error).parameters)
+
+
+def test_kombu_names():
+    """kombu's list names and options are those that brokers.py writes down."""
+    assert "\x06\x16" == Channel.sep
+    assert [0, 3, 6, 9] == Channel.priority_steps
+    options = set(Channel.from_transport_options)
+    assert {"unacked_key", "unacked_index_key", "unacked_mutex_key", "visibility_timeout"} <= options
+
+
+def test_dramatiq_names():
+    """Dramatiq's message fields are those that wire.py writes, and its hooks those that worker.py calls."""
+    fields = ["queue_name", "actor_name", "args", "kwargs", "options", "message_id", "message_timestamp"]
+    assert fields == list(inspect.signature(Message).parameters)
+    assert {"emit_before", "emit_after", "actors"} <= {*dir(Broker), *vars(Broker())}
+    assert {"stuff_exception", "clear_exception"} <= set(dir(MessageProxy))

@@ -1,0 +1,156 @@
+"""What goes over the wire, byte for byte: a change here is a change for every producer and worker that is running."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from taskbridge_celery import wire as celery_wire
+from taskbridge_dramatiq import wire as dramatiq_wire
+
+from taskbridge.errors import DecodeError
+from taskbridge.message import Message, decode, encode, foreign_id
+
+MESSAGE = Message(
+    id="5f0c",
+    task="bank.tasks.book",
+    queue="ledger",
+    args=msgspec.Raw(b'[7,"1.50"]'),
+    kwargs=msgspec.Raw(b'{"currency":"EUR"}'),
+    enqueued_at_ms=1_767_268_800_000,
+    due_at_ms=1_767_268_860_000,
+    expires_at_ms=1_767_269_400_000,
+    priority=9,
+    seq=3,
+    attempt=2,
+    released_at_ms=1_767_268_860_100,
+    route_key="7",
+)
+
+#: Version 1 of the message as the store keeps it. Never edited: a new version gets a line of its own.
+STORED_V1 = (
+    b'{"id":"5f0c","task":"bank.tasks.book","queue":"ledger","args":[7,"1.50"],"kwargs":{"currency":"EUR"},'
+    b'"enqueued_at_ms":1767268800000,"due_at_ms":1767268860000,"expires_at_ms":1767269400000,"priority":9,"seq":3,'
+    b'"attempt":2,"released_at_ms":1767268860100,"route_key":"7"}'
+)
+
+CELERY_OURS: dict[str, Any] = {
+    "id": "5f0c",
+    "queue": "ledger",
+    "seq": 3,
+    "attempt": 2,
+    "priority": 9,
+    "enqueued_at_ms": 1767268800000,
+    "due_at_ms": 1767268860000,
+    "expires_at_ms": 1767269400000,
+    "released_at_ms": 1767268860100,
+    "route_key": "7",
+}
+
+DRAMATIQ_V1 = (
+    b'{"queue_name":"ledger-high","actor_name":"bank.tasks.book","args":[7,"1.50"],"kwargs":{"currency":"EUR"},'
+    b'"options":{"redis_message_id":"5f0c.3","taskbridge":{"id":"5f0c","seq":3,"attempt":2,"priority":9,'
+    b'"due_at_ms":1767268860000,"expires_at_ms":1767269400000,"released_at_ms":1767268860100,"route_key":"7",'
+    b'"queue":"ledger"}},"message_id":"5f0c","message_timestamp":1767268800000}'
+)
+
+
+def test_the_stored_message_is_as_it_was():
+    """The store's form of a message is fixed, and read back equal."""
+    assert STORED_V1 == encode(MESSAGE)
+    assert MESSAGE == decode(STORED_V1)
+
+
+def test_a_message_of_another_version_is_refused():
+    """A release does not guess at a form it does not know."""
+    with pytest.raises(DecodeError, match="version 2"):
+        decode(b'{"id":"1","task":"t","queue":"q","v":2}')
+
+
+def test_celery_messages_are_protocol_2_with_one_header_of_ours():
+    """Celery's envelope is complete for any Celery worker; our words are in one header."""
+    envelope = json.loads(celery_wire.encode(MESSAGE, "ledger-high"))
+
+    body = json.loads(envelope["body"])
+    assert [[7, "1.50"], {"currency": "EUR"}, celery_wire.NO_EMBED] == body
+    assert CELERY_OURS == envelope["headers"]["taskbridge"]
+    assert ("bank.tasks.book", "5f0c", 0) == tuple(envelope["headers"][name] for name in ("task", "id", "retries"))
+    assert {"exchange": "", "routing_key": "ledger-high"} == envelope["properties"]["delivery_info"]
+    assert ("application/json", "utf-8") == (envelope["content-type"], envelope["content-encoding"])
+
+
+def test_celery_messages_come_back_equal():
+    """Nothing of a message is lost on Celery's wire."""
+    message, _ = celery_wire.decode(celery_wire.encode(MESSAGE, "ledger-high"), "ledger")
+
+    assert MESSAGE == message
+
+
+def test_dramatiq_messages_are_as_they_were():
+    """Dramatiq's form is fixed, and read back equal."""
+    raw = dramatiq_wire.encode(MESSAGE, "ledger-high", "5f0c.3")
+
+    assert DRAMATIQ_V1 == raw
+    assert MESSAGE == dramatiq_wire.decode(raw, "ledger")[0]
+
+
+def test_a_native_celery_message_keeps_what_we_have_no_word_for():
+    """Chain, callbacks and headers of a native message survive the store and go back to Celery."""
+    chain = [{"task": "next", "args": [], "kwargs": {}, "options": {}, "subtask_type": None}]
+    native = json.dumps(
+        {
+            "body": json.dumps([[1], {"a": 2}, celery_wire.NO_EMBED | {"chain": chain}]),
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": {"id": "abc", "task": "bank.tasks.book", "retries": 1, "root_id": "root", "expires": None},
+            "properties": {"correlation_id": "abc", "reply_to": "mine", "delivery_tag": "t", "delivery_info": {}},
+        }
+    ).encode()
+
+    message, _ = celery_wire.decode(native, "ledger")
+    through_the_store = decode(encode(message.copy(seq=2)))
+    again = json.loads(celery_wire.encode(through_the_store, "ledger"))
+    back, _ = celery_wire.decode(json.dumps(again).encode(), "ledger")
+
+    assert ("abc#1", 2) == (back.id, back.seq)
+    assert chain == json.loads(again["body"])[2]["chain"]
+    assert ("abc", "root", 1) == tuple(again["headers"][name] for name in ("id", "root_id", "retries"))
+    assert "mine" == again["properties"]["reply_to"]
+
+
+def test_a_native_dramatiq_message_keeps_its_options():
+    """Pipelines and callbacks of a native message survive the store and go back to Dramatiq."""
+    native = {
+        "queue_name": "ledger",
+        "actor_name": "book",
+        "args": [1],
+        "kwargs": {},
+        "options": {"redis_message_id": "r", "pipe_target": {"x": 1}, "retries": 2},
+        "message_id": "abc",
+        "message_timestamp": 5,
+    }
+
+    message, _ = dramatiq_wire.decode(json.dumps(native).encode(), "ledger")
+    again = json.loads(dramatiq_wire.encode(decode(encode(message.copy(seq=2))), "ledger", "r2"))
+
+    assert ("abc#2", 2) == (again["options"]["taskbridge"]["id"], again["options"]["taskbridge"]["seq"])
+    assert ({"x": 1}, "abc") == (again["options"]["pipe_target"], again["message_id"])
+
+
+def test_a_long_foreign_id_is_hashed():
+    """A key in the store has a bounded length, whatever a native producer calls its messages."""
+    assert "short#0" == foreign_id("short", 0)
+    assert 71 == len(foreign_id("x" * 1_000, 0))
+    assert foreign_id("x" * 1_000, 0) != foreign_id("x" * 1_000, 1)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"\xff\xfe", b"null", b"[]", b"{}", b'{"body":1}', b'{"body":"{","headers":{},"properties":{}}']
+)
+@pytest.mark.parametrize("wire", [celery_wire, dramatiq_wire])
+def test_anything_else_is_a_decode_error(wire: Any, raw: bytes):
+    """No bytes make a decoder raise anything but DecodeError."""
+    with pytest.raises(DecodeError):
+        wire.decode(raw, "q")
