@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from taskbridge.backend import Consumer, Keeper, Place, Runner
 from taskbridge.definition import Definitions
@@ -22,6 +23,8 @@ from .brokers import CAPABILITIES, OWN_COMMAND, RedisLayout
 class CeleryBackend:
     """Celery's messages on a Redis broker.
 
+    ``conf`` is a team's own Celery configuration, such as ``{"result_backend": ...}``: set where tasks are declared.
+
     Args:
         place: its name, its broker's URL, and the namespace of our own keys.
 
@@ -34,6 +37,7 @@ class CeleryBackend:
     def __init__(self, place: Place) -> None:
         self.name = place.name
         self.place = place
+        self.conf: dict[str, Any] = {}
         self.capabilities = CAPABILITIES["redis"]
         self.own_command = OWN_COMMAND["redis"]
         self.server = broker_server(place)
@@ -71,7 +75,7 @@ class CeleryBackend:
     def runner(self, definitions: Definitions) -> Runner:
         from .worker import CeleryRunner
 
-        return CeleryRunner(self, definitions)
+        return CeleryRunner(self.place, self.conf, definitions)
 
     def close(self) -> None:
         self.server.close()

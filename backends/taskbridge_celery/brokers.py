@@ -14,17 +14,17 @@ STEPS = (3, 6, 9)
 #: Under our worker.
 CAPABILITIES = {"redis": Capabilities()}
 
-#: Under Celery's own command. It hides what it has fetched for 60 s and looks for it every two (``worker.new_app``); kombu
-#: reads its queues in turn, whatever their order; bytes that are no message break its connection.
+#: Under Celery's own command. It hides what it has fetched for 45 s and looks for it every two (``worker.new_app``);
+#: kombu reads its queues in turn, whatever their order; bytes that are no message break its connection.
 #: Source: kombu 5.7 transport/redis.py, ``_brpop_read`` and ``queue_order_strategy``.
-OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, recovery_s=65.0)}
+OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, recovery_s=50.0)}
 
 
 class RedisLayout:
     """Lists that kombu pushes at the left and pops at the right.
 
-    Celery's own scale on Redis is 0 first to 9 last, and 0 when unset: the steps 0 and 3 are the normal band here, 6 and
-    9 the low one. Ours are queues of their own, ``q-high`` and ``q-low``.
+    Celery's own scale on Redis is 0 first to 9 last, and 0 when unset: the steps 0 and 3 are the normal band here, 6
+    and 9 the low one. Ours are queues of their own, ``q-high`` and ``q-low``.
     """
 
     package = "taskbridge_celery"

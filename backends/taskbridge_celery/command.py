@@ -1,7 +1,7 @@
 """The app for Celery's own command: ``celery -A taskbridge_celery.command worker -I your.tasks -Q emails``.
 
-The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function. What
-the command itself cannot keep is in ``brokers.CAPABILITIES``. Each claim is renewed by a thread of its process.
+The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function.
+What the command itself cannot keep is in ``brokers.OWN_COMMAND``. Each claim is renewed by a thread of its process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def serve(bridge: Bridge) -> Celery:
         ConfigError: the settings name no Celery backend.
     """
     served = Served(bridge, _celery_backend(bridge))
-    app = new_app(served.backend)
+    app = new_app(served.backend.place, served.backend.conf)
     bridge.on_declared(lambda definition: declare(app, definition, served.run))
     app.steps["consumer"].add(_step(served))
     return app

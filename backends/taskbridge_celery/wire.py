@@ -1,6 +1,6 @@
 """A ``Message`` as Celery's protocol version 2, and back. No Celery needed.
 
-Source: Celery 5.7 docs, "Message Protocol", and ``celery/app/amqp.py``; the envelope is kombu 5.7's virtual transport's.
+Source: Celery 5.7 docs, "Message Protocol", and ``celery/app/amqp.py``; the envelope is that of kombu 5.7.
 Our own words travel in one header, ``taskbridge``; a message without it comes from a native producer.
 """
 

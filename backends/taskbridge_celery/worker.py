@@ -1,7 +1,7 @@
 """Taskbridge tasks inside Celery: its tracer in our children, and an app for its own command.
 
-Celery's own policies are off (no retry, no rate limit, no time limit of its own, acknowledgement late): the core decides.
-Its signals, ``self.request``, its result backend and its integrations work as ever.
+Celery's own policies are off (no retry, no rate limit, no time limit, acknowledgement late): the core decides. Its
+signals, ``self.request``, its result backend and its integrations work as ever.
 Touches of Celery that its documentation does not name: ``celery.app.trace.trace_task``, ``build_tracer``,
 ``setup_worker_optimizations``; ``tests/wire/test_engine_names.py`` holds that they exist.
 """
@@ -9,9 +9,9 @@ Touches of Celery that its documentation does not name: ``celery.app.trace.trace
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from celery import Celery, signals
@@ -19,13 +19,10 @@ from celery.app import trace
 from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
-from taskbridge.backend import VISIBILITY_MS, Delivery
+from taskbridge.backend import VISIBILITY_MS, Delivery, Place
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import TaskbridgeError
 from taskbridge.outcome import Again, Done, Ended, Outcome
-
-if TYPE_CHECKING:
-    from .backend import CeleryBackend
 
 Attempt = Callable[[], Outcome]
 
@@ -33,8 +30,8 @@ Attempt = Callable[[], Outcome]
 class CeleryRunner:
     """Runs attempts inside Celery's tracer, in one of our children."""
 
-    def __init__(self, backend: CeleryBackend, definitions: Definitions) -> None:
-        self._app = new_app(backend)
+    def __init__(self, place: Place, conf: Mapping[str, Any], definitions: Definitions) -> None:
+        self._app = new_app(place, conf)
         self._hostname = f"taskbridge@{socket.gethostname()}"
         self._attempt: Attempt | None = None
         self._outcome: Outcome | None = None
@@ -78,15 +75,15 @@ class CeleryRunner:
         return spoken(outcome)
 
 
-def new_app(backend: CeleryBackend) -> Celery:
-    """Return a Celery app on the backend's broker, with every policy of its own off."""
-    keys = f"{{{backend.place.namespace}}}:celery:"
-    app = Celery("taskbridge", broker=backend.place.broker_url, set_as_current=False)
+def new_app(place: Place, conf: Mapping[str, Any]) -> Celery:
+    """Return a Celery app on a backend's broker, with every policy of its own off."""
+    keys = f"{{{place.namespace}}}:celery:"
+    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
-        task_default_queue=backend.place.queue_prefix + "default",
+        task_default_queue=place.queue_prefix + "default",
         task_create_missing_queues=True,
         accept_content=["json"],
         task_ignore_result=True,
@@ -104,6 +101,7 @@ def new_app(backend: CeleryBackend) -> Celery:
             "socket_keepalive": True,
         },
     )
+    app.conf.update(conf)
     return app
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from taskbridge.backend import Consumer, Keeper, Place, Runner
 from taskbridge.definition import Definitions
@@ -22,6 +23,8 @@ from .brokers import CAPABILITIES, OWN_COMMAND, RedisLayout
 class DramatiqBackend:
     """Dramatiq's messages on a Redis broker.
 
+    ``middleware`` is a team's own Dramatiq middleware: append to it where the tasks are declared.
+
     Args:
         place: its name, its broker's URL, and the namespace of our own keys.
 
@@ -34,6 +37,7 @@ class DramatiqBackend:
     def __init__(self, place: Place) -> None:
         self.name = place.name
         self.place = place
+        self.middleware: list[Any] = []
         self.capabilities = CAPABILITIES["redis"]
         self.own_command = OWN_COMMAND["redis"]
         self.server = broker_server(place)
@@ -78,7 +82,7 @@ class DramatiqBackend:
     def runner(self, definitions: Definitions) -> Runner:
         from .worker import DramatiqRunner
 
-        return DramatiqRunner(self, definitions)
+        return DramatiqRunner(self.place, self.middleware, definitions)
 
     def close(self) -> None:
         self.server.close()

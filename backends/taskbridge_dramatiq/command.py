@@ -1,7 +1,7 @@
 """The broker for Dramatiq's own command: ``dramatiq taskbridge_dramatiq.command:broker your.tasks --queues emails``.
 
-The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function. What
-the command itself cannot keep is in ``brokers.CAPABILITIES``. Each claim is renewed by a thread of its process.
+The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function.
+What the command itself cannot keep is in ``brokers.OWN_COMMAND``. Each claim is renewed by a thread of its process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def serve(bridge: Bridge) -> Broker:
     """
     served = Served(bridge, _dramatiq_backend(bridge))
     prefix = served.backend.place.queue_prefix
-    broker = new_broker(served.backend, served)
+    broker = new_broker(served.backend.place, served, *served.backend.middleware)
 
     def actor_of(definition: Definition) -> None:
         declare(broker, definition, prefix, served.body_of(definition))

@@ -1,13 +1,13 @@
 """Taskbridge tasks inside Dramatiq: its middleware in our children, and a broker for its own command.
 
-Dramatiq's own policies are off (no retries, no age limit, no time limit of its own): the core decides. Middleware that a
-team adds to ``broker`` runs as ever: Sentry, results, its own.
+Dramatiq's own policies are off (no retries, no age limit, no time limit): the core decides. A team's own middleware
+(``DramatiqBackend.middleware``) runs as ever: Sentry, results.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import dramatiq
 from dramatiq.broker import Broker, MessageProxy
@@ -15,13 +15,10 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import Retry as DramatiqRetry
 from dramatiq.middleware import Callbacks, CurrentMessage, Middleware, Pipelines, SkipMessage
 
-from taskbridge.backend import Delivery
+from taskbridge.backend import Delivery, Place
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import TaskbridgeError
 from taskbridge.outcome import Again, Done, Ended, Outcome
-
-if TYPE_CHECKING:
-    from .backend import DramatiqBackend
 
 Attempt = Callable[[], Outcome]
 
@@ -34,10 +31,10 @@ MAINTENANCE_CHANCE = 100_000
 class DramatiqRunner:
     """Runs attempts inside Dramatiq's middleware, in one of our children."""
 
-    def __init__(self, backend: DramatiqBackend, definitions: Definitions) -> None:
-        self._broker = new_broker(backend)
+    def __init__(self, place: Place, middleware: Sequence[Middleware], definitions: Definitions) -> None:
+        self._broker = new_broker(place, *middleware)
         for definition in definitions.values():
-            declare(self._broker, definition, backend.place.queue_prefix, definition.function)
+            declare(self._broker, definition, place.queue_prefix, definition.function)
 
     def start(self) -> None:
         dramatiq.set_broker(self._broker)
@@ -71,10 +68,10 @@ class DramatiqRunner:
         self._broker.close()
 
 
-def new_broker(backend: DramatiqBackend, *more: Middleware) -> RedisBroker:
+def new_broker(place: Place, *more: Middleware) -> RedisBroker:
     """Return a broker of Dramatiq's with every policy of its own off."""
     return RedisBroker(  # type: ignore[no-untyped-call]
-        url=backend.place.broker_url,
+        url=place.broker_url,
         middleware=[CurrentMessage(), Callbacks(), Pipelines(), *more],
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=MAINTENANCE_CHANCE,
