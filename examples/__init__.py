@@ -1,0 +1,1 @@
+"""Workloads to run, read and copy from; not part of the installed package."""

@@ -1,0 +1,95 @@
+"""What the import writes, each as a part of the caller's transaction. Done twice, each changes nothing the second time.
+
+The guards are rows with keys that follow from the file. The evidence (``ledger``, ``deliveries``, ``effects``) has no
+keys: whatever slips through a guard is there twice, and ``verify`` finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import rules
+from .database import Database
+from .rows import Entry
+
+
+def record(db: Database, message_id: str, effect: str, subject: object) -> None:
+    """Leave evidence that this message has had its effect."""
+    db.change("INSERT INTO effects (message_id, effect, subject) VALUES (?, ?, ?)", message_id, effect, str(subject))
+
+
+def save_rows(db: Database, lines: Iterable[tuple[int, str]]) -> None:
+    """Keep rows of the file as they came, by line number."""
+    db.change_many("INSERT INTO raw_rows (id, line) VALUES (?, ?) ON CONFLICT DO NOTHING", lines)
+
+
+def raw_row(db: Database, row: int) -> str:
+    """Return a row as it came.
+
+    Raises:
+        LookupError: it was never saved.
+    """
+    found = db.rows("SELECT line FROM raw_rows WHERE id = ?", row)
+    if not found:
+        raise LookupError(f"row {row} was never saved")
+    return str(found[0][0])
+
+
+def book(db: Database, entry: Entry, category: str) -> bool:
+    """Book one movement: transaction, ledger, balance, and the notification of a large credit.
+
+    Returns:
+        False when it is in the books already.
+    """
+    merchant = entry.merchant or None
+    if merchant:
+        db.change("INSERT INTO merchants (id) VALUES (?) ON CONFLICT DO NOTHING", merchant)
+    new = db.change(
+        "INSERT INTO transactions (id, reference, account_id, day, cents, category, merchant_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        *(entry.row, entry.reference, entry.account, entry.day, entry.cents, category, merchant),
+    )
+    if not new:
+        return False
+    db.change(
+        "INSERT INTO ledger (transaction_id, account_id, cents) VALUES (?, ?, ?)", entry.row, entry.account, entry.cents
+    )
+    db.change(
+        "INSERT INTO accounts (id, entries, balance_cents) VALUES (?, 1, ?) ON CONFLICT (id) DO UPDATE"
+        " SET entries = accounts.entries + 1, balance_cents = accounts.balance_cents + excluded.balance_cents",
+        *(entry.account, entry.cents),
+    )
+    if rules.is_told(entry):
+        _prepare_notification(db, rules.credit_notification(entry.row), entry.account)
+    return True
+
+
+def screen(db: Database, row: int) -> None:
+    """Check a booked debit for fraud; write the alerts it raises, and a notification for each."""
+    ((account, day, cents),) = db.rows("SELECT account_id, day, cents FROM transactions WHERE id = ?", row)
+    ((debits,),) = db.rows(
+        "SELECT COUNT(*) FROM transactions WHERE account_id = ? AND day = ? AND cents < 0", account, day
+    )
+    for alert in rules.alerts(row=row, account=account, day=day, cents=cents, debits_that_day=debits):
+        if db.change("INSERT INTO alerts (id, transaction_id) VALUES (?, ?) ON CONFLICT DO NOTHING", alert, row):
+            _prepare_notification(db, rules.alert_notification(alert), account)
+
+
+def alerts_of(db: Database, row: int) -> list[str]:
+    """Return the alerts this debit was the one to raise."""
+    return [str(alert) for (alert,) in db.rows("SELECT id FROM alerts WHERE transaction_id = ?", row)]
+
+
+def is_sent(db: Database, notification: str) -> bool:
+    """Whether the owner has had it."""
+    return bool(db.rows("SELECT 1 FROM notifications WHERE id = ? AND sent = 1", notification))
+
+
+def mark_sent(db: Database, notification: str) -> None:
+    """Write down that the provider has taken a notification."""
+    if db.change("UPDATE notifications SET sent = 1 WHERE id = ? AND sent = 0", notification):
+        db.change("INSERT INTO deliveries (notification_id) VALUES (?)", notification)
+
+
+def _prepare_notification(db: Database, notification: str, account: int) -> None:
+    db.change("INSERT INTO notifications (id, account_id) VALUES (?, ?) ON CONFLICT DO NOTHING", notification, account)

@@ -1,0 +1,159 @@
+"""One bank workload on Celery and then on Dramatiq, side by side: ``python -m examples.fintech.demo``.
+
+Ends with 0 only if on every engine nothing was lost, nothing was done twice, and every account is right to the cent.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from taskbridge import Settings
+from taskbridge.errors import ConfigError
+
+from . import database, generate, report
+from .database import NoDatabase
+from .plain import expect
+from .process import ROOT, ProcessFailed
+from .rows import POISON, NotAnExport, check_header
+from .run import STAGES, Result, Workload, run
+from .server import Broker, NoServer, find
+
+
+@click.command()
+@click.option(
+    "--transactions",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="An export of bank transactions; without it one is generated.",
+)
+@click.option(
+    "--backends",
+    default="celery,dramatiq",
+    show_default=True,
+    callback=lambda _context, _option, value: _engines(value),
+    help="Which engines, in this order.",
+)
+@click.option("--broker", type=click.Choice(["redis"]), default="redis", show_default=True)
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(1), help="Of each worker.")
+@click.option("--rows", type=click.IntRange(1), help=f"Only so many; generated are {generate.ROWS:,}.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=ROOT / "build" / "demo.json",
+    show_default="build/demo.json",
+    help="Where the table goes as JSON.",
+)
+@click.option("--keep", is_flag=True, help="Leave databases and logs, and say where.")
+def main(
+    transactions: Path | None,
+    backends: list[str],
+    broker: str,
+    processes: int,
+    rows: int | None,
+    output: Path,
+    keep: bool,
+) -> None:
+    """Import bank transactions on each engine in turn, then compare every account with a plain loop over the file."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        with _folder(console, keep=keep) as folder, find() as server:
+            file = _prepare(folder, transactions, rows)
+            workload = Workload(
+                file=file,
+                expected=expect(file),
+                folder=folder,
+                processes=processes,
+                database_url=os.environ.get(database.VARIABLE, database.DEFAULT_URL),
+                keep=keep,
+            )
+            _introduce(console, workload, server, transactions)
+            results = [_run_shown(console, name, workload, server) for name in backends]
+    except (NoServer, ProcessFailed, NotAnExport, NoDatabase) as error:
+        raise click.ClickException(str(error)) from None
+    report.show(console, results)
+    report.save(output, results, broker)
+    sys.exit(_conclude(console, results))
+
+
+def _engines(words: str) -> list[str]:
+    names = [word.strip() for word in words.split(",") if word.strip()]
+    for name in names:
+        try:
+            Settings(backend=name)
+        except ConfigError as error:
+            raise click.BadParameter(str(error)) from None
+    return names
+
+
+def _run_shown(console: Console, backend: str, workload: Workload, server: Broker) -> Result:
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console.rule(backend)
+    with Progress(*columns, console=console) as progress:
+        bars = [progress.add_task(stage, total=total) for stage, total in zip(STAGES, workload.totals, strict=True)]
+
+        def show(counts: tuple[int, ...]) -> None:
+            for bar, count in zip(bars, counts, strict=True):
+                progress.update(bar, completed=count)
+
+        return run(backend, workload, server, show)
+
+
+def _prepare(folder: Path, transactions: Path | None, rows: int | None) -> Path:
+    """Write the file that every engine and the plain loop read; it ends in, or holds, one poison row."""
+    file = folder / "transactions.csv"
+    if transactions is None:
+        generate.write(file, rows or generate.ROWS)
+        return file
+    check_header(transactions)
+    with transactions.open("rb") as source, file.open("wb") as target:
+        last = b"\n"
+        for last in islice(source, rows + 1 if rows else None):
+            target.write(last)
+        target.write((b"" if last.endswith(b"\n") else b"\n") + POISON.encode() + b"\n")
+    return file
+
+
+def _introduce(console: Console, workload: Workload, server: Broker, transactions: Path | None) -> None:
+    where = "SQLite" if workload.database_url.startswith("sqlite:") else "PostgreSQL"
+    must = workload.expected
+    console.print(f"Redis: {server.origin}. Database: {where}. Worker processes: {workload.processes}.")
+    console.print(
+        f"{'Your file' if transactions else 'A generated file'} of {len(must.booked):,} transactions on"
+        f" {len(must.accounts):,} accounts, and {len(must.refused)} poison row.",
+    )
+
+
+def _conclude(console: Console, results: list[Result]) -> int:
+    if all(result.good for result in results):
+        console.print("Nothing lost, nothing done twice; every account is exact to the cent.", style="green")
+        return 0
+    console.print("This must not be: see above.", style="bold red")
+    return 1
+
+
+@contextmanager
+def _folder(console: Console, *, keep: bool) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="taskbridge-demo-"))
+    try:
+        yield folder
+    finally:
+        if keep:
+            console.print(f"Databases, receipts and logs are in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

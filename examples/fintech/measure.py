@@ -1,0 +1,78 @@
+"""What a worker's processes saw, one line per event; a worker loads it beside the tasks.
+
+Each process appends to its own file in ``FINTECH_MEASURES``, so a killed one loses nothing it has seen. These are
+spans for the table; whether anything was lost or done twice is not decided here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from pathlib import Path
+
+from taskbridge import subscribe
+from taskbridge.events import Event, Failed, Retried, Started, Succeeded
+
+VARIABLE = "FINTECH_MEASURES"
+
+
+@dataclass(slots=True)
+class Measures:
+    """Spans in milliseconds over all attempts, and how many of them were retries."""
+
+    queue_ms: list[float] = field(default_factory=list)
+    run_ms: list[float] = field(default_factory=list)
+    retries: int = 0
+
+
+class Recorder:
+    """Appends to one file per process."""
+
+    def __init__(self) -> None:
+        self._process = 0
+        self._file = -1
+
+    def write(self, kind: str, task: str, milliseconds: float) -> None:
+        """Append one line; a short write to a file opened for appending is never torn."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            path = Path(os.environ[VARIABLE]) / str(self._process)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        os.write(self._file, f"{kind} {task} {milliseconds:.3f}\n".encode())
+
+
+recorder = Recorder()
+
+
+@subscribe
+def listen(event: Event) -> None:
+    """Write down how long a message waited and ran."""
+    if VARIABLE not in os.environ:
+        return
+    if isinstance(event, Started):
+        recorder.write("waited", event.task, event.waited_ms)
+    elif isinstance(event, Retried):
+        recorder.write("retried" if event.counted else "rescheduled", event.task, event.ran_ms)
+    elif isinstance(event, Succeeded | Failed):
+        recorder.write("ran", event.task, event.ran_ms)
+
+
+def read(folder: Path, *, leave_out: str) -> Measures:
+    """Gather what all processes have written, but for one task."""
+    measures = Measures()
+    for path in sorted(folder.iterdir()):
+        for line in path.read_text("ascii").splitlines():
+            kind, task, milliseconds = line.split()
+            if task == leave_out:
+                continue
+            (measures.queue_ms if kind == "waited" else measures.run_ms).append(float(milliseconds))
+            measures.retries += kind == "retried"
+    return measures
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return the value that so many percent do not exceed; 0 of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)] if ordered else 0.0

@@ -1,0 +1,53 @@
+"""Enqueue the import of a file: ``python -m examples.fintech.produce FILE``. Prints the id of every page's message."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from taskbridge import TaskbridgeError
+
+from .database import NoDatabase, database
+from .rows import NotAnExport, pages
+from .tasks import hello, load
+
+PAGE_LINES = 100
+
+#: How long a worker may take to come up.
+WAIT_S = 60.0
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--page-lines", default=PAGE_LINES, show_default=True, type=click.IntRange(1))
+@click.option("--wait", is_flag=True, help="First see that a worker is there.")
+def main(file: Path, page_lines: int, wait: bool) -> None:
+    """Enqueue the import of FILE, a page at a time; the rows stay in the file, messages carry where they are."""
+    try:
+        database().create()
+        if wait:
+            _wait_for_a_worker()
+        _produce(file, page_lines)
+    except (TaskbridgeError, NoDatabase, NotAnExport) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _produce(file: Path, page_lines: int) -> None:
+    path = str(file.resolve())
+    for page in pages(file, page_lines):
+        receipt = load.enqueue(path, page.number, page.first_line, page.offset_bytes, page.lines)
+        print(receipt.id, flush=True)
+
+
+def _wait_for_a_worker() -> None:
+    sent, deadline = hello.enqueue().id, time.monotonic() + WAIT_S
+    while not database().rows("SELECT 1 FROM effects WHERE message_id = ?", sent):
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"no worker has answered within {WAIT_S:.0f} s")
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main()

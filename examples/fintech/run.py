@@ -1,0 +1,233 @@
+"""One engine's run: an empty database, a worker, a producer; watched until all is done, then verified.
+
+Worker and producer are processes of their own, told which engine by ``TASKBRIDGE_BACKEND``: nothing else differs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import database, measure, memory
+from .database import Database
+from .plain import Expected
+from .process import Process, ProcessFailed, answer, started
+from .server import Broker, forget
+from .tasks import QUEUES, hello
+from .verify import Verdict, verify
+
+POLL_S = 0.2
+GRACE_S = 10
+
+#: Nothing new in the database for so long: something is wrong, and the verdict will say what is missing.
+STALLED_S = 45.0
+
+#: How long after the last effect a poison row may still be on its way to the dead letters.
+SETTLE_S = 20.0
+
+STAGES = ("rows saved", "rows booked", "debits screened", "owners told")
+COUNTS = (
+    "SELECT (SELECT COUNT(*) FROM raw_rows), (SELECT COUNT(*) FROM ledger),"
+    " (SELECT COUNT(DISTINCT subject) FROM effects WHERE effect = 'screen'), (SELECT COUNT(*) FROM deliveries)"
+)
+
+#: Told after each look how far every stage is.
+Show = Callable[[tuple[int, ...]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What every engine is given."""
+
+    file: Path
+    expected: Expected
+    folder: Path
+    processes: int
+    database_url: str
+    keep: bool
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """What each stage must come to."""
+        must = self.expected
+        return (len(must.booked | must.refused), len(must.booked), len(must.screened), len(must.notifications))
+
+
+class Seen(NamedTuple):
+    """What was seen from outside while a worker ran."""
+
+    seconds: float
+    peak_mb: float
+    dead: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one engine's run has come to."""
+
+    backend: str
+    tasks: int
+    seconds: float
+    measures: measure.Measures
+    poison: int
+    dead: int
+    left: int
+    peak_mb: float
+    verdict: Verdict
+
+    @property
+    def good(self) -> bool:
+        """Everything is done, once, to the cent; what cannot be is dead, and nothing is left on its way."""
+        return not self.faults
+
+    @property
+    def faults(self) -> list[str]:
+        """All that is wrong, in words."""
+        left = [f"{self.left} messages are still on their way"] if self.left else []
+        poison = [f"{self.poison} poison rows, {self.dead} dead letters"] if self.poison != self.dead else []
+        return [*left, *poison, *self.verdict.faults]
+
+
+def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
+    """Run the whole workload on one engine.
+
+    Raises:
+        ProcessFailed: the worker or the producer did not get going, or died.
+    """
+    name = f"fintech-{backend}-{os.urandom(4).hex()}"
+    folder = workload.folder / backend
+    (folder / "measures").mkdir(parents=True)
+    schema = name.replace("-", "_")
+    url = database.fresh(workload.database_url, schema, folder)
+    environment = _environment(backend, name, broker, url, folder / "measures")
+    try:
+        seen = _import(workload, environment, folder, Database(url), show)
+        return _result(backend, workload, folder, Database(url), seen)
+    finally:
+        if not workload.keep:
+            database.remove(workload.database_url, schema)
+        forget(broker, name)
+
+
+def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db: Database, show: Show) -> Seen:
+    """Start, watch and stop."""
+    worker_command = [
+        *("taskbridge", "worker", "examples.fintech.tasks", "examples.fintech.measure"),
+        *("--queues", ",".join(QUEUES), "--processes", str(workload.processes), "--grace", str(GRACE_S)),
+    ]
+    producer_command = ["examples.fintech.produce", str(workload.file), "--wait"]
+    try:
+        with started(worker_command, environment, folder / "worker.out") as worker:
+            with started(producer_command, environment, folder / "receipts.txt") as producer:
+                watch = Watch(db, workload.totals, worker, producer, show)
+                watch.until_done()
+            dead, left = _settled(environment, len(workload.expected.refused))
+            return Seen(watch.seconds, watch.peak_mb, dead, left)
+    finally:
+        db.close()
+
+
+class Watch:
+    """Looks at the database and the worker, five times a second, until every stage has come to its total."""
+
+    def __init__(self, db: Database, totals: tuple[int, ...], worker: Process, producer: Process, show: Show) -> None:
+        self.seconds = 0.0
+        self.peak_mb = 0.0
+        self._db = db
+        self._totals = totals
+        self._worker = worker
+        self._producer = producer
+        self._show = show
+
+    def until_done(self) -> None:
+        """Return when all is done, or when nothing has moved for ``STALLED_S``.
+
+        Raises:
+            ProcessFailed: nothing has ever moved, or a process died.
+        """
+        began = moved = time.monotonic()
+        seen: tuple[int, ...] = ()
+        while True:
+            now, counts = time.monotonic(), self._counts()
+            if not any(counts) and not self._producer.ended():
+                began = now  # the producer waits for the worker; the clock starts with the first message
+            if counts != seen:
+                seen, moved = counts, now
+                self._show(counts)
+            self.seconds = now - began
+            self._worker.ended()
+            done = self._producer.ended() and all(map(int.__ge__, counts, self._totals))
+            if done:
+                return
+            if now - moved > STALLED_S:
+                if any(counts):
+                    return
+                raise ProcessFailed(f"the worker has done nothing for {STALLED_S:.0f} s; {self._worker.last_words()}")
+            self.peak_mb = max(self.peak_mb, memory.held_mb(self._worker.id))
+            time.sleep(POLL_S)
+
+    def _counts(self) -> tuple[int, ...]:
+        (found,) = self._db.rows(COUNTS)
+        return found
+
+
+def _settled(environment: Mapping[str, str], poison_rows: int) -> tuple[int, int]:
+    """Wait until the poison rows are dead and nothing is left on its way; return how many are dead, and how many left.
+
+    A second copy of a message would run by now, and its effect would be found.
+    """
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        left = _left(json.loads(answer(["taskbridge", "queues", "--json", "--queues", ",".join(QUEUES)], environment)))
+        dead = int(json.loads(answer(["taskbridge", "dead", "list", "--json"], environment))["total"])
+        if (not left and dead >= poison_rows) or time.monotonic() > deadline:
+            return dead, left
+        time.sleep(POLL_S)
+
+
+def _left(depths: dict[str, Any]) -> int:
+    """How many messages wait or run anywhere."""
+    kept = sum(queue[state] for queue in depths["queues"] for state in ("ready", "delayed", "parked"))
+    sides = [side for queue in depths["queues"] for side in queue["backends"].values()]
+    return int(kept + sum((side["waiting"] or 0) + side["running"] for side in sides))
+
+
+def _environment(backend: str, name: str, broker: Broker, database_url: str, measures: Path) -> dict[str, str]:
+    """What the processes are told; no other setting of taskbridge reaches them."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("TASKBRIDGE_")}
+    store_url = broker.url if broker.ours else os.environ.get("TASKBRIDGE_STORE_URL", broker.url)
+    return inherited | {
+        "TASKBRIDGE_BACKEND": backend,
+        "TASKBRIDGE_BROKER_URL": broker.url,
+        "TASKBRIDGE_STORE_URL": store_url,
+        "TASKBRIDGE_NAMESPACE": name,
+        "TASKBRIDGE_QUEUE_PREFIX": f"{name}-",
+        database.VARIABLE: database_url,
+        measure.VARIABLE: str(measures),
+    }
+
+
+def _result(backend: str, workload: Workload, folder: Path, db: Database, seen: Seen) -> Result:
+    """Read the evidence, now that nothing runs any more."""
+    receipts = (folder / "receipts.txt").read_text("ascii").split()
+    ((ended,),) = db.rows("SELECT COUNT(DISTINCT message_id) FROM effects WHERE effect <> 'hello'")
+    try:
+        return Result(
+            backend=backend,
+            tasks=int(ended) + seen.dead,
+            seconds=seen.seconds,
+            measures=measure.read(folder / "measures", leave_out=hello.name),
+            poison=len(workload.expected.refused),
+            dead=seen.dead,
+            left=seen.left,
+            peak_mb=seen.peak_mb,
+            verdict=verify(db, workload.expected, receipts),
+        )
+    finally:
+        db.close()

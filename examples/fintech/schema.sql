@@ -1,0 +1,57 @@
+-- Money is whole cents, days are ISO text, rows are line numbers of the file. SQLite and PostgreSQL read the same text.
+
+CREATE TABLE IF NOT EXISTS raw_rows (
+    id   INTEGER PRIMARY KEY,
+    line TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS accounts (
+    id            INTEGER PRIMARY KEY,
+    entries       BIGINT NOT NULL,
+    balance_cents BIGINT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS merchants (
+    id TEXT PRIMARY KEY
+);
+
+CREATE TABLE IF NOT EXISTS transactions (
+    id          INTEGER PRIMARY KEY,
+    reference   TEXT NOT NULL,
+    account_id  INTEGER NOT NULL,
+    day         TEXT NOT NULL,
+    cents       BIGINT NOT NULL,
+    category    TEXT NOT NULL,
+    merchant_id TEXT REFERENCES merchants (id)
+);
+CREATE INDEX IF NOT EXISTS transactions_by_account_and_day ON transactions (account_id, day);
+
+CREATE TABLE IF NOT EXISTS alerts (
+    id             TEXT PRIMARY KEY,
+    transaction_id INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS alerts_by_transaction ON alerts (transaction_id);
+
+CREATE TABLE IF NOT EXISTS notifications (
+    id         TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL,
+    sent       INTEGER NOT NULL DEFAULT 0
+);
+
+-- The evidence: nothing is unique below, so that whatever is done twice is there twice.
+
+CREATE TABLE IF NOT EXISTS ledger (
+    transaction_id INTEGER NOT NULL,
+    account_id     INTEGER NOT NULL,
+    cents          BIGINT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS deliveries (
+    notification_id TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS effects (
+    message_id TEXT NOT NULL,
+    effect     TEXT NOT NULL,
+    subject    TEXT NOT NULL
+);
