@@ -1,14 +1,29 @@
-"""The ``taskbridge`` command: one file per verb, each parses, calls one function, prints, and sets the exit code."""
+"""The ``taskbridge`` command: one file per verb, each parses, calls one function, prints, and sets the exit code.
+
+0 is fine, 1 an error, 2 a command that was put wrongly.
+"""
 
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
+from typing import IO, Any
 
 import click
 
-from ..errors import TaskbridgeError
+from ..errors import TaskbridgeError, nearest
 
 EPILOG = "Settings: TASKBRIDGE_BACKEND, TASKBRIDGE_BROKER_URL and others; see docs/settings.md."
+
+
+class Refusal(click.ClickException):
+    """An error of ours: one clear message and exit code 1."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from ..redis.url import redacted
+        from .screen import safe
+
+        click.echo(f"taskbridge: {safe(redacted(self.message), lines=True)}", file=file, err=True)
 
 
 class Verbs(click.Group):
@@ -27,6 +42,19 @@ class Verbs(click.Group):
         command: click.Command = getattr(import_module(f".{name}", __package__), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.names and not args[0].startswith("-"):
+            ctx.fail(f"no command is called {args[0]!r}{nearest(args[0], self.names)}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TaskbridgeError as error:
+            raise Refusal(str(error)) from error
+
 
 @click.command(cls=Verbs, epilog=EPILOG)
 @click.version_option(package_name="taskbridge")
@@ -35,9 +63,8 @@ def taskbridge() -> None:
 
 
 def main() -> None:
-    """Run the command; an error of ours is one clear message and exit code 1."""
-    try:
-        taskbridge(prog_name="taskbridge")
-    except TaskbridgeError as error:
-        click.echo(f"taskbridge: {error}", err=True)
-        sys.exit(1)
+    """Run the command. A terminal that cannot show a letter gets its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    taskbridge(prog_name="taskbridge")

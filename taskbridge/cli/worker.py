@@ -10,6 +10,7 @@ import click
 from ..config import unknown_variables
 from ..observe.logs import set_up_logs
 from ..worker.options import GRACE_S, WorkerOptions
+from .common import queue_names, words
 
 EXAMPLES = """\b
 Examples:
@@ -22,14 +23,20 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("modules", nargs=-1, required=True)
-@click.option("--queues", default="", help="Comma-separated. Defaults to the queues of the tasks.")
-@click.option("--backends", default="", help="Comma-separated names. Defaults to TASKBRIDGE_BACKEND.")
+@click.option("--queues", default="", callback=queue_names, help="Comma-separated. Defaults to those of the tasks.")
+@click.option("--backends", default="", callback=words, help="Comma-separated names. Defaults to TASKBRIDGE_BACKEND.")
 @click.option("--processes", default=os.cpu_count() or 2, type=click.IntRange(1, 1000), show_default="the cores")
 @click.option("--grace", default=GRACE_S, type=click.FloatRange(0), show_default=True, help="Seconds a drain may take.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
 @click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
 def worker(
-    modules: tuple[str, ...], queues: str, backends: str, processes: int, grace: float, chdir: str, log_level: str
+    modules: tuple[str, ...],
+    queues: list[str],
+    backends: list[str],
+    processes: int,
+    grace: float,
+    chdir: str,
+    log_level: str,
 ) -> None:
     """Run the tasks of MODULES until SIGTERM or Ctrl-C; a second signal ends it at once."""
     from ..worker.supervisor import Supervisor
@@ -39,15 +46,11 @@ def worker(
         click.echo(f"taskbridge: warning: {warning}", err=True)
     options = WorkerOptions(
         modules=list(modules),
-        queues=_words(queues),
-        backends=_words(backends),
+        queues=queues,
+        backends=backends,
         processes=processes,
         grace_s=grace,
         directory=os.path.abspath(chdir),
         log_level=log_level,
     )
     sys.exit(Supervisor(options).run())
-
-
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]

@@ -1,0 +1,80 @@
+"""What several verbs take: ``--json``, ``--module``, names of queues; and the bridge they work on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import ConfigError
+from ..options import check_queue_name
+
+if TYPE_CHECKING:
+    from ..bridge import Bridge
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def as_json(command: F) -> F:
+    """Give a verb that reads its ``--json``."""
+    return click.option("--json", "json", is_flag=True, help="Print JSON for other programs.")(command)
+
+
+def on_a_bridge(command: F) -> F:
+    """Give a verb that needs no tasks ``--module`` and ``--chdir``: which settings it works with."""
+    module = click.option("--module", metavar="MODULE[:BRIDGE]", help="Take the settings of a Bridge of your own.")
+    return module(in_directory(command))
+
+
+def in_directory(command: F) -> F:
+    """Give a verb that imports modules its ``--chdir``."""
+    where = click.Path(exists=True, file_okay=False)
+    return click.option("--chdir", default=".", type=where, help="Where modules are found.")(command)
+
+
+def words(_context: click.Context, _parameter: click.Parameter, text: str) -> list[str]:
+    """Read a comma-separated list."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def queue_names(context: click.Context, parameter: click.Parameter, text: str) -> list[str]:
+    """Read a comma-separated list of queues; a name that no engine can have is refused."""
+    return [queue_name(context, parameter, word) for word in words(context, parameter, text)]
+
+
+def queue_name(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """Read the name of one queue."""
+    try:
+        if name:
+            check_queue_name(name)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+    return name
+
+
+@contextmanager
+def opened(modules: Sequence[str | None], directory: str) -> Iterator[Bridge]:
+    """Import modules and give the bridge they name, or the default one; its connections are given back at the end.
+
+    What a module prints while it is imported goes to standard error.
+    """
+    from ..worker.modules import import_bridge
+
+    with redirect_stdout(sys.stderr):
+        bridge = import_bridge([module for module in modules if module], directory)
+    try:
+        yield bridge
+    finally:
+        bridge.close()
+
+
+def own_name() -> str:
+    """Return a name for this process that no other has."""
+    import os
+
+    from ..lease import host
+
+    return f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"

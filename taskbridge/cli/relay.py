@@ -1,0 +1,63 @@
+"""``taskbridge relay``: the relay alone."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Event, Thread
+from types import FrameType
+
+import click
+
+from ..config import unknown_variables
+from ..observe.logs import set_up_logs
+from .common import on_a_bridge, opened, own_name
+from .screen import say
+
+EXAMPLES = """\b
+Examples:
+  taskbridge relay                          # beside the engines' own workers; taskbridge worker has one inside
+  taskbridge relay --module app.tasks:bridge
+"""
+
+#: How often to look whether a signal came, seconds.
+TICK_S = 0.2
+
+
+@click.command(epilog=EXAMPLES)
+@on_a_bridge
+@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
+def relay(module: str | None, chdir: str, log_level: str) -> None:
+    """Move what is due from the store to an engine, until SIGTERM or Ctrl-C.
+
+    Of all relays and workers of a namespace one leads; the others wait to take its place.
+    """
+    from ..relay import relay_of
+
+    set_up_logs(log_level)
+    for warning in unknown_variables():
+        say(f"taskbridge: warning: {warning}", error=True)
+    with opened([module], chdir) as bridge:
+        stopping = Event()
+        sys.exit(_run(Thread(target=relay_of(bridge.sender, own_name()).run, args=(stopping,)), stopping))
+
+
+def _run(thread: Thread, stopping: Event) -> int:
+    """Run until a signal comes or the thread dies. The handler sets no event: it could wait for its own lock."""
+    stops: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stops.append(number)
+        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    thread.start()
+    try:
+        while thread.is_alive() and not stops:
+            thread.join(TICK_S)
+    finally:
+        stopping.set()
+        thread.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0 if stops else 1

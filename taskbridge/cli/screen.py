@@ -1,0 +1,54 @@
+"""What is put on a terminal: tables, JSON, and text that cannot steer it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+#: Wide enough that a table in a pipe or a file is never folded, columns.
+UNFOLDED = 4_096
+
+
+def safe(value: object, *, lines: bool = False) -> str:
+    """Return text in which nothing moves a cursor, rings, colours or turns the writing round.
+
+    Args:
+        value: what to show.
+        lines: keep line ends and tabs.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def say(text: object = "", *, error: bool = False) -> None:
+    """Print a text of one or more lines; errors and remarks go to standard error."""
+    click.echo(safe(text, lines=True), err=error)
+
+
+def say_json(value: Any) -> None:
+    """Print a value as JSON in plain ASCII."""
+    click.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
+    """Print rows under their columns; those named in ``numbers`` stand to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        shown.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(safe("" if cell is None else cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else UNFOLDED, highlight=False).print(shown)
+
+
+def shown_bytes(raw: bytes) -> str:
+    """Return bytes as text that can be told back from: ``\\x00`` for what is no letter."""
+    return raw.decode("utf-8", errors="backslashreplace")

@@ -1,0 +1,55 @@
+"""The declared tasks as an operator reads them: name, queue, options that are set, arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import timedelta
+from typing import Any
+
+from ..definition import Definition, Definitions
+from ..options import TaskOptions
+from ..policies.retry import Backoff
+
+#: What a task has that asks for nothing.
+PLAIN = TaskOptions(retry=Backoff())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One task. ``options`` has those that differ from the defaults; spans are seconds."""
+
+    name: str
+    queue: str
+    options: Mapping[str, Any]
+    arguments: str
+
+
+def catalogue(definitions: Definitions) -> list[Entry]:
+    """Return all tasks by name."""
+    return [_entry(definitions[name]) for name in sorted(definitions)]
+
+
+def _entry(definition: Definition) -> Entry:
+    options = definition.options
+    asked = {field.name: getattr(options, field.name) for field in fields(options) if field.name != "queue"}
+    return Entry(
+        name=definition.name,
+        queue=options.queue,
+        options={name: _plain(value) for name, value in asked.items() if value != getattr(PLAIN, name)},
+        arguments=str(definition.arguments.signature),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON has: seconds for a span, words for a policy."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if is_dataclass(value):
+        changed = [f"{f.name}={_plain(now)}" for f in fields(value) if (now := getattr(value, f.name)) != f.default]
+        return f"{type(value).__name__}({', '.join(changed)})"
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, type):
+        return value.__name__
+    return value if value is None or isinstance(value, str | int | float) else repr(value)

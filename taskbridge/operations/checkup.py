@@ -1,0 +1,155 @@
+"""Is all well: settings, variables, backends, brokers, the store, the tasks. Each finding names what to change.
+
+Nothing here stops at the first fault, and no finding shows a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..backend import Backend, runner_of
+from ..bridge import Bridge
+from ..config import Settings, unknown_variables
+from ..errors import TaskbridgeError, nearest
+from ..redis.url import redacted
+from ..routing import names_in
+
+Level = Literal["ok", "warning", "error", "advice"]
+
+ADVICE = (
+    "a plain Celery worker deletes messages of tasks it does not know: "
+    "give taskbridge tasks queues that only workers which know them read"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    about: str
+    text: str
+
+
+def checkup(bridge: Bridge, modules: Sequence[str], environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Look at everything that the bridge stands on, and at its tasks.
+
+    Args:
+        bridge: whose tasks and settings.
+        modules: those that were imported for their tasks.
+        environ: the environment.
+    """
+    yield from (Finding(level="error", about="environment", text=text) for text in unknown_variables(environ))
+    try:
+        settings = bridge.settings
+    except TaskbridgeError as error:
+        yield faulty("settings", error)
+        return
+    yield Finding(level="ok", about="settings", text=_told(settings))
+    for name in settings.backend_names:
+        yield from _backend(bridge, name)
+    yield from _store(bridge)
+    yield from _tasks(bridge, modules)
+    yield from _shares(bridge)
+    yield Finding(level="advice", about="queues", text=ADVICE)
+
+
+def faulty(about: str, error: TaskbridgeError) -> Finding:
+    """Return the finding that something failed."""
+    return Finding(level="error", about=about, text=redacted(str(error)))
+
+
+def shown(settings: Settings) -> dict[str, object]:
+    """Return the settings as they may be shown."""
+    plain: dict[str, object] = {
+        name: redacted(getattr(settings, name))
+        for name in ("backend", "broker_url", "store_url", "namespace", "queue_prefix")
+    }
+    chosen = {name: settings.backend_settings(name) for name in settings.backend_names}
+    plain["max_payload"] = settings.max_payload
+    plain["backends"] = {
+        name: {"engine": one.engine, "broker_url": redacted(one.broker_url)} for name, one in chosen.items()
+    }
+    plain["shares"] = {name: {"to": dict(share.to), "key": share.key} for name, share in settings.shares.items()}
+    return plain
+
+
+def _told(settings: Settings) -> str:
+    prefix = f", queues begin with {settings.queue_prefix!r}" if settings.queue_prefix else ""
+    return f"backend {settings.backend}, namespace {settings.namespace!r}{prefix}"
+
+
+def _backend(bridge: Bridge, name: str) -> Iterator[Finding]:
+    about = f"backend {name}"
+    try:
+        backend = bridge.backend(name)
+    except TaskbridgeError as error:
+        yield faulty(about, error)
+        return
+    try:
+        runner_of(backend, bridge.definitions)
+        yield Finding(level="ok", about=about, text=f"the engine {backend.engine} is installed and takes the tasks")
+    except TaskbridgeError as error:
+        yield faulty(about, error)
+    yield from _broker(bridge, backend)
+
+
+def _broker(bridge: Bridge, backend: Backend) -> Iterator[Finding]:
+    about = f"broker of {backend.name}"
+    queues = sorted({one.options.queue for one in bridge.definitions.values()}) or ["default"]
+    if not backend.capabilities.processes:
+        yield Finding(level="warning", about=about, text="its queues live in one process and are gone with it")
+        return
+    url = redacted(bridge.settings.backend_settings(backend.name).broker_url)
+    try:
+        waiting = sum(map(backend.depth, queues))
+    except TaskbridgeError as error:
+        yield faulty(about, error)
+    else:
+        yield Finding(level="ok", about=about, text=f"{url} answers; {waiting} messages wait in {', '.join(queues)}")
+
+
+def _store(bridge: Bridge) -> Iterator[Finding]:
+    try:
+        store_url = redacted(bridge.settings.effective_store_url)
+        found = bridge.store.fitness()
+    except TaskbridgeError as error:
+        yield faulty("store", error)
+        return
+    yield from (Finding(level="error", about="store", text=text) for text in found.fatal)
+    yield from (Finding(level="warning", about="store", text=text) for text in found.warnings)
+    if not found.fatal:
+        yield Finding(level="ok", about="store", text=f"{store_url} is {found.server}")
+
+
+def _tasks(bridge: Bridge, modules: Sequence[str]) -> Iterator[Finding]:
+    if not modules:
+        yield Finding(level="advice", about="modules", text="name modules to have their tasks looked at, too")
+    elif not bridge.definitions:
+        text = f"{', '.join(modules)} declares no task on this bridge; MODULE:NAME names one of your own"
+        yield Finding(level="warning", about="tasks", text=text)
+    else:
+        queues = sorted({one.options.queue for one in bridge.definitions.values()})
+        text = f"{len(bridge.definitions)} on queues {', '.join(queues)}"
+        yield Finding(level="ok", about="tasks", text=text)
+
+
+def _shares(bridge: Bridge) -> Iterator[Finding]:
+    for task, share in bridge.settings.shares.items():
+        definition = bridge.definitions.get(task)
+        if definition is None:
+            if bridge.definitions:
+                text = f"no task here is called {task!r}{nearest(task, bridge.definitions)}"
+                yield Finding(level="warning", about="shares", text=text)
+            continue
+        try:
+            if share.key:
+                names_in(share.key, set(definition.arguments.signature.parameters), f"shares.{task}.key")
+        except TaskbridgeError as error:
+            yield faulty("shares", error)
+        else:
+            parts = ", ".join(f"{percent:g} % to {name}" for name, percent in share.to.items())
+            by = f", sticky by {share.key}" if share.key else ""
+            yield Finding(level="ok", about="shares", text=f"{task}: {parts}{by}")

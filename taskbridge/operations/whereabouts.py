@@ -1,0 +1,163 @@
+"""Where is my message, and why: what the store knows, and on request a bounded look through the engines' queues."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from ..bridge import Bridge
+from ..errors import DecodeError, TaskbridgeError
+from ..message import Message, decode, foreign_id
+from ..store import Record
+from .depths import backend_of, depths
+from .words import seen_from
+
+#: A ready message that is due for so long has no relay, milliseconds.
+NO_RELAY_MS = 5_000
+
+NOT_KNOWN = (
+    "the store knows nothing of it: a plain message leaves no trace there before a worker begins it, "
+    "and what has ended is forgotten after two hours (seven days if it was published more than once)"
+)
+NOT_SEEN = "a message that a worker has fetched and not yet begun lies in no queue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Where a scan met it: how many messages of the queue it passed before."""
+
+    backend: str
+    queue: str
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whereabouts:
+    """Where a message is: ``why`` says in words what ``state`` says in one.
+
+    ``state`` is running, ready, delayed, parked, published, ended, dead, waiting (a scan met it) or unknown.
+    ``scanned`` is how many messages were looked through; ``problems`` says where the look failed.
+    """
+
+    id: str
+    state: str
+    why: str
+    record: Record | None = None
+    message: Message | None = None
+    found: Found | None = None
+    scanned: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str] = ()) -> Whereabouts:
+    """Return where a message is.
+
+    Args:
+        bridge: where to look.
+        id: as ``enqueue`` returned it, or as a native producer knows it.
+        scan: how many messages of each queue to look through when the store cannot tell.
+        queues: further queues to look through.
+
+    Raises:
+        StoreUnavailable: the store did not answer.
+    """
+    look = bridge.store.messages.look
+    record = look(id) or look(foreign_id(id, 0))
+    message = _message(record) if record else None
+    if record is None:
+        known = Whereabouts(id=id, state="unknown", why=NOT_KNOWN)
+    else:
+        why = _why(record, message, bridge.store.now_ms())
+        known = Whereabouts(id=record.id, state=_WORDS[record.state], why=why, record=record, message=message)
+    if known.state not in ("unknown", "published"):
+        return known
+    if scan:
+        return _scanned(bridge, known, scan, [*queues, message.queue] if message else queues)
+    return replace(known, why=f"{known.why}; look through the queues with --scan 1000")
+
+
+_WORDS = {
+    "RUN": "running",
+    "READY": "ready",
+    "DELAYED": "delayed",
+    "PARKED": "parked",
+    "OUT": "published",
+    "DONE": "ended",
+    "DEAD": "dead",
+}
+
+
+def _why(record: Record, message: Message | None, now_ms: int) -> str:
+    at = seen_from(record.at_ms, now_ms)
+    after = f"; last time: {record.why}" if record.why else ""
+    match record.state:
+        case "RUN":
+            return _running(record, now_ms)
+        case "READY":
+            if now_ms - record.at_ms > NO_RELAY_MS:
+                return f"to be published since {at}, and no relay does it: start a worker, or taskbridge relay{after}"
+            return f"the relay publishes it now{after}"
+        case "DELAYED":
+            return f"due at {at}{after}"
+        case "PARKED":
+            return f"{_waited_for(record)}; dead at {at} unless one comes"
+        case "OUT":
+            return _published(message, now_ms)
+        case "DEAD":
+            return f"dead since {at}: {record.why}; see taskbridge dead show {record.id}"
+        case _:
+            return "done, expired, dropped or purged: the marker that is left does not keep which"
+
+
+def _running(record: Record, now_ms: int) -> str:
+    backend = backend_of(record.claim)
+    owner = record.claim.removesuffix(f":{backend}:{record.claim.rpartition(':')[2]}") if backend else record.claim
+    since = f" since {seen_from(record.begun_ms, now_ms)}" if record.begun_ms else ""
+    by = f"attempt {record.attempt}{since}, by {owner}" + (f" on {backend}" if backend else "")
+    if record.at_ms < now_ms:
+        return f"{by}; its claim lapsed at {seen_from(record.at_ms, now_ms)}, and the relay takes it back"
+    return by
+
+
+def _waited_for(record: Record) -> str:
+    task, *missing = record.group.split(" ")
+    what = f"has the argument {', '.join(missing)} of {task}" if missing else f"knows the task {task}"
+    return f"waits for a worker that {what}"
+
+
+def _published(message: Message | None, now_ms: int) -> str:
+    since = f" since {seen_from(message.released_at_ms, now_ms)}" if message and message.released_at_ms else ""
+    queue = f" in its queue {message.queue!r}" if message else ""
+    return f"the engine has it{since}: it waits{queue}, or a worker has fetched it and not yet begun"
+
+
+def _scanned(bridge: Bridge, known: Whereabouts, limit: int, queues: Sequence[str]) -> Whereabouts:
+    seen = depths(bridge, queues)
+    problems, passed = list(seen.problems), 0
+    for depth in seen.queues:
+        for backend in [name for name, side in depth.backends.items() if side.waiting]:
+            try:
+                for ahead, message in enumerate(islice(bridge.backend(backend).scan(depth.queue, limit), limit)):
+                    passed += 1
+                    if message.id == known.id or message.id.startswith(f"{known.id}#"):
+                        found = Found(backend=backend, queue=depth.queue, ahead=ahead)
+                        return replace(_met(known, message, found), scanned=passed, problems=tuple(problems))
+            except TaskbridgeError as error:
+                problems.append(f"backend {backend}: {error}")
+    names = ", ".join(depth.queue for depth in seen.queues) or "none is known: name some with --queues"
+    why = f"{known.why}; it is not among the first {limit} messages of each queue ({names}), and {NOT_SEEN}"
+    return replace(known, why=why, scanned=passed, problems=tuple(problems))
+
+
+def _met(known: Whereabouts, message: Message, found: Found) -> Whereabouts:
+    before = f"behind {found.ahead} others" if found.ahead else "as the first"
+    why = f"waits in {found.backend}'s queue {found.queue!r}, {before}"
+    return replace(known, id=message.id, state="waiting", why=why, message=message, found=found)
+
+
+def _message(record: Record) -> Message | None:
+    try:
+        return decode(record.body) if record.body else None
+    except DecodeError:
+        return None

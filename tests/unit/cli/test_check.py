@@ -1,0 +1,164 @@
+"""``taskbridge check``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+from tests.servers import RedisServer
+
+from .conftest import Cli
+
+
+def findings(said: dict[str, Any], level: str) -> list[str]:
+    """What was found of one level, each with what it is about."""
+    return [f"{one['about']}: {one['text']}" for one in said["findings"] if one["level"] == level]
+
+
+def test_all_is_well(cli: Cli, engine: str):
+    """Settings, engine, broker, store and tasks are each looked at; plain Celery workers are warned of."""
+    cli.set(BACKEND=engine)
+
+    said = cli.json("check", "app")
+
+    assert said["ok"]
+    about = [one["about"] for one in said["findings"] if one["level"] == "ok"]
+    assert ["settings", f"backend {engine}", f"broker of {engine}", "store", "tasks"] == about
+    assert any("plain Celery worker deletes" in text for text in findings(said, "advice"))
+
+
+def test_list_is_for_people(cli: Cli):
+    """A mark for each finding."""
+    cli.set(TYPO="1")
+
+    lines = cli("check", "app").stdout.splitlines()
+
+    assert {"✓", "!", "✗", "·"} == {line[0] for line in lines}
+
+
+def test_unknown_variable_is_refused(cli: Cli):
+    """With the nearest known name: exit code 1, though a worker would only warn."""
+    cli.set(BROKER_ULR="redis://")
+
+    said = cli.json("check", code=1)
+
+    assert not said["ok"]
+    (text,) = findings(said, "error")
+    assert "TASKBRIDGE_BROKER_ULR means nothing; did you mean 'TASKBRIDGE_BROKER_URL'?" in text
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("backnd = 'celery'", "did you mean 'backend'?"),
+        ("backend = [", "is not TOML"),
+        ("max_payload = 'big'", "expected a whole number"),
+        ("[backends.old]\nbroker_url = 'redis://'", "engine is missing"),
+        ("[shares.'app.boom']\ndramatiq = 101", "expected 0 to 100 percent"),
+    ],
+)
+def test_fault_in_the_file_is_found(cli: Cli, toml: str, told: str):
+    """A word that nobody knows, a value that does not fit, a file that is no TOML."""
+    cli.write("t.toml", toml)
+    cli.set(CONFIG="t.toml")
+
+    said = cli.json("check", code=1)
+
+    assert told in " ".join(findings(said, "error"))
+    assert said["settings"] is None
+
+
+def test_settings_are_shown_without_passwords(cli: Cli, redis_server: RedisServer):
+    """Wherever a URL may hold one."""
+    cli.write("t.toml", "[backends.old]\nengine = 'dramatiq'\nbroker_url = 'redis://u:hush@localhost:1/0'\n")
+    cli.set(CONFIG="t.toml", STORE_URL="redis://:hush@localhost:1/0?password=hush")
+
+    said = cli.json("check", code=1)
+
+    assert "hush" not in str(said)
+    assert "redis://u:***@localhost:1/0" == said["settings"]["backends"]["old"]["broker_url"]
+    assert "hush" not in cli("check").output
+
+
+def test_every_broker_is_tried(cli: Cli, nowhere: str):
+    """One that is away is named, the others are looked at all the same."""
+    cli.write("t.toml", f"[backends.old]\nengine = 'dramatiq'\nbroker_url = '{nowhere}'\n")
+    cli.set(CONFIG="t.toml")
+
+    said = cli.json("check", code=1)
+
+    assert any(text.startswith("broker of celery: ") for text in findings(said, "ok"))
+    assert ["broker of old"] == [text.partition(":")[0] for text in findings(said, "error")]
+
+
+@pytest.mark.parametrize("package", ["celery", "dramatiq"])
+def test_engine_that_is_not_installed_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch, package: str):
+    """With the extra to install."""
+    for name in [name for name in sys.modules if name.startswith((f"{package}.", f"taskbridge_{package}.worker"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    cli.set(BACKEND=package)
+
+    said = cli.json("check", code=1)
+
+    (text,) = findings(said, "error")
+    assert f"needs the package '{package}': pip install 'taskbridge[{package}]'" in text
+
+
+def test_store_that_would_lose_data_is_named(cli: Cli):
+    """With the setting to change."""
+    with RedisServer(maxmemory="64mb", settings={"maxmemory-policy": "allkeys-lru"}) as server:
+        cli.set(STORE_URL=server.url())
+
+        said = cli.json("check", code=1)
+
+    assert any("set maxmemory-policy noeviction" in text for text in findings(said, "error"))
+    assert any("set appendonly yes" in text for text in findings(said, "warning"))
+
+
+def test_each_module_that_does_not_import_is_found(cli: Cli):
+    """And the tasks of the others are looked at."""
+    cli.write("broken.py", "raise RuntimeError('\\x1b[31m')\n")
+
+    said = cli.json("check", "broken", "app", "nowhere_at_all", code=1)
+
+    assert 2 == len([text for text in findings(said, "error") if text.startswith("modules: ")])
+    assert "tasks: 2 on queues emails, slow" in findings(said, "ok")
+    assert "\x1b" not in cli("check", "broken").output
+
+
+@pytest.mark.parametrize(
+    ("key", "level", "told"),
+    [
+        ("{user_id}", "ok", "sticky by {user_id}"),
+        ("{usr_id}", "error", "names 'usr_id', which the task does not have"),
+        ("user", "error", "expected a template of arguments"),
+    ],
+)
+def test_key_of_a_share_names_arguments_of_its_task(cli: Cli, key: str, level: str, told: str):
+    """A key that names none would fail at the first enqueue."""
+    cli.write("t.toml", f"[shares.'app.send_report']\ndramatiq = 25\nkey = '{key}'\n")
+    cli.set(CONFIG="t.toml")
+
+    said = cli.json("check", "app", code=int(level == "error"))
+
+    assert told in " ".join(findings(said, level))
+
+
+def test_share_of_an_unknown_task_is_found(cli: Cli):
+    """With the nearest that is declared."""
+    cli.write("t.toml", "[shares.'app.bom']\ndramatiq = 25\n")
+    cli.set(CONFIG="t.toml")
+
+    assert "did you mean 'app.boom'?" in " ".join(findings(cli.json("check", "app"), "warning"))
+
+
+def test_queue_that_an_engine_cannot_have_is_found(cli: Cli):
+    """Dramatiq takes fewer names than Celery; a prefix can make one that it refuses."""
+    cli.set(BACKEND="dramatiq", QUEUE_PREFIX="prod:")
+
+    said = cli.json("check", "app", code=1)
+
+    assert "backend dramatiq: the engine 'dramatiq' does not take these tasks" in " ".join(findings(said, "error"))

@@ -1,0 +1,35 @@
+"""The reference of the command line."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from taskbridge import Bridge
+from taskbridge.cli import Verbs
+from taskbridge.testing import a_message
+
+from .conftest import Cli, settled
+
+TEXT = (Path(__file__).parents[3] / "docs" / "cli.md").read_text("utf-8")
+
+COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+
+
+def test_every_example_of_the_reference_works(cli: Cli, bridge: Bridge):
+    """Each command, in the order of the page, on the module that the page shows; others try those that run on."""
+    (module,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    cli.write("app.py", module)
+    settled(bridge.store, a_message(id="DEAD", queue="emails"), "DEAD", why="no")
+
+    for command in COMMANDS:
+        _, verb, *words = shlex.split(command)
+        if verb not in ("worker", "relay"):
+            result = cli(verb, *words)
+            assert 0 == result.exit_code, f"{command}: {result.output}"
+
+
+def test_every_verb_is_in_the_reference():
+    """With an example."""
+    assert set(Verbs.names) == {shlex.split(command)[1] for command in COMMANDS}
