@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 from .definition import Definitions
 from .store import Store
+
+log = logging.getLogger("taskbridge")
 
 KIND = "workers"
 
@@ -46,5 +50,11 @@ def withdraw(store: Store, name: str) -> None:
 
 
 def announced(store: Store) -> list[Announcement]:
-    """Return the workers that live."""
-    return [_decoder.decode(value) for value in store.documents.all(KIND).values()]
+    """Return the workers that live; one of another release that tells it in other words is left out."""
+    found = []
+    for name, value in store.documents.all(KIND).items():
+        try:
+            found.append(_decoder.decode(value))
+        except msgspec.MsgspecError as error:
+            log.warning("what the worker %s announces cannot be read: %s", name, error)
+    return found

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from threading import Event
 from typing import Any, Protocol
 
+import msgspec
+
 from .definition import Definitions
-from .errors import BackendNotInstalled, ConfigError, nearest
+from .errors import BackendNotInstalled, ConfigError, NotSupported, nearest
 from .message import Message
 from .outcome import Outcome
 from .store import Held, Store
@@ -25,8 +26,7 @@ GROUP = "taskbridge.backends"
 VISIBILITY_MS = 45_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a backend on its broker keeps, under our worker or under the engine's own command.
 
     Args:
@@ -46,8 +46,7 @@ class Capabilities:
     recovery_s: float = 16.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, kw_only=True):
     """A native message in a worker's hands.
 
     ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
@@ -59,7 +58,7 @@ class Delivery:
     raw: bytes
     message: Message | None = None
     problem: str = ""
-    envelope: Any = field(default=None, repr=False)
+    envelope: Any = None
     held: Held | None = None
 
 
@@ -150,7 +149,7 @@ class Place:
     """Where a backend stands: what its constructor is handed."""
 
     name: str
-    broker_url: str
+    broker_url: str = field(repr=False)
     namespace: str
     queue_prefix: str = ""
 
@@ -162,6 +161,8 @@ def load(engine: str, place: Place) -> Backend:
         ConfigError: no backend of that name is known.
         BackendNotInstalled: it is known, and its engine's package is missing.
     """
+    from importlib.metadata import entry_points  # slow to import, and a producer may never need it
+
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     if engine not in found:
         raise ConfigError(
@@ -170,7 +171,26 @@ def load(engine: str, place: Place) -> Backend:
     try:
         backend: Backend = found[engine].load()(place)
     except ModuleNotFoundError as error:
-        raise BackendNotInstalled(
-            f"the backend {engine!r} needs the package {error.name!r}: pip install 'taskbridge[{engine}]'"
-        ) from error
+        raise _not_installed(engine, error) from error
     return backend
+
+
+def runner_of(backend: Backend, definitions: Definitions) -> Runner:
+    """Return what runs these tasks inside the engine's hooks.
+
+    Raises:
+        BackendNotInstalled: the engine's package is missing.
+        NotSupported: the engine cannot have one of the tasks or queues.
+    """
+    try:
+        return backend.runner(definitions)
+    except ModuleNotFoundError as error:
+        raise _not_installed(backend.engine, error) from error
+    except ValueError as error:
+        raise NotSupported(f"the engine {backend.engine!r} does not take these tasks: {error}") from error
+
+
+def _not_installed(engine: str, error: ModuleNotFoundError) -> BackendNotInstalled:
+    return BackendNotInstalled(
+        f"the backend {engine!r} needs the package {error.name!r}: pip install 'taskbridge[{engine}]'"
+    )

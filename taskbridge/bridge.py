@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -22,9 +22,9 @@ from .definition import Definition
 from .enqueue import Sender
 from .errors import ConfigError, StoreUnavailable
 from .events import Events, Listener
-from .execution import Runtime
 from .options import TaskOptions, refuse_unknown
 from .policies.retry import Backoff
+from .runtime import Runtime
 from .store import Store
 from .task import Task
 
@@ -123,7 +123,7 @@ class Bridge:
                 namespace=self.settings.namespace,
                 queue_prefix=self.settings.queue_prefix,
             )
-            self._backends[name] = load(chosen.engine, place)
+            self._backends.setdefault(name, load(chosen.engine, place))  # of two threads, one wins
         return self._backends[name]
 
     @cached_property
@@ -162,6 +162,8 @@ class Bridge:
     def _declare(self, function: Callable[P, R], options: dict[str, Any]) -> Task[P, R]:
         options = {"retry": Backoff(), **options}
         name = options.pop("name", None) or _name_of(function)
+        if not isinstance(name, str) or len(name.split()) != 1:
+            raise ConfigError(f"name: expected a task's name without blanks, got {name!r}")
         refuse_unknown(options)
         definition = Definition(
             name=name, function=function, options=TaskOptions(**options), arguments=Arguments(function, name)
@@ -181,7 +183,8 @@ def _name_of(function: Callable[..., Any]) -> str:
     if module == "__main__":
         main = sys.modules["__main__"]
         spec = getattr(main, "__spec__", None)
-        module = spec.name if spec else Path(getattr(main, "__file__", None) or "__main__").stem
+        file = os.path.basename(getattr(main, "__file__", None) or "__main__")
+        module = spec.name if spec else os.path.splitext(file)[0]
     return f"{module}.{function.__qualname__}"
 
 

@@ -10,6 +10,8 @@ import time
 from datetime import timedelta
 from typing import Protocol
 
+from .errors import ConfigError
+
 #: A wait or an age: seconds, or a timedelta.
 Span = float | timedelta
 
@@ -47,11 +49,18 @@ class SystemClock:
         self.offset_ms += store_now_ms - self.now_ms()
 
 
-def milliseconds(span: Span) -> int:
+def milliseconds(span: Span, what: str = "span") -> int:
     """Return the span in whole milliseconds.
 
     Args:
         span: seconds, or a timedelta.
+        what: what it is, for the error.
+
+    Raises:
+        ConfigError: it is neither, or no number.
     """
     seconds = span.total_seconds() if isinstance(span, timedelta) else span
-    return round(seconds * 1000)
+    try:
+        return round(seconds * 1000)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{what}: expected seconds or a timedelta, got {span!r}") from None

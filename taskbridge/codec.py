@@ -1,7 +1,8 @@
 """Arguments to JSON and back, by the function's annotations.
 
 A value that would not come back equal is refused where it is sent, not where it is needed: an annotation that JSON
-cannot carry when the task is declared, an argument that does not fit when it is enqueued. Pickle is never used.
+cannot carry when the task is declared, an argument that does not fit when it is enqueued. Only a tuple may come back as
+a list, for JSON has no other. Pickle is never used.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, time
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime, time
 from typing import Any, get_type_hints
 
 import msgspec
@@ -24,6 +26,9 @@ _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 #: What means the same in JSON and in Python.
 _PLAIN = (str, bool, int, type(None))
+
+#: What the parameters that take any argument are called here, for a keyword argument may have their name.
+_STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
 
 
 class Arguments:
@@ -47,6 +52,7 @@ class Arguments:
         self._required = {p.name for p in named if p.default is p.empty}
         self._any_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self.takes_any_keyword = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        self._annotations: dict[str, str] = {}
         self._decoders = self._decoders_of(function)
 
     @property
@@ -63,9 +69,28 @@ class Arguments:
         if not self._fits(args, kwargs):
             self._explain_misfit(args, kwargs)
         names = self._positional[: len(args)]
-        sent_args = [self._carried(name, value) for name, value in zip(names, args, strict=False)]
-        sent_args += [self._carried("*", value) for value in args[len(names) :]]
-        sent_kwargs = {name: self._carried(name, value) for name, value in kwargs.items()}
+        sent_args = [self._carried(name, value, name) for name, value in zip(names, args, strict=False)]
+        sent_args += [self._carried("*", value, "*") for value in args[len(names) :]]
+        sent_kwargs = {name: self._carried(self._of_keyword(name), value, name) for name, value in kwargs.items()}
+        return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
+
+    def replaced(
+        self, args: msgspec.Raw, kwargs: msgspec.Raw, changes: Mapping[str, Any]
+    ) -> tuple[msgspec.Raw, msgspec.Raw]:
+        """Return a call as JSON with these arguments in place of those of the same name; the others stay as they are.
+
+        Raises:
+            ArgumentError: an argument the function does not have, or a value that does not fit.
+        """
+        sent_args, sent_kwargs = _list_decoder.decode(args), _dict_decoder.decode(kwargs)
+        for name, value in changes.items():
+            if name not in self._keywords and not self.takes_any_keyword:
+                raise ArgumentError(f"there is no argument {name!r}; expected {self.task}{self.signature}")
+            raw = self._carried(self._of_keyword(name), value, name)
+            if name in self._positional[: len(sent_args)]:
+                sent_args[self._positional.index(name)] = raw
+            else:
+                sent_kwargs[name] = raw
         return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
 
     def unknown(self, kwargs: msgspec.Raw) -> tuple[str, ...]:
@@ -91,17 +116,24 @@ class Arguments:
         raw_kwargs = _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
         names = self._positional + ["*"] * (len(raw_args) - len(self._positional))
         positional = [self._value(name, raw) for name, raw in zip(names, raw_args, strict=False)]
-        return positional, {n: self._value(n, raw) for n, raw in raw_kwargs.items() if n not in without}
+        return positional, {
+            name: self._value(self._of_keyword(name), raw) for name, raw in raw_kwargs.items() if name not in without
+        }
+
+    def _of_keyword(self, name: str) -> str:
+        """Return which parameter takes this keyword argument: its own, or the one that takes any."""
+        return name if name in self._keywords else "**"
 
     def _fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         if len(args) > len(self._positional) and not self._any_positional:
             return False
         given = set(self._positional[: len(args)])
-        if not given.isdisjoint(kwargs):
+        named: AbstractSet[str] = kwargs.keys()
+        if self.takes_any_keyword:
+            named &= self._keywords
+        elif not named <= self._keywords:
             return False
-        if not (self.takes_any_keyword or kwargs.keys() <= self._keywords):
-            return False
-        return given.union(kwargs) >= self._required
+        return given.isdisjoint(named) and given.union(named) >= self._required
 
     def _explain_misfit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         call = f"{self.task}{self.signature}"
@@ -111,31 +143,26 @@ class Arguments:
             raise ArgumentError(f"{error}; expected {call}") from None
         raise ArgumentError(f"the arguments do not fit; expected {call}")
 
-    def _carried(self, name: str, value: Any) -> msgspec.Raw:
-        """Encode one value, and see that it comes back."""
-        decoder = self._decoders.get(name)
-        if decoder is None and not _is_plain(value):
-            raise ArgumentError(
-                f"{self.task}: argument {name!r} is {_short(value)}, which JSON carries only for an annotated "
-                f"parameter; annotate it, or pass text, numbers, lists and dicts with text keys"
-            )
-        _refuse_naive(value, f"{self.task}: argument {name!r}")
+    def _carried(self, parameter: str, value: Any, name: str) -> msgspec.Raw:
+        """Encode the value of the argument ``name``, and see that it comes back as the parameter is annotated."""
+        decoder = self._decoders.get(parameter)
+        where = f"{self.task}: argument {name!r}"
         try:
+            if decoder is None and not _is_plain(value):
+                raise ArgumentError(
+                    f"{where} is {_short(value)}, which JSON carries only for an annotated "
+                    f"parameter; annotate it, or pass text, numbers, lists and dicts with text keys"
+                )
+            _refuse_naive(value, where)
             raw = _encoder.encode(value)
+            why = _loss(value, raw, decoder) if decoder is not None else ""
+        except ArgumentError:
+            raise
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise ArgumentError(f"{self.task}: argument {name!r}: JSON cannot carry {_short(value)}: {error}") from None
-        if decoder is not None:
-            self._must_come_back(name, value, raw, decoder)
+            raise ArgumentError(f"{where}: JSON cannot carry {_short(value)}: {error}") from None
+        if why:
+            raise ArgumentError(f"{where}: expected {self._annotations[parameter]}, got {_short(value)}: {why}")
         return msgspec.Raw(raw)
-
-    def _must_come_back(self, name: str, value: Any, raw: bytes, decoder: msgspec.json.Decoder[Any]) -> None:
-        try:
-            decoder.decode(raw)
-        except msgspec.MsgspecError as error:
-            wanted = self.signature.parameters[name].annotation if name != "*" else "its annotation"
-            raise ArgumentError(
-                f"{self.task}: argument {name!r}: expected {wanted}, got {_short(value)}: {error}"
-            ) from None
 
     def _value(self, name: str, raw: msgspec.Raw) -> Any:
         decoder = self._decoders.get(name) or _any_decoder
@@ -157,13 +184,14 @@ class Arguments:
             annotation = hints.get(parameter.name, Any)
             if annotation is Any or annotation is object:
                 continue
-            name = "*" if parameter.kind is parameter.VAR_POSITIONAL else parameter.name
+            name = _STARS.get(parameter.kind, parameter.name)
             decoders[name] = self._decoder_of(parameter.name, annotation)
+            self._annotations[name] = inspect.formatannotation(annotation)
         return decoders
 
     def _decoder_of(self, name: str, annotation: Any) -> msgspec.json.Decoder[Any]:
-        _refuse_custom(annotation, f"{self.task}: parameter {name!r}")
         try:
+            _refuse_custom(annotation, f"{self.task}: parameter {name!r}")
             return msgspec.json.Decoder(annotation)
         except (TypeError, NameError) as error:
             raise ConfigError(
@@ -229,9 +257,40 @@ def _parts(value: Any) -> Iterable[Any]:
         return [*value.keys(), *value.values()]
     if isinstance(value, list | tuple | set | frozenset):
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return [getattr(value, field.name) for field in dataclasses.fields(value)]
-    return ()
+    return [getattr(value, name) for name in _fields(value)]
+
+
+def _fields(value: Any) -> list[str]:
+    """The fields of a dataclass or msgspec struct."""
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    return list(getattr(type(value), "__struct_fields__", ()))
+
+
+def _loss(sent: Any, raw: bytes, decoder: msgspec.json.Decoder[Any]) -> str:
+    """Say why a value does not come back from its JSON; empty when it does."""
+    try:
+        back = decoder.decode(raw)
+        if (sent == back and _encoder.encode(back) == raw) or _same(sent, back):
+            return ""
+        return f"it would come back as {_short(back)}"
+    except (msgspec.MsgspecError, ArithmeticError) as error:  # a signalling NaN cannot even be compared
+        return str(error)
+
+
+def _same(sent: Any, back: Any) -> bool:
+    """Equal, part by part; JSON has one kind of list, and a float is no Decimal, though 1.5 happens to be equal."""
+    if isinstance(sent, list | tuple) and isinstance(back, list | tuple):
+        return len(sent) == len(back) and all(map(_same, sent, back))
+    if isinstance(sent, Mapping) and isinstance(back, Mapping):
+        return sent.keys() == back.keys() and all(_same(value, back[key]) for key, value in sent.items())
+    if type(sent) is type(back) and (names := _fields(sent)):
+        return all(_same(getattr(sent, name), getattr(back, name)) for name in names)
+    if isinstance(sent, datetime) and isinstance(back, datetime):  # two zones in the hour a clock is set back: never ==
+        return sent.astimezone(UTC) == back.astimezone(UTC)
+    if isinstance(sent, float) and not isinstance(back, float):
+        return False
+    return bool(sent == back)
 
 
 def _short(value: Any) -> str:

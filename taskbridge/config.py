@@ -8,14 +8,16 @@ meets the newer release's variables.
 from __future__ import annotations
 
 import os
-import tomllib
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREFIX = "TASKBRIDGE_"
 
@@ -24,6 +26,9 @@ MAX_PAYLOAD_BYTES = 64 * 1024
 
 #: The engines that have a backend of ours.
 ENGINES = ("celery", "dramatiq", "memory")
+
+#: A backend's name is part of a claim, "worker:backend:number" (worker/slots.py).
+BACKEND_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +41,7 @@ class BackendSettings:
     """
 
     engine: str
-    broker_url: str = ""
+    broker_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +73,8 @@ class Settings:
     """
 
     backend: str = "celery"
-    broker_url: str = "redis://localhost:6379/0"
-    store_url: str = ""
+    broker_url: str = field(default="redis://localhost:6379/0", repr=False)  # it may hold a password
+    store_url: str = field(default="", repr=False)
     namespace: str = "taskbridge"
     queue_prefix: str = ""
     max_payload: int = MAX_PAYLOAD_BYTES
@@ -83,6 +88,9 @@ class Settings:
             raise ConfigError(f"namespace: expected a word without braces or blanks, got {self.namespace!r}")
         if self.max_payload < 1:
             raise ConfigError(f"max_payload: expected 1 byte or more, got {self.max_payload!r}")
+        for name in self.backends:
+            if not BACKEND_NAME.fullmatch(name):
+                raise ConfigError(f"backends: expected a name of up to 40 letters, digits, - and _, got {name!r}")
         self.backend_settings(self.backend)
         for task, share in self.shares.items():
             self._check_share(task, share)
@@ -138,7 +146,7 @@ def load(environ: Mapping[str, str] | None = None, here: Path | None = None, **c
         ConfigError: an unknown word in the file or in ``code``, or a value that does not fit.
     """
     environ = os.environ if environ is None else environ
-    words = _from_file(environ.get(PREFIX + "CONFIG"), here or Path.cwd())
+    words = _from_file(environ.get(PREFIX + "CONFIG"), here)
     words |= _from_environment(environ)
     return _settings(words | code, "the settings")
 
@@ -155,19 +163,22 @@ def _plain_fields() -> list[str]:
     return [f.name for f in fields(Settings) if f.name not in ("backends", "shares")]
 
 
-def _from_file(named: str | None, here: Path) -> dict[str, Any]:
-    path = Path(named) if named else here / "pyproject.toml"
+def _from_file(named: str | None, here: Path | None) -> dict[str, Any]:
+    import tomllib
+    from pathlib import Path
+
+    path = Path(named) if named else (here or Path.cwd()) / "pyproject.toml"
     if not named and not path.exists():
         return {}
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError(f"TASKBRIDGE_CONFIG names {str(path)!r}, which cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
-    table = content.get("tool", {}).get("taskbridge")
-    found = table if table is not None else content if named else {}
-    return dict(found)
+    tool = content.get("tool", {})
+    table = tool.get("taskbridge") if isinstance(tool, Mapping) else None
+    return dict(_mapping(table if table is not None else content if named else {}, f"[tool.taskbridge] in {path}"))
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -177,45 +188,53 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if value:
             found[name] = value
     if "max_payload" in found:
-        if not found["max_payload"].isdigit():
+        if not found["max_payload"].isdecimal():
             raise ConfigError(f"TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got {found['max_payload']!r}")
         found["max_payload"] = int(found["max_payload"])
     return found
 
 
 def _settings(words: dict[str, Any], where: str) -> Settings:
-    words["backends"] = {
-        name: _table(BackendSettings, entry, f"backends.{name}") for name, entry in words.get("backends", {}).items()
-    }
-    words["shares"] = {name: _share(entry, name) for name, entry in words.get("shares", {}).items()}
+    backends = _mapping(words.get("backends", {}), "backends")
+    shares = _mapping(words.get("shares", {}), "shares")
+    words["backends"] = {name: _table(BackendSettings, entry, f"backends.{name}") for name, entry in backends.items()}
+    words["shares"] = {name: _share(entry, f"shares.{name}") for name, entry in shares.items()}
     settings: Settings = _table(Settings, words, where)
     return settings
 
 
-def _share(entry: Any, name: str) -> Share:
+def _share(entry: Any, where: str) -> Share:
     if isinstance(entry, Share):
         return entry
-    if not isinstance(entry, Mapping):
-        raise ConfigError(f"shares.{name}: expected a table such as {{dramatiq = 25}}, got {entry!r}")
-    rest = {word: value for word, value in entry.items() if word != "key"}
-    return Share(to=rest, key=entry.get("key", ""))
+    rest = dict(_mapping(entry, where, "{dramatiq = 25}"))
+    key = rest.pop("key", "")
+    if not isinstance(key, str):
+        raise ConfigError(f"{where}: key: expected a template such as '{{user_id}}', got {key!r}")
+    for name, percent in rest.items():
+        if isinstance(percent, bool) or not isinstance(percent, int | float):
+            raise ConfigError(f"{where}: expected 0 to 100 percent for {name!r}, got {percent!r}")
+    return Share(to=rest, key=key)
+
+
+def _mapping(words: Any, where: str, example: str = "") -> Mapping[str, Any]:
+    if not isinstance(words, Mapping):
+        raise ConfigError(f"{where}: expected a table{example and f' such as {example}'}, got {words!r}")
+    return words
 
 
 def _table(kind: Any, words: Any, where: str) -> Any:
     if isinstance(words, kind):
         return words
-    if not isinstance(words, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {words!r}")
     known = {f.name: f for f in fields(kind)}
-    for word, value in words.items():
+    for word, value in _mapping(words, where).items():
         if word not in known:
             raise ConfigError(f"{where} have no {word!r}{nearest(word, known)}")
         if known[word].type == "str" and not isinstance(value, str):
-            raise ConfigError(f"{where}: {word}: expected text, got {value!r}")
+            raise ConfigError(f"{where}: {word}: expected text, got {type(value).__name__}")
         if known[word].type == "int" and (not isinstance(value, int) or isinstance(value, bool)):
             raise ConfigError(f"{where}: {word}: expected a whole number, got {value!r}")
     try:
         return kind(**words)
     except TypeError:
-        missing = sorted(known.keys() - words.keys())
+        missing = [word for word in known if known[word].default is MISSING and word not in words]
         raise ConfigError(f"{where}: {missing[0]} is missing") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import TaskbridgeError
@@ -35,22 +35,25 @@ class Current:
     fencing_token: int
     enqueued_at_ms: int
     first_due_ms: int
+    _ended: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def inbox(self, connection: Any) -> AbstractContextManager[bool]:
         """Commit this message's effect at most once, in the task's own database transaction.
 
         ``with current().inbox(connection) as fresh:`` begins a transaction and writes message id and fencing token in
         it; leaving the block commits. ``fresh`` is False when the effect is committed already: skip the body then;
-        what it does on this connection all the same is rolled back. What follows the block runs either way.
+        what it does on this connection all the same is rolled back. What follows the block runs either way. One block
+        per run: a second one would find its id known and lose its effect, so it is refused.
 
         Args:
-            connection: of ``sqlite3``, ``psycopg`` (3), ``psycopg2``, or Django's ``django.db.connection``; it must not
-                be inside a transaction.
+            connection: of ``sqlite3``, of ``psycopg`` (3), or Django's ``django.db.connection`` to SQLite or
+                PostgreSQL; it must not be inside a transaction.
 
         Raises:
             ClaimLost: the message was begun again since, and that one has committed.
+            ConfigError: another kind of connection, one inside a transaction, or a second block in this run.
         """
-        return Inbox(self.id, self.fencing_token, connection)
+        return Inbox(self.id, self.fencing_token, connection, self._ended)
 
 
 _current: ContextVar[Current | None] = ContextVar("taskbridge_current", default=None)

@@ -6,9 +6,10 @@ A plain message needs no store: it is published under its id, and a repeat of it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+import msgspec
 
 from .backend import Backend
 from .clock import Clock
@@ -27,23 +28,20 @@ BULK = 1_000
 _ENVELOPE_BYTES = 1_024
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """What ``enqueue`` returns: the message's id, and whether this call made it."""
 
     id: str
     created: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Enqueued:
+class Enqueued(msgspec.Struct, frozen=True):
     """What ``enqueue_many`` returns: how many messages it made."""
 
     created: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
     """What sending needs. ``store`` and ``backend`` are asked for only when used."""
 
     settings: Settings

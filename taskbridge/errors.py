@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -123,6 +122,8 @@ class Drop(Signal):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a hint such as ``; did you mean 'retry'?`` or, when nothing is near, the known words."""
+    from difflib import get_close_matches
+
     words = sorted(known)
     close = get_close_matches(word, words, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(words)}"

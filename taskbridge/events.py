@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 log = logging.getLogger("taskbridge.events")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to one message."""
 
     id: str
@@ -23,22 +23,19 @@ class Event:
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started(Event):
+class Started(Event, frozen=True, kw_only=True):
     """``begin`` was accepted; ``waited_ms`` is the time in queue: delay and back-off are not counted."""
 
     waited_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Succeeded(Event):
+class Succeeded(Event, frozen=True, kw_only=True):
     """The task returned and the store knows it."""
 
     ran_ms: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retried(Event):
+class Retried(Event, frozen=True, kw_only=True):
     """It runs again after ``after_ms``; ``counted`` says whether an attempt was spent."""
 
     after_ms: int = 0
@@ -47,8 +44,7 @@ class Retried(Event):
     ran_ms: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed(Event):
+class Failed(Event, frozen=True, kw_only=True):
     """It went to the dead letters."""
 
     why: str = ""
@@ -56,30 +52,26 @@ class Failed(Event):
     ran_ms: float = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dropped(Event):
+class Dropped(Event, frozen=True, kw_only=True):
     """It ended without a run or by its own wish: ``how`` is expired, dropped or purged."""
 
     how: str = ""
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParkedForRelease(Event):
+class ParkedForRelease(Event, frozen=True, kw_only=True):
     """It waits for a newer worker."""
 
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repeated(Event):
+class Repeated(Event, frozen=True, kw_only=True):
     """A copy was recognised and acknowledged unrun; ``verdict`` is what ``begin`` said."""
 
     verdict: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimRefused(Event):
+class ClaimRefused(Event, frozen=True, kw_only=True):
     """A result came after the claim had gone to another worker."""
 
 

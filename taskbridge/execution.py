@@ -1,16 +1,15 @@
 """The life of a delivery: begin, attempt, settle.
 
-``begin`` and ``finish`` are the two trips to the store; ``attempt`` runs the task and says what became of it. A worker's
-loop calls them around the engine's hooks; ``deliver`` is all three, for the engines' own commands.
+``begin`` and ``finish`` are the two trips to the store; ``attempt`` runs the task and says what became of it. A
+worker's loop calls them around the engine's hooks; ``deliver`` is all three, for the engines' own commands.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -20,14 +19,15 @@ from . import events
 from .backend import Delivery
 from .clock import Clock, milliseconds
 from .current import Current, running
-from .definition import Definition, Definitions
+from .definition import Definition
 from .errors import DecodeError, Drop, Reschedule, StoreUnavailable
 from .message import Message, encode
 from .options import MAX_CRASHES, PARK_FOR
 from .outcome import Again, Done, Ended, Outcome, Parked
 from .policies.retry import NEVER
 from .policies.unknown import judge_unknown
-from .store import Begin, Begun, Finish, Store
+from .runtime import Runtime
+from .store import Begin, Begun, Finish
 
 log = logging.getLogger("taskbridge")
 
@@ -38,16 +38,6 @@ PATIENCE_S = (0.05, 2.0)
 
 #: A traceback in the dead letters is cut to its end.
 MAX_TRACEBACK = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """What running tasks needs; handed down, never reached for."""
-
-    definitions: Definitions
-    store: Store
-    clock: Clock
-    events: events.Events
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,15 +111,19 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
 
 
 def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
-    """Say what a failure leads to, by the task's own policy."""
-    if isinstance(error, Drop):
-        return Ended(how="dropped", why=str(error))
-    if isinstance(error, Reschedule):
-        return Again(after_ms=milliseconds(error.after), counted=False, why=str(error), kwargs=error.kwargs)
+    """Say what a failure leads to, by the task's own policy; where nothing can be said, it is dead."""
     definition = runtime.definitions.get(claimed.message.task)
-    policy = (definition.options.retry if definition else None) or NEVER
-    age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
-    return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
+    try:
+        if isinstance(error, Drop):
+            return Ended(how="dropped", why=str(error))
+        if isinstance(error, Reschedule) and definition is not None:
+            return _rescheduled(error, claimed.message, definition)
+        policy = (definition.options.retry if definition else None) or NEVER
+        age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
+        return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
+    except Exception as wrong:  # a wait that is none, arguments that do not fit, a policy of the user's that fails
+        log.exception("what becomes of %s (%s) cannot be said", claimed.message.task, claimed.message.id)
+        return Ended(how="dead", why=f"{type(wrong).__name__}: {wrong}", error=wrong)
 
 
 def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
@@ -149,7 +143,7 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
                 due_ms=outcome.after_ms,
                 why=outcome.why,
                 traceback=_traceback(outcome.error),
-                body=_changed(message, outcome.kwargs, runtime) if outcome.kwargs else b"",
+                body=outcome.body,
                 held=held,
             )
         case Parked():
@@ -238,19 +232,28 @@ def _run(
     with running(me):
         try:
             result = definition.function(*args, **kwargs)
-            return Done(asyncio.run(result) if inspect.iscoroutine(result) else result)
+            return Done(_awaited(result) if inspect.iscoroutine(result) else result)
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             return judge(error, claimed, runtime)
 
 
-def _changed(message: Message, changes: dict[str, Any], runtime: Runtime) -> bytes:
-    """Return the message with some keyword arguments replaced, as the store keeps it."""
-    definition = runtime.definitions[message.task]
-    args, kwargs = definition.arguments.decode(message.args, message.kwargs)
-    bound = definition.arguments.signature.bind_partial(*args, **kwargs)
-    bound.arguments.update(changes)
-    new_args, new_kwargs = definition.arguments.encode(bound.args, bound.kwargs)
-    return encode(message.copy(args=new_args, kwargs=new_kwargs))
+def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run an ``async def`` task to its end; one that was cancelled from inside has failed."""
+    import asyncio
+
+    try:
+        return asyncio.run(coroutine)
+    except asyncio.CancelledError as error:  # a BaseException, for which nobody below is prepared
+        raise RuntimeError("the task's coroutine was cancelled") from error
+
+
+def _rescheduled(asked: Reschedule, message: Message, definition: Definition) -> Again:
+    body = b""
+    if asked.kwargs:
+        args, kwargs = definition.arguments.replaced(message.args, message.kwargs, asked.kwargs)
+        body = encode(message.copy(args=args, kwargs=kwargs))
+    after_ms = max(0, milliseconds(asked.after, "Reschedule(after)"))
+    return Again(after_ms=after_ms, counted=False, why=str(asked), body=body)
 
 
 def _park_for_ms(message: Message, runtime: Runtime) -> int:

@@ -1,12 +1,13 @@
 """One effect per message, in the task's own database: its id and fencing token are written in the same transaction.
 
 The only promise that no engine or store can give: two databases cannot commit together, so the proof that the effect is
-there must lie where the effect lies. Works on sqlite3, psycopg, psycopg2 and Django connections.
+there must lie where the effect lies. Works on connections of sqlite3, of psycopg (3), and of Django on either.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -23,8 +24,13 @@ CREATE TABLE IF NOT EXISTS taskbridge_inbox (
 INSERT = "INSERT INTO taskbridge_inbox (message_id, fencing_token) VALUES ({0}, {0}) ON CONFLICT DO NOTHING"
 SELECT = "SELECT fencing_token FROM taskbridge_inbox WHERE message_id = {0}"
 
-#: Connections' drivers, and how each writes a parameter.
-_MARKS = {"sqlite3": "?", "psycopg": "%s", "psycopg2": "%s", "django": "%s"}
+#: Connections by package and class, and how each writes a parameter.
+_MARKS = {
+    "sqlite3.Connection": "?",
+    "psycopg.Connection": "%s",
+    "django.ConnectionProxy": "%s",
+    "django.BaseDatabaseWrapper": "%s",
+}
 
 #: PostgreSQL: two sessions that create the same table at once; the second must wait. The number is ours alone.
 _ADVISORY_LOCK = "SELECT pg_advisory_xact_lock(7236201)"
@@ -37,26 +43,31 @@ class Inbox:
         message_id: whose effect it is.
         fencing_token: of the claim that runs it.
         connection: a database connection outside of any transaction.
+        ended: ids of messages whose block has ended well in this run; a second block would find its id known and its
+            effect would be lost, so it is refused.
 
     Raises:
-        ConfigError: another kind of connection, or one inside a transaction.
+        ConfigError: another kind of connection.
     """
 
-    def __init__(self, message_id: str, fencing_token: int, connection: Any) -> None:
+    def __init__(self, message_id: str, fencing_token: int, connection: Any, ended: set[str]) -> None:
         self._id = message_id
         self._fence = fencing_token
+        self._ended = ended
         self._connection = connection
-        self._driver = _driver_of(connection)
-        self._transaction = ExitStack()
+        self._kind = _kind_of(connection)
         self._fresh = False
 
     def __enter__(self) -> bool:
-        if _in_transaction(self._driver, self._connection):
+        if self._id in self._ended:
+            raise ConfigError("a run has one inbox block: put all of its effect in it, or make two tasks of it")
+        if _in_transaction(self._kind, self._connection):
             raise ConfigError(
                 "the inbox owns its transaction: commit or roll back what is open on this connection first"
             )
+        self._transaction = _transaction(self._kind, self._connection)
+        self._transaction.__enter__()
         try:
-            self._begin()
             self._fresh = self._claim()
         except BaseException as error:
             self._end(error)
@@ -64,17 +75,18 @@ class Inbox:
         return self._fresh
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
-        if self._fresh:
-            self._end(error)
-            return False
-        self._end(_Undo())
-        return isinstance(error, Exception) and not isinstance(error, Signal | ClaimLost)
+        self._end(error if self._fresh else _Undo())
+        known_and_done = not self._fresh and isinstance(error, Exception) and not isinstance(error, Signal | ClaimLost)
+        if error is None or known_and_done:
+            self._ended.add(self._id)
+        return known_and_done
 
     def _claim(self) -> bool:
         """Write our id; if it is there, compare the tokens."""
-        mark = _MARKS[self._driver]
-        cursor = self._connection.cursor()
+        mark = _MARKS[self._kind]
+        cursor = _cursor(self._kind, self._connection)
         try:
+            _create_table(self._kind, self._connection, cursor)
             cursor.execute(INSERT.format(mark), (self._id, self._fence))
             if cursor.rowcount == 1:
                 return True
@@ -86,60 +98,93 @@ class Inbox:
             raise ClaimLost(f"message {self._id} was begun again since (token {committed} after {self._fence})")
         return False
 
-    def _begin(self) -> None:
-        cursor = self._connection.cursor()
-        try:
-            if self._driver == "sqlite3":
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.execute(TABLE)
-                return
-            if self._driver == "psycopg":
-                self._transaction.enter_context(self._connection.transaction())
-            elif self._driver == "django":
-                self._connection.set_autocommit(False, force_begin_transaction_with_broken_autocommit=True)
-            if self._missing(cursor):
-                cursor.execute(_ADVISORY_LOCK)
-                cursor.execute(TABLE)
-        finally:
-            cursor.close()
-
-    def _missing(self, cursor: Any) -> bool:
-        if self._driver == "django" and self._connection.vendor != "postgresql":
-            cursor.execute(TABLE)
-            return False
-        cursor.execute("SELECT to_regclass('taskbridge_inbox')")
-        return cursor.fetchone()[0] is None
-
     def _end(self, error: BaseException | None) -> None:
         """Commit, or roll back when there is an error."""
-        if self._driver == "psycopg":
-            try:
-                self._transaction.__exit__(type(error) if error else None, error, None)
-            except _Undo:
-                return
-        elif self._driver != "sqlite3" or self._connection.in_transaction:
-            (self._connection.rollback if error else self._connection.commit)()
-        if self._driver == "django":
-            self._connection.set_autocommit(True)
+        if error is None:
+            self._transaction.__exit__(None, None, None)
+        else:
+            self._transaction.__exit__(type(error), error, error.__traceback__)
 
 
 class _Undo(Exception):
-    """Rolls a transaction back that somebody else opened as a context manager."""
+    """Rolls back what ran under a message that is known already."""
 
 
-def _driver_of(connection: Any) -> str:
-    module = type(connection).__module__.partition(".")[0]
-    for cls in type(connection).__mro__:
-        root = cls.__module__.partition(".")[0]
-        if root in _MARKS:
-            return root
-    raise ConfigError(f"inbox() takes a connection of {', '.join(_MARKS)}; got one of {module}")
+def _transaction(kind: str, connection: Any) -> AbstractContextManager[Any]:
+    """Return a transaction that begins on entry, and commits or rolls back on exit."""
+    if kind == "sqlite3.Connection":
+        return _sqlite_transaction(connection)
+    if kind == "psycopg.Connection":
+        transaction: AbstractContextManager[Any] = connection.transaction()
+        return transaction
+    from django.db.transaction import atomic
+
+    if connection.vendor == "sqlite":  # before it begins: a first statement that reads could not wait for a writer
+        with connection.cursor() as cursor:
+            cursor.execute(TABLE)
+    outermost: AbstractContextManager[Any] = atomic(using=connection.alias, durable=True)
+    return outermost
 
 
-def _in_transaction(driver: str, connection: Any) -> bool:
-    if driver == "sqlite3":
+@contextmanager
+def _sqlite_transaction(connection: Any) -> Iterator[None]:
+    """In SQL, for ``commit()`` means another thing in each mode of the driver; the savepoint tells if it was called."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("SAVEPOINT taskbridge_inbox")
+        yield
+        try:
+            connection.execute("RELEASE taskbridge_inbox")
+        except connection.OperationalError:
+            raise ConfigError(
+                "the inbox owns its transaction: its block has committed or rolled back by itself"
+            ) from None
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _cursor(kind: str, connection: Any) -> Any:
+    """Return a cursor whose rows are tuples, whatever the connection's own are."""
+    if kind == "psycopg.Connection":
+        import psycopg
+        from psycopg.rows import tuple_row
+
+        return psycopg.Cursor(connection, row_factory=tuple_row)
+    cursor = connection.cursor()
+    if kind == "sqlite3.Connection":
+        cursor.row_factory = None
+    return cursor
+
+
+def _create_table(kind: str, connection: Any, cursor: Any) -> None:
+    if kind == "sqlite3.Connection":
+        cursor.execute(TABLE)
+    elif kind == "psycopg.Connection" or connection.vendor == "postgresql":
+        cursor.execute("SELECT to_regclass('taskbridge_inbox')")
+        if cursor.fetchone()[0] is None:
+            cursor.execute(_ADVISORY_LOCK)
+            cursor.execute(TABLE)
+
+
+def _kind_of(connection: Any) -> str:
+    names = [f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}" for cls in type(connection).__mro__]
+    kind = next((name for name in names if name in _MARKS), "")
+    if not kind:
+        raise ConfigError(f"inbox() takes a connection of sqlite3, psycopg (3) or Django; got a {names[0]}")
+    if kind.startswith("django.") and connection.vendor not in ("sqlite", "postgresql"):
+        raise ConfigError(
+            f"inbox() takes Django's connections to SQLite and PostgreSQL; "
+            f"{connection.alias!r} is one to {connection.vendor}"
+        )
+    return kind
+
+
+def _in_transaction(kind: str, connection: Any) -> bool:
+    if kind == "sqlite3.Connection":
         return bool(connection.in_transaction)
-    if driver == "django":
-        return bool(connection.in_atomic_block)
-    status = connection.info.transaction_status
-    return int(status) != 0  # IDLE is 0 in libpq. Source: PostgreSQL docs, PQtransactionStatus
+    if kind == "psycopg.Connection":
+        return 1 <= int(connection.info.transaction_status) <= 3  # ACTIVE, INTRANS, INERROR. Source: libpq-fe.h
+    return bool(connection.in_atomic_block or not connection.get_autocommit())

@@ -30,8 +30,9 @@ def host() -> str:
 class Lessor:
     """Names the claims of one process and renews them from a thread; a fork gets names and a thread of its own."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, backend: str) -> None:
         self._store = store
+        self._backend = backend
         self._lock = threading.Lock()
         self._pid = 0
         self._begin_again()
@@ -41,7 +42,7 @@ class Lessor:
         """Name a new claim on this message and keep it alive inside the block."""
         if self._pid != os.getpid():
             self._begin_again()
-        claim = f"{self._owner}:{next(self._numbers)}"
+        claim = f"{self._owner}:{self._backend}:{next(self._numbers)}"
         self._held.add((message_id, claim))
         try:
             yield claim

@@ -7,7 +7,6 @@ New fields come last, with defaults, so that two releases read each other's mess
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any
 
@@ -95,6 +94,11 @@ def new_id() -> str:
     return os.urandom(16).hex()
 
 
+def raw_id(raw: bytes) -> str:
+    """Return the id under which bytes that are no message are buried: the same bytes, the same id."""
+    return "raw-" + hashlib.sha256(raw).hexdigest()[:32]
+
+
 def foreign_id(engine_id: str, native_retries: int) -> str:
     """Return the ledger id of a native producer's message.
 
@@ -103,4 +107,6 @@ def foreign_id(engine_id: str, native_retries: int) -> str:
     whole = f"{engine_id}#{native_retries}"
     if len(whole.encode()) <= MAX_ID_BYTES:
         return whole
+    import hashlib
+
     return "sha256-" + hashlib.sha256(whole.encode()).hexdigest()

@@ -66,12 +66,15 @@ class TaskOptions:
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
-        _expect(0 <= self.priority <= 9, "priority", "0 (last) to 9 (first)", self.priority)
-        _expect(self.expires is None or milliseconds(self.expires) > 0, "expires", "a span above 0", self.expires)
-        _expect(milliseconds(self.delay) >= 0, "delay", "a span of 0 or more", self.delay)
-        _expect(self.max_crashes >= 0, "max_crashes", "0 or more", self.max_crashes)
-        _expect(milliseconds(self.park_for) > 0, "park_for", "a span above 0", self.park_for)
+        _expect(_whole(self.priority) and 0 <= self.priority <= 9, "priority", "0 (last) to 9 (first)", self.priority)
+        if self.expires is not None:
+            _expect(milliseconds(self.expires, "expires") > 0, "expires", "a span above 0", self.expires)
+        _expect(milliseconds(self.delay, "delay") >= 0, "delay", "a span of 0 or more", self.delay)
+        judges = self.retry is None or callable(getattr(self.retry, "judge", None))
+        _expect(judges, "retry", "a Backoff, another policy with judge(), or None", self.retry)
         _expect(self.unknown_args in get_args(UnknownArgs), "unknown_args", "park, drop or fail", self.unknown_args)
+        _expect(_whole(self.max_crashes) and self.max_crashes >= 0, "max_crashes", "0 or more", self.max_crashes)
+        _expect(milliseconds(self.park_for, "park_for") > 0, "park_for", "a span above 0", self.park_for)
 
     @property
     def expires_ms(self) -> int:
@@ -104,13 +107,13 @@ def refuse_unknown(options: dict[str, Any]) -> None:
             raise ConfigError(f"a task has no option {word!r}{nearest(word, known)}")
 
 
-def check_queue_name(name: str) -> None:
+def check_queue_name(name: object) -> None:
     """Refuse a name that some broker cannot have.
 
     Raises:
         ConfigError: the name, and what every broker takes.
     """
-    if not QUEUE_NAME.fullmatch(name):
+    if not isinstance(name, str) or not QUEUE_NAME.fullmatch(name):
         raise ConfigError(
             f"expected a queue name of a letter or underscore, then up to 74 of letters, digits, - and _; got {name!r}"
         )
@@ -123,6 +126,10 @@ def check_queue_name(name: str) -> None:
 def band(priority: int) -> str:
     """Return the suffix of the queue that carries this priority: ``-high`` 7-9, none 4-6, ``-low`` 0-3."""
     return "-high" if priority >= 7 else "" if priority >= 4 else "-low"
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _expect(right: bool, option: str, expected: str, got: object) -> None:

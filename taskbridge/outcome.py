@@ -5,43 +5,40 @@ Plain values: ``execution`` makes them, ``store.claims.finish`` writes them down
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Done:
+
+class Done(msgspec.Struct, frozen=True):
     """The task returned."""
 
     result: Any = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class Again(msgspec.Struct, frozen=True, kw_only=True):
     """Later once more.
 
-    ``counted`` says whether an attempt was spent, ``ran`` whether the task was entered at all; ``kwargs`` replaces
-    arguments of the same name.
+    ``counted`` says whether an attempt was spent, ``ran`` whether the task was entered at all; ``body`` is the message
+    with other arguments, empty when they stay.
     """
 
     after_ms: int
     counted: bool
     why: str
     ran: bool = True
-    kwargs: dict[str, Any] | None = None
+    body: bytes = b""
     error: BaseException | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
     """Kept for a newer worker: this one lacks the task (``missing`` empty) or some keyword arguments."""
 
     why: str
     missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Not done, and not again.
 
     ``how`` is ``dead`` (seen and replayed among the dead letters), ``dropped`` or ``purged``.

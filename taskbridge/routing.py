@@ -6,7 +6,6 @@ up, so raising it moves some keys over and none back.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -34,8 +33,10 @@ def route(message: Message, settings: Settings) -> str:
 
 def place_of(key: str) -> float:
     """Return a key's fixed place, 0 up to 100."""
+    import hashlib
+
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64 * 100
+    return (int.from_bytes(digest, "big") >> 11) / 2**53 * 100  # 53 bits: more would be rounded up to 100
 
 
 def names_in(template: str, arguments: set[str], where: str) -> list[str]:
@@ -45,7 +46,7 @@ def names_in(template: str, arguments: set[str], where: str) -> list[str]:
         ConfigError: it names one that the task does not have, or more than names.
     """
     names = _FIELD.findall(template)
-    if _FIELD.sub("", template).count("{") or not names:
+    if not names or not {"{", "}"}.isdisjoint(_FIELD.sub("", template)):
         raise ConfigError(f"{where}: expected a template of arguments such as {{user_id}}, got {template!r}")
     for name in names:
         if name not in arguments:

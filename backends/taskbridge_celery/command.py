@@ -17,7 +17,7 @@ from celery.exceptions import Ignore
 from taskbridge import default_bridge
 from taskbridge.backend import Delivery
 from taskbridge.bridge import Bridge
-from taskbridge.errors import ConfigError, DecodeError
+from taskbridge.errors import ConfigError, DecodeError, StoreUnavailable
 from taskbridge.execution import deliver, patiently
 from taskbridge.lease import Lessor
 from taskbridge.message import Message
@@ -76,9 +76,20 @@ class Served:
         id = f"raw-{message.delivery_tag}"
         patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
 
+    def ping(self) -> None:
+        """Ask the broker whether it is there, on a connection of our own.
+
+        Raises:
+            ConnectionError: it is not; Celery then reconnects.
+        """
+        try:
+            self.backend.server.call("PING")
+        except StoreUnavailable as error:
+            raise ConnectionError(str(error)) from error
+
     def _deliver(self, message: Message, delivery: Delivery | None = None) -> Any:
         if self._lessor is None:
-            self._lessor = Lessor(self._bridge.store)
+            self._lessor = Lessor(self._bridge.store, self.backend.name)
         with self._lessor.claim(message.id) as claim:
             delivery = delivery or Delivery(tag="", queue=message.queue, raw=b"")
             return deliver(delivery, message, claim, self.backend.name, self._bridge.runtime)
@@ -96,8 +107,7 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
                 lambda body, message, exc: served.park(message), partial(theirs.on_unknown_task, consumer)
             )
             consumer.on_decode_error = _first(served.bury, partial(theirs.on_decode_error, consumer))
-            client = consumer.connection.default_channel.client
-            self.ping = consumer.timer.call_repeatedly(PING_S, client.ping)
+            self.ping = consumer.timer.call_repeatedly(PING_S, served.ping)
 
         def stop(self, consumer: Any) -> None:
             self.ping.cancel()

@@ -132,7 +132,7 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
         if ours is not None:
             return _of_ours(msgspec.convert(ours, Ours), envelope, args, kwargs, embed), envelope
         return _of_native(envelope, queue, args, kwargs, embed), envelope
-    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, zlib.error) as error:
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {raw[:80]!r}: {error!r}") from None
 
 

@@ -47,4 +47,4 @@ class RedisLayout:
         return name.removesuffix("-high").removesuffix("-low")
 
     def decode(self, delivery: Delivery) -> None:
-        delivery.message, delivery.envelope = wire.decode(delivery.raw, self.queue_of(delivery.queue))
+        delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)

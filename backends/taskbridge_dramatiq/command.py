@@ -65,18 +65,17 @@ class Served(Middleware):
 
         return body
 
-    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-        """Keep a message whose task this release does not have; Dramatiq would throw it on its own dead letters."""
+    def before_nack(self, broker: Broker, message: MessageProxy) -> None:
+        """Park a message whose task this release does not have, before Dramatiq lays it with its own dead letters."""
         if message.actor_name not in broker.actors:
             self._deliver(message)
-            raise SkipMessage(f"{message.actor_name} is not in this release: parked")
 
     def _deliver(self, native: Any) -> Claimed:
         raw = native.encode()
         queue = native.queue_name.removeprefix(self.backend.place.queue_prefix).removesuffix(wire.DELAYED)
         message, _ = wire.decode(raw, queue)
         if self._lessor is None:
-            self._lessor = Lessor(self._bridge.store)
+            self._lessor = Lessor(self._bridge.store, self.backend.name)
         with self._lessor.claim(message.id) as claim:
             delivery = Delivery(tag="", queue=queue, raw=raw)
             return deliver(delivery, message, claim, self.backend.name, self._bridge.runtime)

@@ -108,7 +108,7 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
         if ours is not None:
             return _of_ours(msgspec.convert(ours, Ours), envelope, queue), envelope
         return _of_native(envelope, queue), envelope
-    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise DecodeError(f"expected a Dramatiq message (JSON), got {raw[:80]!r}: {error!r}") from None
 
 

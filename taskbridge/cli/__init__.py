@@ -20,8 +20,8 @@ class Refusal(click.ClickException):
     """An error of ours: one clear message and exit code 1."""
 
     def show(self, file: IO[Any] | None = None) -> None:
+        from ..observe.text import safe
         from ..redis.url import redacted
-        from .screen import safe
 
         click.echo(f"taskbridge: {safe(redacted(self.message), lines=True)}", file=file, err=True)
 

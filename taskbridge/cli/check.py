@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import TaskbridgeError
+from ..observe.text import safe
 from .common import as_json, in_directory, opened
-from .screen import safe, say, say_json
+from .screen import say, say_json
 
 if TYPE_CHECKING:
     from ..operations.checkup import Finding

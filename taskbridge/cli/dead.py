@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..observe.text import safe
 from .common import as_json, on_a_bridge, opened
-from .screen import safe, say, say_json, shown_bytes, table
+from .screen import say, say_json, shown_bytes, table
 
 if TYPE_CHECKING:
     from ..operations.letters import Letter

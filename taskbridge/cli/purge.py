@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..observe.text import safe
 from .common import on_a_bridge, opened, own_name, queue_name
-from .screen import safe, say
+from .screen import say
 
 if TYPE_CHECKING:
     from ..operations.purge import Purge

@@ -9,19 +9,10 @@ from typing import Any
 
 import click
 
+from ..observe.text import safe
+
 #: Wide enough that a table in a pipe or a file is never folded, columns.
 UNFOLDED = 4_096
-
-
-def safe(value: object, *, lines: bool = False) -> str:
-    """Return text in which nothing moves a cursor, rings, colours or turns the writing round.
-
-    Args:
-        value: what to show.
-        lines: keep line ends and tabs.
-    """
-    kept = "\n\t" if lines else ""
-    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in str(value))
 
 
 def say(text: object = "", *, error: bool = False) -> None:

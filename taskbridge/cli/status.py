@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..observe.text import safe
 from .common import as_json, on_a_bridge, opened, queue_names
-from .screen import safe, say, say_json
+from .screen import say, say_json
 
 if TYPE_CHECKING:
     from ..operations.whereabouts import Whereabouts

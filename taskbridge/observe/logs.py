@@ -5,11 +5,19 @@ from __future__ import annotations
 import logging
 
 from ..events import ClaimRefused, Dropped, Event, Failed, ParkedForRelease, Retried
+from .text import safe
 
 log = logging.getLogger("taskbridge.tasks")
 
 #: The engines log each success at INFO, twice the work of a small task; ask for it with --log-level DEBUG.
 LOUD = ("celery", "kombu", "dramatiq")
+
+
+class SafeFormatter(logging.Formatter):
+    """Writes what a task or a producer has named without letting it steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return safe(super().format(record), lines=True)
 
 
 def set_up_logs(level: str) -> None:
@@ -18,7 +26,9 @@ def set_up_logs(level: str) -> None:
     Args:
         level: DEBUG, INFO, WARNING or ERROR.
     """
-    logging.basicConfig(level=level, format="%(asctime)s %(process)d %(levelname)-7s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(asctime)s %(process)d %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
     if level != "DEBUG":
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.CRITICAL if name == "dramatiq" else logging.ERROR)

@@ -6,7 +6,6 @@ engine's queue is ended: what the store keeps of the queue (delayed, parked, dea
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Generator
@@ -15,7 +14,7 @@ from ..backend import Backend, Delivery
 from ..bridge import Bridge
 from ..errors import BrokerUnavailable, StoreUnavailable
 from ..execution import Claimed, accepted, ask, telling, told
-from ..message import Message
+from ..message import Message, raw_id
 from ..options import check_queue_name
 from ..outcome import Ended
 
@@ -96,7 +95,7 @@ class Purge:
 
     def _bury(self, delivery: Delivery) -> None:
         """Bytes that are no message: kept as they are, as a worker does."""
-        id = f"raw-{hashlib.sha256(delivery.raw).hexdigest()[:32]}"
+        id = raw_id(delivery.raw)
         self._runtime.store.dead.bury(id, self._queue, delivery.raw, delivery.problem, delivery.held)
         self.buried += 1
 

@@ -31,7 +31,7 @@ class Backoff:
         give_up_on: failures that are not, though ``retry_on`` names them. Defaults to none.
 
     Raises:
-        ConfigError: a negative number, or ``cap`` below ``base``.
+        ConfigError: a value of another type, a negative number, or ``cap`` below ``base``.
     """
 
     max_retries: int = 5
@@ -42,12 +42,17 @@ class Backoff:
     give_up_on: tuple[type[BaseException], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.max_retries < 0:
+        if type(self.max_retries) is not int or self.max_retries < 0:
             raise ConfigError(f"max_retries: expected 0 or more, got {self.max_retries!r}")
-        if not 0 <= milliseconds(self.base) <= milliseconds(self.cap):
+        if not 0 <= milliseconds(self.base, "base") <= milliseconds(self.cap, "cap"):
             raise ConfigError(f"expected 0 <= base <= cap, got base={self.base!r}, cap={self.cap!r}")
-        if self.max_age is not None and milliseconds(self.max_age) <= 0:
+        if self.max_age is not None and milliseconds(self.max_age, "max_age") <= 0:
             raise ConfigError(f"max_age: expected a span above 0, got {self.max_age!r}")
+        for option, classes in (("retry_on", self.retry_on), ("give_up_on", self.give_up_on)):
+            try:
+                isinstance(None, classes)
+            except TypeError:
+                raise ConfigError(f"{option}: expected exception classes, got {classes!r}") from None
 
     def judge(self, error: BaseException, *, attempt: int, age_ms: int) -> Again | Ended:
         """Say what the failure of this attempt leads to.
@@ -73,7 +78,7 @@ class Backoff:
 
     def _wait_ms(self, error: BaseException, attempt: int) -> int:
         if isinstance(error, Retry) and error.after is not None:
-            return milliseconds(error.after)
+            return max(0, milliseconds(error.after, "Retry(after)"))
         longest = min(milliseconds(self.cap), milliseconds(self.base) << min(attempt - 1, _MAX_EXPONENT))
         return round(random.uniform(0, longest))
 

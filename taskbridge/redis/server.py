@@ -120,7 +120,7 @@ class Server:
 
     def translated(self, error: BaseException) -> Exception:
         """Return our error for the client's."""
-        text = str(error)
+        text = str(error).partition(" : <redis.")[0]
         if isinstance(error, NoScriptError):
             return error
         if "OOM" in text[:40] or "used memory > 'maxmemory'" in text:
@@ -164,9 +164,11 @@ class Server:
         if self.url.startswith("unix://"):
             options.pop("socket_keepalive")
         try:
-            return redis.ConnectionPool.from_url(self.url, **options)
-        except ValueError as error:
+            pool = redis.ConnectionPool.from_url(self.url, **options)
+            pool.connection_class(**pool.connection_kwargs)  # refuses an option of the URL that it does not know
+        except (ValueError, TypeError) as error:
             raise ConfigError(f"{self.shown}: {error}") from None
+        return pool
 
 
 def pack(command: Sequence[Argument]) -> bytes:

@@ -30,6 +30,9 @@ class Layout(Protocol):
     def bands(self, queue: str) -> tuple[list[str], list[str], list[str]]:
         """The keys of a queue's lists: high, normal, low."""
 
+    def queue_of(self, list_name: str) -> str:
+        """The queue that a list belongs to."""
+
     def decode(self, delivery: Delivery) -> None:
         """Fill in message and envelope.
 
@@ -83,7 +86,7 @@ class ShelfConsumer:
             self._give_back(*(delivery.tag for delivery in reversed(deliveries)))
 
     def _delivery(self, tag: str, which: int, raw: bytes) -> Delivery:
-        delivery = Delivery(tag=tag, queue=self._lists[which - 1], raw=raw)
+        delivery = Delivery(tag=tag, queue=self._shelf.layout.queue_of(self._lists[which - 1]), raw=raw)
         delivery.held = Held(self._key, tag) if self._held_by_store else None
         try:
             self._shelf.layout.decode(delivery)

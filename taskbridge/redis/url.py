@@ -12,10 +12,23 @@ SCHEMES = ("redis", "rediss", "unix", "sentinel")
 #: Default port of a sentinel. Source: redis.io, "High availability with Redis Sentinel".
 SENTINEL_PORT = 26379
 
+_HOST = re.compile(r"(?P<name>[^:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d+))?")
 
-def redacted(url: str) -> str:
-    """Return the URL without its password, fit for a log or an error."""
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+#: What is hidden, safe rather than short: a secret in the query, as redis-py reads it; all up to the last @, however
+#: badly a password is quoted; and a port that is no number, for then the @ may be what is missing.
+_SECRETS = (
+    (re.compile(r"([?&]\w*(?:password|secret|token)\w*=)[^&\s]*", re.IGNORECASE), r"\1***"),
+    (re.compile(r"\A([a-z+]+://[^:/@]*):.*@", re.DOTALL), r"\1:***@"),
+    (re.compile(r"((?:[a-z+]+://)?[^:/@\s'\"]*):(?!//)\S*@"), r"\1:***@"),
+    (re.compile(r"(://[^:/@\s\[]*):(?!\*\*\*@|\d*(?:[/?#,\s'\"]|\Z))[^\s'\"]*"), r"\1:***"),
+)
+
+
+def redacted(text: str) -> str:
+    """Return a URL, or a text with URLs, without their passwords: fit for a log or an error."""
+    for secret, shown in _SECRETS:
+        text = secret.sub(shown, text)
+    return text
 
 
 def scheme(url: str) -> str:
@@ -43,14 +56,17 @@ def check(url: str) -> str:
     if scheme(url) == "sentinel":
         sentinel(url)
         return url
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    if scheme(url) != "unix" and database and not database.isdigit():
-        raise ConfigError(f"expected a database number after the host, got {database!r} in {redacted(url)!r}")
     try:
-        _ = parts.port
+        parts = urlsplit(url)
+        slashed = scheme(url) != "unix" and "@" in parts.path
+        _ = None if slashed else parts.port
     except ValueError:
-        raise ConfigError(f"expected a port number in {redacted(url)!r}") from None
+        raise ConfigError(f"expected a host and a port number in {redacted(url)!r}") from None
+    if slashed:
+        raise ConfigError(f"expected a / in the password to be written %2F, got {redacted(url)!r}")
+    database = parts.path.strip("/")
+    if scheme(url) != "unix" and database and not database.isdecimal():
+        raise ConfigError(f"expected a database number after the host, got {database!r} in {redacted(url)!r}")
     return url
 
 
@@ -65,15 +81,12 @@ def sentinel(url: str) -> tuple[list[tuple[str, int]], str, dict[str, object]]:
     authority, _, path = rest.partition("/")
     credentials, at, hosts = authority.rpartition("@")
     service, _, database = path.partition("/")
-    if not service or not hosts:
+    found = [_HOST.fullmatch(part) for part in hosts.split(",")]
+    if not service or not all(found) or not (database or "0").isdecimal():
         raise ConfigError(f"expected sentinel://host1:26379,host2:26379/service/db, got {redacted(url)!r}")
     options: dict[str, object] = dict(parse_qsl(query))
     if at:
         user, _, password = credentials.partition(":")
         options |= {"username": unquote(user) or None, "password": unquote(password)}
-    return [_host(part) for part in hosts.split(",")], service, options | {"db": int(database or 0)}
-
-
-def _host(part: str) -> tuple[str, int]:
-    name, _, port = part.partition(":")
-    return name, int(port or SENTINEL_PORT)
+    addresses = [(host["name"].strip("[]"), int(host["port"] or SENTINEL_PORT)) for host in found if host]
+    return addresses, service, options | {"db": int(database or 0)}

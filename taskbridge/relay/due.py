@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from ..enqueue import Sender, publish
+from ..errors import DecodeError
 from ..message import Message, decode
 from ..store import Due
 
@@ -27,10 +28,16 @@ class PublishDue:
         if not due:
             return 0
         now_ms = self.sender.clock.now_ms()
-        publish([_published(one, now_ms) for one in due], self.sender)
-        outbox.mark([(one.id, one.seq) for one in due])
-        return len(due)
+        messages = [message for one in due if (message := _published(one, now_ms))]
+        publish(messages, self.sender)
+        outbox.mark([(message.id, message.seq) for message in messages])
+        return len(messages)
 
 
-def _published(due: Due, now_ms: int) -> Message:
-    return decode(due.body).copy(seq=due.seq, attempt=due.attempt, released_at_ms=now_ms)
+def _published(due: Due, now_ms: int) -> Message | None:
+    """Return the copy to publish; None for one that a newer release wrote, which waits for its relay."""
+    try:
+        return decode(due.body).copy(seq=due.seq, attempt=due.attempt, released_at_ms=now_ms)
+    except DecodeError as error:
+        log.error("%s is due and stays where it is: %s", due.id, error)  # noqa: TRY400
+        return None

@@ -86,7 +86,9 @@ class Relay:
             return duty.run()
         except TaskbridgeError as error:
             log.warning("the relay's duty %r failed and is tried again: %s", duty.name, error)
-            return 0
+        except Exception:  # our own fault, or a vendor's: the other duties go on
+            log.exception("the relay's duty %r failed and is tried again", duty.name)
+        return 0
 
     def _resign(self) -> None:
         try:

@@ -16,8 +16,9 @@ The states of a message's record, and who owns the message then::
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ..message import Message
 
@@ -35,16 +36,14 @@ RELAY_LEASE_MS = 10_000
 GAP_MS = 5_000
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """Where the broker's copy lies, if broker and store are one server: acknowledged in the same script."""
 
     key: str
     tag: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begin:
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
     """A worker asks to run one delivery."""
 
     message: Message
@@ -54,8 +53,7 @@ class Begin:
     held: Held | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """The answer: run it if ``verdict`` is ``run``; whatever else it is, acknowledge.
 
     ``settled``: done or dead already. ``stale``: a newer copy exists. ``busy``: another claim runs it.
@@ -69,8 +67,7 @@ class Begun:
     crashes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True, kw_only=True):
     """A worker tells what became of its claim.
 
     ``state`` is where the message goes: DONE, DEAD, DELAYED, READY or PARKED.
@@ -91,8 +88,7 @@ class Finish:
     held: Held | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
+class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A message the relay has leased: publish ``body`` with this ``seq`` and ``attempt``, then mark it."""
 
     id: str
@@ -101,8 +97,7 @@ class Due:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of one message."""
 
     id: str
@@ -119,6 +114,8 @@ class Record:
     body: bytes = b""
     at_ms: int = 0
     """When it is due, when its lease ends, when it died, or until when it is parked."""
+    begun_ms: int = 0
+    """When it was last begun; 0 when it never was."""
 
 
 class Claims(Protocol):
@@ -231,8 +228,7 @@ class Documents(Protocol):
         """Take it back."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fitness:
+class Fitness(msgspec.Struct, frozen=True, kw_only=True):
     """What was found wrong with the store; ``fatal`` ones stop a worker. Each names the setting to change."""
 
     server: str

@@ -1,7 +1,7 @@
 """What a backend is: every case a law that holds on every engine and broker.
 
-A backend's test is one subclass with an ``arena`` fixture: a worker serves the queue ``suite`` with one process, and the
-arena knows how to reach it. A case reads Capabilities: the feature works, or is refused with ``NotSupported``.
+A backend's test is one subclass with an ``arena`` fixture: a worker serves the queue ``suite`` with one process, and
+the arena knows how to reach it. A case reads Capabilities: the feature works, or is refused with ``NotSupported``.
 """
 
 from __future__ import annotations
@@ -259,9 +259,12 @@ class BackendSuite:
         for priority, text in order:
             arena.tasks["plain"].using(priority=priority).enqueue(priority, text)
         gate.touch()
-        arena.until(lambda: any(line["text"] == "low-1" for line in arena.lines(what="plain")), "the last to run")
 
-        ran = [line["text"] for line in arena.lines(what="plain") if "-" in line["text"]]
+        def texts() -> list[str]:
+            return [line["text"] for line in arena.lines(what="plain") if "-" in line["text"]]
+
+        arena.until(lambda: len(texts()) == len(order), "all six to run")
+        ran = texts()
         if arena.backend.capabilities.bands:
             assert ["high-0", "high-1", "mid-0", "mid-1", "low-0", "low-1"] == ran
         else:

@@ -39,7 +39,7 @@ class Worker:
         source = Source(backend=self._backend.name, consumer=consumer, runner=self._backend.runner(bridge.definitions))
         slot = Slot(mmap.mmap(-1, SLOT_SIZE), 0)
         self._loop = Loop("here", [source], bridge.runtime, slot, self._wait, lambda: None)
-        self._relay = relay_of(bridge, "here")
+        self._relay = relay_of(bridge.sender, "here")
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop.run, name="loop"),

@@ -64,16 +64,15 @@ def take(end: int, most: int) -> None:
 
 
 def serve(bridge: Bridge, runners: Runners, queues: list[str], owner: str, slot: Slot, bell: tuple[int, int]) -> int:
-    """Be a child: run the loop, and return the exit code. Called right after the fork."""
-    _die_with_parent()
+    """Be a child: run the loop, and return the exit code. Called right after the fork, with SIGTERM blocked."""
     waker = Bell(bell)
     sources = [
         Source(backend=name, consumer=bridge.backend(name).consumer(queues, owner, bridge.store), runner=runner)
         for name, runner in runners.items()
     ]
-    bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
     loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring)
     _on_terminate(loop)
+    bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
     for source in sources:
         source.runner.start()
     loop.run()
@@ -89,12 +88,15 @@ def _on_terminate(loop: Loop) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
-def _die_with_parent() -> None:
+def die_with(parent: int) -> None:
     """Have the kernel kill us when the template dies; elsewhere the lost claim is what stops us."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
 
 
 def forked(run: Callable[[], int]) -> int:

@@ -1,4 +1,4 @@
-"""What a supervisor does with store and brokers, in threads: leases, the dead, the relay, the bell, the announcement."""
+"""What a supervisor does with store and brokers, in threads: leases, the dead, relay, bell and announcement."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ..config import load
 from ..errors import StoreUnavailable, StoreUnfit, TaskbridgeError
 from ..lease import EVERY_S as RENEW_EVERY_S
 from ..lease import host
+from ..operations.unserved import warn_of_unserved
 from ..relay import relay_of
 from .child import strike
 from .options import Ready, WorkerOptions
@@ -58,7 +59,7 @@ class Keep:
         self._threads = [
             threading.Thread(target=self._rounds, name="rounds"),
             threading.Thread(target=self._run_errands, name="errands"),
-            threading.Thread(target=relay_of(self._bridge, self.name).run, args=(self._stopping,), name="relay"),
+            threading.Thread(target=relay_of(self._bridge.sender, self.name).run, args=(self._stopping,), name="relay"),
         ]
         for keeper in self._keepers.values():
             watch = partial(keeper.watch, self._ring, self._stopping)
@@ -83,6 +84,7 @@ class Keep:
 
     def start(self) -> None:
         """Begin."""
+        self._errands.put(partial(warn_of_unserved, self._bridge, list(self._keepers), self._announcement.queues))
         for thread in self._threads:
             thread.start()
 
@@ -169,6 +171,9 @@ class Keep:
             run()
         except TaskbridgeError as error:
             log.warning("%s failed and is tried again: %s", what, error)
+            return False
+        except Exception:  # our own fault, or a vendor's: a thread that died would renew no claims
+            log.exception("%s failed and is tried again", what)
             return False
         return True
 

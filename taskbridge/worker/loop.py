@@ -6,7 +6,6 @@ A message is never acknowledged before the store has the next state; what the st
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -15,8 +14,10 @@ from functools import partial
 
 from ..backend import Consumer, Delivery, Runner
 from ..errors import BrokerUnavailable, StoreUnavailable
-from ..execution import Claimed, Runtime, accepted, ask, attempt, judge, patiently, telling, told
+from ..execution import Claimed, accepted, ask, attempt, judge, patiently, telling, told
+from ..message import raw_id
 from ..outcome import Outcome
+from ..runtime import Runtime
 from ..store import Finish
 from .pace import Pace
 from .slots import Slot
@@ -112,7 +113,7 @@ class Loop:
     def _serve(self, source: Source, delivery: Delivery) -> None:
         claimed, cell = self._begin(source, delivery)
         if not accepted(claimed, self._runtime):
-            self._slot.clear(cell)
+            self._slot.clear(cell, self._runtime.clock.monotonic_s())
             self._acknowledge(source, delivery)
             return
         outcome = self._run_in_hooks(source, claimed)
@@ -153,7 +154,7 @@ class Loop:
     def _told(self, answer: str) -> None:
         ran, self._ran = self._ran, None
         assert ran is not None
-        self._slot.clear(ran.cell)
+        self._slot.clear(ran.cell, self._runtime.clock.monotonic_s())
         if answer == "unknown":  # the store has lost the record: the engine's copy is all there is
             self._return(ran.source, [ran.claimed.delivery])
         else:
@@ -170,7 +171,7 @@ class Loop:
 
     def _bury(self, source: Source, delivery: Delivery) -> None:
         """Bytes that are no message: among the dead letters, as they are."""
-        id = f"raw-{hashlib.sha256(delivery.raw).hexdigest()[:32]}"
+        id = raw_id(delivery.raw)
         log.error("%s: buried as %s: %s", delivery.queue, id, delivery.problem)
         dead = self._runtime.store.dead
         bury = partial(dead.bury, id, delivery.queue, delivery.raw, delivery.problem, delivery.held)

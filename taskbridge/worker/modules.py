@@ -26,7 +26,7 @@ def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
         module, _, name = spec.partition(":")
         try:
             found = importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a script that ends the process is no module of tasks
             trace = "".join(traceback.format_exception(error)).rstrip()
             raise ConfigError(f"the module {module!r} does not import (looked in {where}):\n{trace}") from error
         if name:

@@ -26,7 +26,12 @@ class Post:
 
     def wants_child(self, now_s: float) -> bool:
         """Whether nobody stands here and it is time to ask."""
-        return not self.pid and not self._ordered and now_s >= self._not_before_s
+        return not self.taken and now_s >= self._not_before_s
+
+    @property
+    def taken(self) -> bool:
+        """Whether a child stands here or is on its way."""
+        return bool(self.pid) or self._ordered
 
     def ordered(self, owner: str, now_s: float) -> None:
         """A child of this name was asked for."""
@@ -40,10 +45,11 @@ class Post:
         self.pid, self._ordered = pid, False
 
     def vacated(self, now_s: float, *, too_soon_s: float, patience_s: float) -> None:
-        """It is gone; one that went too soon is not replaced at once."""
+        """It is gone; one that went too soon, and had settled nothing, is not replaced at once."""
         self.pid, self._ordered = 0, False
-        self._early_ends = self._early_ends + 1 if now_s - self._since_s < too_soon_s else 0
-        wait_s = 0.0 if self._early_ends < 3 else min(patience_s, 0.25 * 2**self._early_ends)
+        futile = now_s - self._since_s < too_soon_s and not self.slot.settled
+        self._early_ends = self._early_ends + 1 if futile else 0
+        wait_s = 0.0 if self._early_ends < 3 else min(patience_s, 0.25 * 2 ** min(self._early_ends, 16))
         self._not_before_s = now_s + wait_s
 
     def terminate(self) -> None:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 _CELL = struct.Struct("=QdH")
 _TEXT = 400
 _CELL_SIZE = 424
-#: Two cells: finish of one message and begin of the next travel together. Then: last fetch, hands emptied.
-_TAIL = struct.Struct("=dQ")
+#: Two cells: finish of one message and begin of the next travel together. Then: last life, hands emptied, settled.
+_TAIL = struct.Struct("=dQQ")
 SLOT_SIZE = 2 * _CELL_SIZE + 32
 
 
@@ -56,8 +56,10 @@ class Slot:
         self._memory[at + _CELL.size : at + _CELL.size + len(text)] = text
         struct.pack_into("=Q", self._memory, at, version + 2)
 
-    def clear(self, cell: int) -> None:
-        """Say that it is settled."""
+    def clear(self, cell: int, now_s: float) -> None:
+        """Say that it is settled. Life comes first: who sees the cell empty must not take the child for deaf."""
+        self.fetched(now_s)
+        struct.pack_into("=Q", self._memory, self._tail + 16, self.settled + 1)
         at = self._at + cell * _CELL_SIZE
         version = _CELL.unpack_from(self._memory, at)[0]
         _CELL.pack_into(self._memory, at, version + 2, 0.0, 0)
@@ -71,9 +73,14 @@ class Slot:
         struct.pack_into("=d", self._memory, self._tail, now_s)
 
     @property
-    def last_fetch_s(self) -> float:
-        """When the broker last answered the child."""
+    def last_life_s(self) -> float:
+        """When the broker last answered the child, or the child last settled something."""
         return float(_TAIL.unpack_from(self._memory, self._tail)[0])
+
+    @property
+    def settled(self) -> int:
+        """How much the child has settled."""
+        return int(_TAIL.unpack_from(self._memory, self._tail)[2])
 
     def empty_hand(self) -> None:
         """Tell the child that what it has not begun was given back for it."""

@@ -32,9 +32,12 @@ TICK_S = 0.05
 #: How long to leave an absent store alone at the start, seconds.
 AWAY_S = 1.0
 
-#: A child that ends sooner than this after its start waits before it is replaced, longer each time up to the cap.
+#: A child that ends sooner than this, with nothing settled, is not replaced at once: longer each time up to the cap.
 TOO_SOON_S = 2.0
 PATIENCE_S = 10.0
+
+#: How long children that were killed may take to be gone, seconds, before the template is killed too.
+GONE_S = 5.0
 
 #: A child that runs one task for so long holds nothing else in hand meanwhile, seconds.
 LONG_RUN_S = 1.0
@@ -64,6 +67,7 @@ class Supervisor:
         self._stops = 0
         self._keep: Keep | None = None
         self._template: subprocess.Popen[bytes] | None = None
+        self._template_due_s = 0.0
         self._channel = socket.socket()
         self._heard = b""
 
@@ -75,26 +79,40 @@ class Supervisor:
         """
         self._listen_for_signals()
         ready = self._start_template()
+        if ready is None:
+            return 0
         self._keep = Keep(self._options, ready, self._posts, self._bell[1])
         while not self._stops and not self._keep.store_is_fit():
             self._clock.sleep(AWAY_S)
         self._keep.start()
-        log.info("serving %s with %d processes", ", ".join(ready.queues), len(self._posts))
-        while not self._stops:
-            self._tick()
-        return self._drain()
+        try:
+            log.info("serving %s with %d processes", ", ".join(ready.queues), len(self._posts))
+            while not self._stops:
+                self._tick()
+            self._drain()
+        finally:  # its threads would keep a supervisor that failed alive, and its claims
+            self._keep.stop()
+            self._channel.close()
+        return 0
 
     def _tick(self) -> None:
         self._hear()
-        if self._template is not None and self._template.poll() is not None:
-            self._replace_template()
         now_s = self._clock.monotonic_s()
+        if not self._template_lives():
+            self._replace_template(now_s)
+            return
         for post in self._posts:
             if post.wants_child(now_s):
-                post.ordered(self._owner(post), now_s)
-                self._channel.sendall(line(Fork(slot=post.number, owner=post.owner)))
+                self._order(post, now_s)
             elif post.pid:
                 self._look_at(post, now_s)
+
+    def _order(self, post: Post, now_s: float) -> None:
+        post.ordered(self._owner(post), now_s)
+        try:
+            self._channel.sendall(line(Fork(slot=post.number, owner=post.owner)))
+        except OSError as error:
+            log.debug("the template is gone, as the next tick will see: %s", error)
 
     def _look_at(self, post: Post, now_s: float) -> None:
         assert self._keep is not None
@@ -104,18 +122,18 @@ class Supervisor:
             self._keep.give_back_hand(post)
         elif not running:
             post.hand_emptied = False
-            if self._keep.work_waits(DEAF_S) and now_s - post.slot.last_fetch_s > DEAF_S:
+            if self._keep.work_waits(DEAF_S) and now_s - post.slot.last_life_s > DEAF_S:
                 log.error("child %d has work waiting and takes none: replaced", post.pid)
                 post.kill()
 
-    def _drain(self) -> int:
+    def _drain(self) -> None:
         """Let children finish within the grace time; give back what is unfinished then."""
         assert self._keep is not None
         log.info("draining: at most %.0f s; a second signal ends it at once", self._options.grace_s)
         deadline_s = self._clock.monotonic_s() + self._options.grace_s
         for post in self._posts:
             post.terminate()
-        while any(post.pid for post in self._posts) and self._stops < 2:
+        while self._children_left() and self._stops < 2:
             if self._clock.monotonic_s() > deadline_s:
                 log.warning("the grace time is over: what is unfinished is given back")
                 break
@@ -123,11 +141,17 @@ class Supervisor:
         for post in self._posts:
             post.draining = True
             post.kill()
-        while any(post.pid for post in self._posts) and self._template_lives():
+        deadline_s = self._clock.monotonic_s() + GONE_S
+        while self._children_left():
+            if self._clock.monotonic_s() > deadline_s and self._template:
+                self._template.kill()
             self._hear()
-        self._keep.stop()
-        self._channel.close()
-        return 0
+
+    def _children_left(self) -> bool:
+        """Whether children are there or on their way; a template that died took them along."""
+        if not self._template_lives():
+            self._all_gone()
+        return any(post.taken for post in self._posts)
 
     def _hear(self) -> None:
         """Take what the template says, waiting at most one tick."""
@@ -145,21 +169,33 @@ class Supervisor:
         for text in lines:
             said = word(text)
             if isinstance(said, Forked):
-                self._posts[said.slot].forked(said.pid)
+                self._came(self._posts[said.slot], said.pid)
             elif isinstance(said, Exited):
-                self._gone(said.pid, said.code)
+                for post in self._posts:
+                    if post.pid == said.pid:
+                        self._gone(post, said.code)
 
-    def _gone(self, pid: int, code: int) -> None:
-        post = next((post for post in self._posts if post.pid == pid), None)
-        if post is None:
-            return
+    def _came(self, post: Post, pid: int) -> None:
+        post.forked(pid)
+        if post.draining:
+            post.kill()
+        elif self._stops:
+            post.terminate()
+
+    def _all_gone(self) -> None:
+        for post in self._posts:
+            if post.taken:
+                self._gone(post, -signal.SIGKILL)
+
+    def _gone(self, post: Post, code: int) -> None:
         assert self._keep is not None
         if code and not post.draining:
-            log.warning("child %d ended with %s", pid, _told(code))
+            log.warning("child %d ended with %s", post.pid, _told(code))
         self._keep.settle(post)
         post.vacated(self._clock.monotonic_s(), too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
 
-    def _start_template(self) -> Ready:
+    def _start_template(self) -> Ready | None:
+        """Start one and wait for it; None when we are told to stop first."""
         ours, theirs = socket.socketpair()
         self._channel, self._heard = ours, b""
         fds = (theirs.fileno(), self._page, *self._bell)
@@ -174,31 +210,40 @@ class Supervisor:
         said = self._first_word()
         if isinstance(said, Refused):
             raise ConfigError(said.why)
-        assert isinstance(said, Ready)
+        if said is None:
+            self._template.kill()
+        assert said is None or isinstance(said, Ready)
         return said
 
     def _first_word(self) -> object:
-        self._channel.settimeout(None)
+        self._channel.settimeout(TICK_S)
         text = b""
         while not text.endswith(b"\n"):
-            more = self._channel.recv(65536)
+            if self._stops:
+                return None
+            try:
+                more = self._channel.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                more = b""
             if not more:
                 raise ConfigError("the process that imports the tasks died before it could say why; see the log above")
             text += more
         return word(text)
 
-    def _replace_template(self) -> None:
+    def _replace_template(self, now_s: float) -> None:
         """The template died, and its children with it."""
+        self._all_gone()
+        if now_s < self._template_due_s:
+            return
         log.error("the template process died; starting another")
-        for post in self._posts:
-            if post.pid:
-                self._gone(post.pid, -signal.SIGKILL)
         self._channel.close()
         try:
             self._start_template()
         except ConfigError as error:
             log.error("no new template, trying again in %.0f s: %s", PATIENCE_S, error)  # noqa: TRY400
-            self._clock.sleep(PATIENCE_S)
+            self._template_due_s = self._clock.monotonic_s() + PATIENCE_S
 
     def _template_lives(self) -> bool:
         return self._template is not None and self._template.poll() is None

@@ -18,11 +18,11 @@ from types import FrameType
 import msgspec
 
 from ..announcement import tasks_of
-from ..backend import Runner
+from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..errors import NotSupported, TaskbridgeError
 from ..observe.logs import log_event, set_up_logs
-from .child import Runners, forked, serve
+from .child import Runners, die_with, forked, serve
 from .modules import import_bridge
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
 from .slots import Slot, shared_memory
@@ -83,9 +83,11 @@ class Template:
 
     def _fork(self, order: Fork, bridge: Bridge, runners: Runners, queues: list[str]) -> None:
         slot = Slot(self._memory, order.slot)
+        parent = os.getpid()
 
         def child() -> int:
             self._channel.close()
+            die_with(parent)
             return serve(bridge, runners, queues, order.owner, slot, self._bell)
 
         pid = forked(child)
@@ -110,7 +112,7 @@ def _runner(bridge: Bridge, name: str) -> Runner:
     backend = bridge.backend(name)
     if not backend.capabilities.processes:
         raise NotSupported(f"the backend {name!r} lives in one process: run its tasks with taskbridge.testing.Worker")
-    return backend.runner(bridge.definitions)
+    return runner_of(backend, bridge.definitions)
 
 
 def _plain(bridge: Bridge) -> dict[str, object]:
@@ -131,7 +133,7 @@ def main() -> None:
     channel, memory, hear, ring = map(int, sys.argv[1:5])
     options = msgspec.json.decode(sys.argv[5], type=WorkerOptions)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a child hears it as soon as it can obey
     set_up_logs(options.log_level)
     Template(socket.socket(fileno=channel), memory, (hear, ring), options).run()
 

@@ -28,13 +28,11 @@ COMMANDS = {
     ("celery", "ours"): [["taskbridge", "worker", TASKS, "--processes", "1"]],
     ("dramatiq", "ours"): [["taskbridge", "worker", TASKS, "--processes", "1"]],
     ("celery", "native"): [
-        ["celery", "-A", "taskbridge_celery.command", "worker", "-I", TASKS]
-        + ["-c", "1", "-Q", f"{QUEUE}-high,{QUEUE},{QUEUE}-low", "--loglevel", "WARNING", "--without-gossip"],
+        f"celery -A taskbridge_celery.command worker -I {TASKS} -c 1 -Q {QUEUE}-high,{QUEUE},{QUEUE}-low -l WARNING".split(),
         ["taskbridge", "relay"],
     ],
     ("dramatiq", "native"): [
-        ["dramatiq", "taskbridge_dramatiq.command:broker", TASKS, "-p", "1", "-t", "1"]
-        + ["--queues", QUEUE, f"{QUEUE}-high", f"{QUEUE}-low"],
+        f"dramatiq taskbridge_dramatiq.command:broker {TASKS} -p 1 -t 1 -Q {QUEUE} {QUEUE}-high {QUEUE}-low".split(),
         ["taskbridge", "relay"],
     ],
 }

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from taskbridge_celery import wire as celery_wire
-from taskbridge_dramatiq import wire as dramatiq_wire
 
 from taskbridge.errors import DecodeError
 from taskbridge.message import Message, decode, encode, foreign_id
+from taskbridge_celery import wire as celery_wire
+from taskbridge_dramatiq import wire as dramatiq_wire
 
 MESSAGE = Message(
     id="5f0c",

@@ -9,7 +9,7 @@ from ...redis.server import Server
 from .. import Record
 from ..keys import Keys
 
-_FIELDS = ("st", "seq", "attempt", "starts", "crashes", "claim", "queue", "why", "tb", "group", "body")
+_FIELDS = ("st", "seq", "attempt", "starts", "crashes", "claim", "queue", "why", "tb", "group", "body", "begun")
 
 
 class RedisMessages:
@@ -59,7 +59,7 @@ def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Reco
 
 
 def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
-    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body = (f or b"" for f in fields)
+    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body, begun = (f or b"" for f in fields)
     return Record(
         id=id,
         state=state.decode(),
@@ -73,5 +73,6 @@ def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
         traceback=traceback.decode(errors="replace"),
         group=group.decode(),
         body=bytes(body),
+        begun_ms=int(begun or 0),
         at_ms=int(float(at)),
     )

@@ -14,8 +14,8 @@ from .claims import PACKAGE
 #: How many messages go into one script call; Lua's stack takes about 8,000 arguments.
 BULK = 1_000
 
-#: BLPOP counts whole milliseconds, and takes none for ever.
-SHORTEST_WAIT_S = 0.001
+#: BLPOP takes a wait of no milliseconds for one without end, and 6.2 rounds 0.001 down to none. Source: 6.2.14, tried.
+SHORTEST_WAIT_S = 0.01
 
 
 class RedisOutbox:

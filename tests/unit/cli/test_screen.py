@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskbridge.cli.screen import safe, say_json, shown_bytes, table
+from taskbridge.cli.screen import say_json, shown_bytes, table
+from taskbridge.observe.text import safe
 
 #: Lone surrogates too: what Python makes of bytes that are no text.
 ANYTHING = st.text(st.characters(exclude_categories=()))

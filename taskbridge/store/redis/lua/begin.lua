@@ -42,6 +42,6 @@ leave(m)
 local fence = redis.call('INCR', KEYS[10])
 m.starts = m.starts + 1
 redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
-  'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8])
+  'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8], 'begun', now)
 redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
 return { 'run', fence, m.starts, m.attempt, m.crashes }

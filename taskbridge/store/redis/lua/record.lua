@@ -1,5 +1,5 @@
 -- record: the states of a message's record and the ways between them. Every script that moves a message begins with this.
--- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group
+-- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)

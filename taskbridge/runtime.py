@@ -1,0 +1,19 @@
+"""What running tasks needs, in one value: handed down, never reached for."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .clock import Clock
+from .definition import Definitions
+from .events import Events
+from .store import Store
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """The tasks, and what they run on."""
+
+    definitions: Definitions
+    store: Store
+    clock: Clock
+    events: Events

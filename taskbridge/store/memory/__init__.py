@@ -1,0 +1,39 @@
+"""The store in memory: for tests, and for one process that may forget. One file per protocol, one lock."""
+
+from __future__ import annotations
+
+from ...clock import Clock, SystemClock
+from .. import Fitness
+from .claims import MemoryClaims
+from .dead import MemoryDead
+from .documents import MemoryDocuments
+from .leader import MemoryLeader
+from .messages import MemoryMessages
+from .outbox import MemoryOutbox
+from .parked import MemoryParked
+from .records import Records
+
+
+class MemoryStore:
+    """All seven protocols in this process. There is no broker in it, so ``Held`` means nothing here.
+
+    Args:
+        clock: the store's time. Defaults to the machine's.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        records = Records(clock or SystemClock())
+        self.now_ms = records.now_ms
+        self.claims = MemoryClaims(records)
+        self.outbox = MemoryOutbox(records)
+        self.parked = MemoryParked(records)
+        self.dead = MemoryDead(records)
+        self.messages = MemoryMessages(records)
+        self.leader = MemoryLeader(records)
+        self.documents = MemoryDocuments(records)
+
+    def fitness(self) -> Fitness:
+        return Fitness(server="memory")
+
+    def close(self) -> None:
+        """Nothing is held open."""

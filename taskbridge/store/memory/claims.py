@@ -1,0 +1,121 @@
+"""Claims in memory. The order of the checks matters; ``begin.lua`` and ``finish.lua`` have the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .. import LEASE_MS, Begin, Begun, Finish
+from .records import Entry, Records, crashed
+
+
+class MemoryClaims:
+    """The right to run one message, leased."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def begin(self, request: Begin) -> Begun:
+        records, message = self._records, request.message
+        with records.lock:
+            entry, now_ms = records.read(message.id), records.now_ms()
+            if entry.state == "RUN" and entry.claim == request.claim:
+                return _answer("run", entry)
+            if entry.state in {"DONE", "DEAD"}:
+                return _answer("settled", entry)
+            if entry.state and message.seq < entry.seq:
+                return _answer("stale", entry)
+            if entry.state == "RUN" and message.seq == entry.seq:
+                if entry.at_ms < now_ms and not records.away():
+                    records.lost(entry)
+                return _answer("busy", entry)
+
+            if not entry.state:
+                entry.attempt = message.attempt
+            entry.seq, entry.limit = message.seq, request.max_crashes
+            if 0 < message.expires_at_ms < now_ms and not entry.starts:
+                records.settle_done(entry)
+                return _answer("expired", entry)
+            entry.body = request.body
+            if entry.crashes > entry.limit:
+                records.settle_dead(entry, crashed(entry))
+                return _answer("crashed", entry)
+
+            records.leave(entry)
+            records.fence += 1
+            entry.fence, entry.claim, entry.queue = records.fence, request.claim, message.queue
+            entry.starts += 1
+            entry.begun_ms = now_ms
+            records.enter(entry, "RUN", now_ms + LEASE_MS)
+            return _answer("run", entry)
+
+    def finish(self, request: Finish) -> str:
+        with self._records.lock:
+            entry = self._records.read(request.id)
+            if not entry.state:
+                return "unknown"
+            if entry.state == "RUN" and entry.claim == request.claim:
+                self._apply(request, entry)
+                return "ok"
+            return "mine" if entry.last == request.claim else "refused"
+
+    def finish_and_begin(self, finish: Finish, begin: Begin) -> tuple[str, Begun]:
+        with self._records.lock:
+            return self.finish(finish), self.begin(begin)
+
+    def renew(self, claims: Iterable[tuple[str, str]]) -> None:
+        with self._records.lock:
+            for id, claim in claims:
+                if entry := self._standing(id, claim):
+                    entry.at_ms = self._records.now_ms() + LEASE_MS
+
+    def lose(self, id: str, claim: str) -> bool:
+        with self._records.lock:
+            if entry := self._standing(id, claim):
+                self._records.lost(entry)
+            return entry is not None
+
+    def sweep(self, limit: int) -> list[str]:
+        records = self._records
+        with records.lock:
+            records.beat()
+            if records.away():
+                return []
+            lapsed = [entry for entry in records.kept("RUN") if entry.at_ms < records.now_ms()]
+            lapsed = sorted(lapsed, key=lambda entry: (entry.at_ms, entry.claim, entry.id))[:limit]
+            for entry in lapsed:
+                records.lost(entry)
+            return [entry.id for entry in lapsed]
+
+    def release(self, id: str, claim: str) -> bool:
+        with self._records.lock:
+            if entry := self._standing(id, claim):
+                self._records.redispatch(entry, "READY", self._records.now_ms())
+            return entry is not None
+
+    def _apply(self, request: Finish, entry: Entry) -> None:
+        if request.state == "DONE":
+            self._records.settle_done(entry, request.claim)
+            return
+        entry.last, entry.body = request.claim, request.body or entry.body
+        if request.state == "DEAD":
+            self._records.settle_dead(entry, request.why, request.traceback)
+            return
+        entry.why = request.why
+        entry.attempt += request.ran and request.counted
+        entry.starts -= not request.ran
+        at_ms = self._records.now_ms() + request.due_ms
+        self._records.redispatch(entry, request.state, at_ms, request.group)
+
+    def _standing(self, id: str, claim: str) -> Entry | None:
+        entry = self._records.read(id)
+        return entry if entry.state == "RUN" and entry.claim == claim else None
+
+
+def _answer(verdict: str, entry: Entry) -> Begun:
+    return Begun(
+        verdict=verdict,
+        fence=entry.fence if verdict == "run" else 0,
+        starts=entry.starts,
+        attempt=entry.attempt,
+        crashes=entry.crashes,
+    )

@@ -1,0 +1,57 @@
+"""Delayed and ready messages in memory: leased and marked, never popped."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+from ...message import Message, encode
+from .. import RELAY_LEASE_MS, Due
+from .records import Entry, Records
+
+
+class MemoryOutbox:
+    """Messages that the store owns until an engine has them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
+        with self._records.lock:
+            created = [self._put(message, wait_ms) for message in messages]
+            self._records.bell.notify_all()
+            return created
+
+    def take(self, limit: int) -> list[Due]:
+        records = self._records
+        with records.lock:
+            due = [entry for entry in records.kept("READY", "DELAYED") if entry.at_ms <= records.now_ms()]
+            due = heapq.nsmallest(limit, due, key=lambda entry: (entry.at_ms, entry.id))
+            for entry in due:
+                entry.at_ms = records.now_ms() + RELAY_LEASE_MS
+                entry.taken += 1
+            return [Due(id=entry.id, seq=entry.seq, attempt=entry.attempt, body=entry.body) for entry in due]
+
+    def mark(self, published: Sequence[tuple[str, int]]) -> None:
+        with self._records.lock:
+            for id, seq in published:
+                entry = self._records.read(id)
+                if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
+                    self._records.leave(entry)
+                    self._records.enter(entry, "OUT")
+
+    def wait(self, timeout_s: float) -> None:
+        records = self._records
+        with records.lock:
+            first_ms = min((entry.at_ms for entry in records.kept("READY", "DELAYED")), default=None)
+            if first_ms is not None:
+                timeout_s = min(timeout_s, (first_ms - records.now_ms()) / 1000)
+            if timeout_s > 0:
+                records.bell.wait(timeout_s)
+
+    def _put(self, message: Message, wait_ms: int) -> bool:
+        if self._records.read(message.id).state:
+            return False
+        entry = Entry(id=message.id, queue=message.queue, body=encode(message))
+        self._records.enter(entry, "DELAYED" if wait_ms > 0 else "READY", self._records.now_ms() + wait_ms)
+        return True

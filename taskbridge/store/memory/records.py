@@ -1,0 +1,155 @@
+"""The states of a message's record in memory and the ways between them: what record.lua is in Redis.
+
+Whoever calls a method holds ``lock``. Instants and spans are milliseconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...clock import Clock
+from .. import GAP_MS, LEASE_MS, LONG_WINDOW_MS, WINDOW_MS, Record
+
+STATES = ("RUN", "READY", "DELAYED", "PARKED", "OUT", "DONE", "DEAD")
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """One message's record. ``state`` is empty while the store knows nothing of it.
+
+    ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, or when a done marker
+    is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often a relay had it to publish;
+    ``raw`` says that the body is no message.
+    """
+
+    id: str
+    state: str = ""
+    seq: int = 1
+    attempt: int = 1
+    starts: int = 0
+    crashes: int = 0
+    limit: int = 0
+    claim: str = ""
+    last: str = ""
+    fence: int = 0
+    taken: int = 0
+    queue: str = ""
+    why: str = ""
+    traceback: str = ""
+    group: str = ""
+    body: bytes = b""
+    raw: bool = False
+    at_ms: int = 0
+    begun_ms: int = 0
+
+    def record(self) -> Record:
+        return Record(
+            id=self.id,
+            state=self.state,
+            seq=self.seq,
+            attempt=self.attempt,
+            starts=self.starts,
+            crashes=self.crashes,
+            claim=self.claim,
+            queue=self.queue,
+            why=self.why,
+            traceback=self.traceback,
+            group=self.group,
+            body=self.body,
+            at_ms=0 if self.state == "DONE" else self.at_ms,
+            begun_ms=self.begun_ms,
+        )
+
+
+class Records:
+    """Every record by id and by state, one lock, and the bell that wakes the relay."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.lock = threading.RLock()
+        self.bell = threading.Condition(self.lock)
+        self.fence = 0
+        self.pulse_ms = 0
+        self.quiet_ms = 0
+        self._clock = clock
+        self._entries: dict[str, Entry] = {}
+        self._kept: dict[str, dict[str, Entry]] = {state: {} for state in STATES}
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms()
+
+    def read(self, id: str) -> Entry:
+        """Return the message's entry, or a fresh one in no state."""
+        entry = self._entries.get(id)
+        if entry and self._forgotten(entry):
+            entry = None
+        return entry or Entry(id=id)
+
+    def kept(self, *states: str) -> Iterator[Entry]:
+        """The entries in these states."""
+        return (entry for state in states for entry in self._kept[state].values())
+
+    def enter(self, entry: Entry, state: str, at_ms: int = 0) -> None:
+        """Put an entry that has left its state into another."""
+        entry.state, entry.at_ms = state, at_ms
+        self._entries[entry.id] = self._kept[state][entry.id] = entry
+
+    def leave(self, entry: Entry) -> None:
+        """The first step out of any state; one place for every membership."""
+        if entry.state:
+            del self._kept[entry.state][entry.id]
+
+    def redispatch(self, entry: Entry, state: str, at_ms: int, group: str = "") -> None:
+        """The store takes the message back. The sequence number grows: every older copy is waste paper."""
+        self.leave(entry)
+        entry.seq, entry.claim, entry.group = entry.seq + 1, "", group
+        self.enter(entry, state, at_ms)
+        self.bell.notify_all()
+
+    def settle_done(self, entry: Entry, last: str = "") -> None:
+        """Nobody's any more; a marker stays for the window in which a copy could come again."""
+        while (eldest := next(self.kept("DONE"), None)) and self._forgotten(eldest):
+            pass
+        self.leave(entry)
+        window = LONG_WINDOW_MS if entry.taken > 1 or entry.seq > 1 else WINDOW_MS
+        marker = Entry(id=entry.id, seq=entry.seq, attempt=entry.attempt, last=last or entry.last)
+        self.enter(marker, "DONE", self.now_ms() + window)
+
+    def settle_dead(self, entry: Entry, why: str, traceback: str = "") -> None:
+        """The dead letter is the marker; it keeps the body and has no end."""
+        self.leave(entry)
+        entry.claim, entry.why, entry.traceback = "", why, traceback
+        self.enter(entry, "DEAD", self.now_ms())
+
+    def lost(self, entry: Entry) -> None:
+        """The claim's worker is gone. Counted apart from attempts: three pauses must not end a healthy task."""
+        entry.crashes += 1
+        if entry.crashes > entry.limit:
+            self.settle_dead(entry, crashed(entry))
+        else:
+            self.redispatch(entry, "READY", self.now_ms())
+
+    def away(self) -> bool:
+        """Was the store, or every sweeper, away of late? Then claims could not be renewed and none is taken."""
+        now_ms = self.now_ms()
+        return now_ms < self.quiet_ms or 0 < self.pulse_ms < now_ms - GAP_MS
+
+    def beat(self) -> None:
+        """A sweeper lives. If none did for a while, claims are left alone for one lease."""
+        if 0 < self.pulse_ms < self.now_ms() - GAP_MS:
+            self.quiet_ms = self.now_ms() + LEASE_MS
+        self.pulse_ms = self.now_ms()
+
+    def _forgotten(self, entry: Entry) -> bool:
+        """Drop a marker whose window is over."""
+        over = entry.state == "DONE" and entry.at_ms <= self.now_ms()
+        if over:
+            self.leave(entry)
+            del self._entries[entry.id]
+        return over
+
+
+def crashed(entry: Entry) -> str:
+    """Why a message that kills its workers is dead."""
+    return f"its worker died or was away {entry.crashes} times while running it"

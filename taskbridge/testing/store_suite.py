@@ -1,0 +1,41 @@
+"""StoreSuite: the laws that every store keeps, the same in Redis and in memory.
+
+A store's test is one subclass::
+
+    pytest.register_assert_rewrite("taskbridge.testing")  # in conftest.py: failures then show both sides
+
+    class TestMyStore(StoreSuite):
+        @pytest.fixture
+        def store(self):                # a new and empty one for each case
+            ...
+
+        def advance(self, store, ms):   # let the store see so much time pass
+            ...
+"""
+
+from __future__ import annotations
+
+from .laws.claims import BeginLaws, FinishLaws
+from .laws.dead import DeadLaws
+from .laws.leases import LeaseLaws
+from .laws.messages import MessagesLaws
+from .laws.outbox import OutboxLaws, WaitLaws
+from .laws.parked import ParkedLaws
+from .laws.shared import DocumentsLaws, LeaderLaws
+from .laws.traces import TraceLaws
+
+
+class StoreSuite(
+    BeginLaws,
+    FinishLaws,
+    LeaseLaws,
+    OutboxLaws,
+    WaitLaws,
+    ParkedLaws,
+    DeadLaws,
+    MessagesLaws,
+    LeaderLaws,
+    DocumentsLaws,
+    TraceLaws,
+):
+    """Every law; the file it stands in is named for the protocol."""

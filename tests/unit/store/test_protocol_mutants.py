@@ -1,0 +1,223 @@
+"""Every guard of the protocol bites: without it, in Lua or in Python, a law that is named for it fails."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from taskbridge.redis import script
+from taskbridge.store import Store
+from taskbridge.store.memory import MemoryStore
+from taskbridge.store.memory.claims import MemoryClaims
+from taskbridge.store.memory.outbox import MemoryOutbox
+from taskbridge.store.memory.records import Records
+from taskbridge.store.redis import RedisStore
+from taskbridge.testing import FakeClock
+from taskbridge.testing.store_suite import StoreSuite
+from tests.conformance import test_stores as stores
+from tests.servers import RedisServer
+
+#: What reads a script without its cache.
+READ = script.source.__wrapped__
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard that is taken out: where, what stands there, and what instead."""
+
+    laws: str
+    what: str
+    lua: tuple[str, str, str]
+    python: tuple[type, str, str, str]
+
+
+MUTANTS = [
+    Mutant(
+        "test_c1_",
+        "begin does not compare numbers",
+        ("begin", "if m.st and seq < m.seq then", "if false then"),
+        (MemoryClaims, "begin", "if entry.state and message.seq < entry.seq:", "if False:"),
+    ),
+    Mutant(
+        "test_c2_",
+        "what goes on keeps its number",
+        ("record", "m.seq + 1, group", "m.seq, group"),
+        (Records, "redispatch", "entry.seq + 1", "entry.seq"),
+    ),
+    Mutant(
+        "test_c3_",
+        "the record is deleted when published",
+        ("mark", "redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. m.id)"),
+        (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT")', "del self._records._entries[id]"),
+    ),
+    Mutant(
+        "test_c4_",
+        "nobody sweeps what is lapsed",
+        ("sweep", "    lost(m)\n", "    redis.call('ZREM', KEYS[2], member)\n"),
+        (MemoryClaims, "sweep", "records.lost(entry)", "pass"),
+    ),
+    Mutant(
+        "test_c5_",
+        "begin does not know its own claim",
+        ("begin", "if m.st == 'RUN' and m.claim == claim then", "if false then"),
+        (MemoryClaims, "begin", 'if entry.state == "RUN" and entry.claim == request.claim:', "if False:"),
+    ),
+    Mutant(
+        "test_c6_",
+        "finish does not compare claims",
+        ("finish", "m.st == 'RUN' and m.claim == claim", "m.st == 'RUN'"),
+        (MemoryClaims, "finish", 'entry.state == "RUN" and entry.claim == request.claim', 'entry.state == "RUN"'),
+    ),
+    Mutant(
+        "test_c6_",
+        "lose does not compare claims",
+        ("lose", "m.st ~= 'RUN' or m.claim ~= ARGV[2]", "m.st ~= 'RUN'"),
+        (MemoryClaims, "_standing", 'entry.state == "RUN" and entry.claim == claim', 'entry.state == "RUN"'),
+    ),
+    Mutant(
+        "test_c7_",
+        "renewals are not of one claim, if it stands",
+        ("renew", "'XX', ", ""),
+        (MemoryClaims, "_standing", 'entry.state == "RUN" and entry.claim == claim', 'entry.state == "RUN"'),
+    ),
+    Mutant(
+        "test_c8_",
+        "parking keeps the number",
+        ("record", "m.seq + 1, group", "m.seq, group"),
+        (Records, "redispatch", "entry.seq + 1", "entry.seq"),
+    ),
+    Mutant(
+        "test_c16_",
+        "mark does not compare numbers",
+        ("mark", " and m.seq == tonumber(ARGV[i + 1])", ""),
+        (MemoryOutbox, "mark", " and entry.seq == seq", ""),
+    ),
+    Mutant(
+        "test_c16_",
+        "take pops",
+        ("take", "redis.call('ZADD', KEYS[3], now + tonumber(ARGV[1]), id)", "redis.call('ZREM', KEYS[3], id)"),
+        (MemoryOutbox, "take", "entry.at_ms = ", "entry.at_ms = 10**9 * "),
+    ),
+    Mutant(
+        "test_c17_",
+        "every start has the same fence",
+        ("begin", "redis.call('INCR', KEYS[10])", "1"),
+        (MemoryClaims, "begin", "records.fence += 1", "records.fence = 1"),
+    ),
+    Mutant(
+        "test_c18_",
+        "every marker has the short window",
+        ("record", "and LONG_WINDOW or WINDOW", "and WINDOW or WINDOW"),
+        (Records, "settle_done", "LONG_WINDOW_MS if", "WINDOW_MS if"),
+    ),
+    Mutant(
+        "test_c18_",
+        "no marker has an end",
+        ("record", "redis.call('PEXPIRE', key,", "tostring("),
+        (Records, "settle_done", "self.now_ms() + window", "10**15"),
+    ),
+    Mutant(
+        "test_no_claim_is_taken_for_one_lease",
+        "a gap in the sweeps goes unnoticed",
+        ("sweep", "if away() then", "if false then"),
+        (MemoryClaims, "sweep", "if records.away():", "if False:"),
+    ),
+    Mutant(
+        "test_redelivery_leaves_a_lapsed_claim_alone",
+        "a redelivery does not ask whether all were away",
+        ("begin", "lease < now and not away()", "lease < now"),
+        (MemoryClaims, "begin", " and not records.away()", ""),
+    ),
+    Mutant(
+        "test_begun_message_never_expires",
+        "what was begun expires",
+        ("begin", " and m.starts == 0", ""),
+        (MemoryClaims, "begin", " and not entry.starts", ""),
+    ),
+    Mutant(
+        "test_crashes_over_the_limit",
+        "crashes are not counted",
+        ("record", "m.crashes = m.crashes + 1", ""),
+        (Records, "lost", "entry.crashes += 1", "pass"),
+    ),
+]
+
+every_mutant = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.laws} {mutant.what}")
+
+
+@every_mutant
+def test_mutant_in_python_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A law that is named for the guard fails in memory without it; the store works else."""
+    owner, name, old, new = mutant.python
+    monkeypatch.setattr(owner, name, changed(getattr(owner, name), old, new))
+
+    def fresh() -> tuple[StoreSuite, Store]:
+        suite = stores.TestMemoryStore()
+        suite.clock = FakeClock()
+        return suite, MemoryStore(suite.clock)
+
+    assert not broken("test_new_message_runs", fresh)
+    assert broken(mutant.laws, fresh)
+
+
+@pytest.mark.service("redis")
+@every_mutant
+def test_mutant_in_lua_is_caught(mutant: Mutant, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A law that is named for the guard fails on Redis without it; the store works else."""
+    file, old, new = mutant.lua
+
+    def source(package: str, name: str) -> str:
+        text = str(READ(package, name))
+        assert name != file or text.count(old) == 1, f"{old!r} is not in {file}.lua: mend the mutant"
+        return text.replace(old, new) if name == file else text
+
+    monkeypatch.setattr(script, "source", source)
+    store = RedisStore(redis_server.url(), stores.NAMESPACE)
+
+    def fresh() -> tuple[StoreSuite, Store]:
+        suite = stores.TestRedisStore()
+        suite.client = redis_server.cli()
+        suite.client.flushall()
+        return suite, store
+
+    assert not broken("test_new_message_runs", fresh)
+    assert broken(mutant.laws, fresh)
+
+    store.close()
+
+
+def changed(function: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
+    """Return the function with a piece of its text replaced."""
+    text = textwrap.dedent(inspect.getsource(function))
+    assert text.count(old) == 1, f"{old!r} is not in {function.__qualname__}: mend the mutant"
+    made: dict[str, Any] = {}
+    exec(text.replace(old, new), vars(inspect.getmodule(function)), made)
+    return made[function.__name__]  # type: ignore[no-any-return]
+
+
+def broken(laws: str, fresh: Callable[[], tuple[StoreSuite, Store]]) -> list[str]:
+    """Return which of the laws of this name fail, each on a fresh store."""
+    failed = []
+    names = [name for name in dir(StoreSuite) if name.startswith(laws)]
+    assert names, f"no law is named {laws}"
+    for name in names:
+        for arguments in cases(getattr(StoreSuite, name)):
+            suite, store = fresh()
+            try:
+                getattr(suite, name)(store, **arguments)
+            except Exception:  # an assertion, or whatever a broken store does
+                failed.append(f"{name} {arguments}")
+    return failed
+
+
+def cases(law: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """The arguments that a law is parametrized with."""
+    marks = [mark.args for mark in getattr(law, "pytestmark", []) if mark.name == "parametrize"]
+    for values in itertools.product(*(values for _, values in marks)):
+        yield dict(zip((name for name, _ in marks), values, strict=True))

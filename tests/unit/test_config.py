@@ -1,0 +1,232 @@
+"""Settings: file, then environment, then code; what nobody knows is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskbridge.config import BackendSettings, Settings, Share, load, unknown_variables
+from taskbridge.errors import ConfigError
+
+SECRET = "hush"
+
+
+def pyproject(folder: Path, toml: str) -> Path:
+    (folder / "pyproject.toml").write_text(toml)
+    return folder
+
+
+def test_without_anything_there_are_defaults(tmp_path: Path):
+    """No file, no variable: Celery on the Redis of this machine, which is the store too."""
+    settings = load({}, tmp_path)
+
+    assert Settings() == settings
+    assert ("celery", "taskbridge", "") == (settings.backend, settings.namespace, settings.queue_prefix)
+    assert "redis://localhost:6379/0" == settings.broker_url == settings.effective_store_url
+    assert 65_536 == settings.max_payload
+
+
+def test_environment_beats_file_and_code_beats_both(tmp_path: Path):
+    """The later wins, word by word."""
+    here = pyproject(tmp_path, '[tool.taskbridge]\nbackend = "dramatiq"\nnamespace = "file"\nqueue_prefix = "file"')
+    environ = {"TASKBRIDGE_NAMESPACE": "env", "TASKBRIDGE_QUEUE_PREFIX": "env"}
+
+    settings = load(environ, here, queue_prefix="code")
+
+    assert ("dramatiq", "env", "code") == (settings.backend, settings.namespace, settings.queue_prefix)
+
+
+def test_empty_variable_is_not_set(tmp_path: Path):
+    """``TASKBRIDGE_BACKEND=`` means nothing, not a backend without a name."""
+    assert "celery" == load({"TASKBRIDGE_BACKEND": ""}, tmp_path).backend
+
+
+@pytest.mark.parametrize("toml", ['backend = "dramatiq"', '[tool.taskbridge]\nbackend = "dramatiq"'])
+def test_named_file_has_either_shape(tmp_path: Path, toml: str):
+    """``TASKBRIDGE_CONFIG`` names a file of its own, or one shaped like pyproject.toml; it stands in for that."""
+    here = pyproject(tmp_path, '[tool.taskbridge]\nbackend = "memory"')
+    (tmp_path / "bank.toml").write_text(toml)
+
+    assert "dramatiq" == load({"TASKBRIDGE_CONFIG": str(tmp_path / "bank.toml")}, here).backend
+
+
+@pytest.mark.parametrize("toml", ["", "[tool]", '[tool.ruff]\nsrc = ["x"]', '[project]\nname = "x"', "tool = 1"])
+def test_pyproject_without_our_table_says_nothing(tmp_path: Path, toml: str):
+    """What belongs to others is theirs."""
+    assert Settings() == load({}, pyproject(tmp_path, toml))
+
+
+TABLES = """
+[tool.taskbridge]
+backend = "old"
+broker_url = "redis://main/1"
+
+[tool.taskbridge.backends.old]
+engine = "celery"
+
+[tool.taskbridge.backends.new]
+engine = "dramatiq"
+broker_url = "redis://other/0"
+
+[tool.taskbridge.shares."bank.notify"]
+new = 25
+memory = 0.5
+key = "{account}"
+"""
+
+
+def test_tables_are_backends_and_shares(tmp_path: Path):
+    """A named backend stands on the broker of the settings unless it names its own; a share is percent and key."""
+    settings = load({}, pyproject(tmp_path, TABLES))
+
+    assert BackendSettings(engine="celery", broker_url="redis://main/1") == settings.backend_settings("old")
+    assert BackendSettings(engine="dramatiq", broker_url="redis://other/0") == settings.backend_settings("new")
+    assert BackendSettings(engine="dramatiq", broker_url="redis://main/1") == settings.backend_settings("dramatiq")
+    assert {"bank.notify": Share(to={"new": 25, "memory": 0.5}, key="{account}")} == settings.shares
+    assert ["old", "new", "memory"] == settings.backend_names
+
+
+def test_code_takes_the_same_tables():
+    """What travels as JSON between processes is what a file holds, or made already."""
+    tables = {"old": {"engine": "celery"}, "new": BackendSettings(engine="dramatiq")}
+
+    settings = load({}, Path("/nowhere"), backends=tables, shares={"t": Share(to={"new": 5}), "u": {"old": 5}})
+
+    assert {"celery", "dramatiq"} == {one.engine for one in settings.backends.values()}
+    assert {"t": Share(to={"new": 5}), "u": Share(to={"old": 5})} == settings.shares
+
+
+def test_settings_are_frozen(tmp_path: Path):
+    """Nobody changes them on their way, tables included."""
+    settings = load({}, pyproject(tmp_path, TABLES))
+
+    with pytest.raises(AttributeError):
+        settings.backend = "x"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        settings.backends["x"] = BackendSettings(engine="celery")  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("toml", "why"),
+    [
+        ('bakend = "celery"', "the settings have no 'bakend'; did you mean 'backend'?"),
+        ('backend = "celry"', "no backend is called 'celry'; did you mean 'celery'?"),
+        ('backend = "rabbit"', "no backend is called 'rabbit'; known are celery, dramatiq, memory"),
+        ("backend = 5", "the settings: backend: expected text, got int"),
+        (f'broker_url = ["redis://:{SECRET}@h"]', "the settings: broker_url: expected text, got list"),
+        ('max_payload = "64k"', "the settings: max_payload: expected a whole number, got '64k'"),
+        ("max_payload = true", "the settings: max_payload: expected a whole number, got True"),
+        ("max_payload = 0", "max_payload: expected 1 byte or more, got 0"),
+        ('namespace = "a b"', "namespace: expected a word without braces or blanks, got 'a b'"),
+        ('namespace = "{a}"', "namespace: expected a word without braces or blanks, got '{a}'"),
+        ('namespace = ""', "namespace: expected a word without braces or blanks, got ''"),
+        ("backends = 5", "backends: expected a table, got 5"),
+        ('backends = {old = "celery"}', "backends.old: expected a table, got 'celery'"),
+        ('backends = {old = {engin = "celery"}}', "backends.old have no 'engin'; did you mean 'engine'?"),
+        ("backends = {old = {engine = 1}}", "backends.old: engine: expected text, got int"),
+        ("backends = {old = {}}", "backends.old: engine is missing"),
+        ('backends = {"a:b" = {engine = "celery"}}', "backends: expected a name of up to 40 letters, digits, - and _"),
+        ("shares = 5", "shares: expected a table, got 5"),
+        ("shares = {t = 25}", "shares.t: expected a table such as {dramatiq = 25}, got 25"),
+        ('shares = {t = {dramatiq = "25"}}', "shares.t: expected 0 to 100 percent for 'dramatiq', got '25'"),
+        ("shares = {t = {dramatiq = true}}", "shares.t: expected 0 to 100 percent for 'dramatiq', got True"),
+        ("shares = {t = {dramatiq = 101}}", "shares.t: expected 0 to 100 percent for 'dramatiq', got 101"),
+        ("shares = {t = {dramatiq = nan}}", "shares.t: expected 0 to 100 percent for 'dramatiq', got nan"),
+        ("shares = {t = {dramatiq = 60, memory = 50}}", "shares.t: the percentages are 110 together, over 100"),
+        ("shares = {t = {dramatik = 5}}", "no backend is called 'dramatik'; did you mean 'dramatiq'?"),
+        ("shares = {t = {dramatiq = 5, key = 1}}", "shares.t: key: expected a template such as '{user_id}', got 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, toml: str, why: str):
+    """A word nobody knows, with the nearest that is known; a value of another kind, with what was expected."""
+    (tmp_path / "bank.toml").write_text(toml)
+
+    with pytest.raises(ConfigError) as refused:
+        load({"TASKBRIDGE_CONFIG": str(tmp_path / "bank.toml")}, tmp_path)
+
+    assert str(refused.value).startswith(why)
+    assert SECRET not in str(refused.value)
+
+
+def test_our_table_has_to_be_one(tmp_path: Path):
+    """``taskbridge = 5`` under ``[tool]`` is no settings."""
+    with pytest.raises(ConfigError, match=r"\[tool.taskbridge\] in .*pyproject.toml: expected a table, got 5"):
+        load({}, pyproject(tmp_path, "[tool]\ntaskbridge = 5"))
+
+
+def test_unknown_word_in_code_is_refused(tmp_path: Path):
+    """As in a file."""
+    with pytest.raises(ConfigError, match="the settings have no 'brokr_url'; did you mean 'broker_url'"):
+        load({}, tmp_path, brokr_url="redis://localhost")
+
+
+@pytest.mark.parametrize("name", ["missing.toml", "."])
+def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str):
+    """With the reason."""
+    with pytest.raises(ConfigError, match=r"TASKBRIDGE_CONFIG names '.*', which cannot be read: (No such|Is a dir)"):
+        load({"TASKBRIDGE_CONFIG": str(tmp_path / name)}, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"backend = ", b"\xff\xfe", b"<xml/>"])
+def test_file_that_is_no_toml_is_named(tmp_path: Path, content: bytes):
+    """With what is wrong in it."""
+    (tmp_path / "bank.toml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"bank\.toml is not TOML: "):
+        load({"TASKBRIDGE_CONFIG": str(tmp_path / "bank.toml")}, tmp_path)
+
+
+@pytest.mark.parametrize("value", ["64k", "-1", "1.5", "²"])
+def test_number_in_the_environment_is_one(tmp_path: Path, value: str):
+    """The variable is named, as the environment writes it."""
+    with pytest.raises(ConfigError, match="TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got "):
+        load({"TASKBRIDGE_MAX_PAYLOAD": value}, tmp_path)
+    assert 1_000 == load({"TASKBRIDGE_MAX_PAYLOAD": "1000"}, tmp_path).max_payload
+
+
+def test_unknown_variable_is_only_warned_of(tmp_path: Path):
+    """A rollback meets the newer release's variables: a worker starts all the same, and says which mean nothing."""
+    environ = {"TASKBRIDGE_BACKEND": "memory", "TASKBRIDGE_BROKR_URL": "x", "HOME": "/"}
+
+    warnings = unknown_variables(environ | {"TASKBRIDGE_CONFIG": ""})
+
+    assert [
+        "the environment variable TASKBRIDGE_BROKR_URL means nothing; did you mean 'TASKBRIDGE_BROKER_URL'?"
+    ] == warnings
+    assert "memory" == load(environ, tmp_path).backend
+
+
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        ({}, "redis://localhost:6379/0"),
+        ({"broker_url": "sentinel://a,b/main/0"}, "sentinel://a,b/main/0"),
+        ({"broker_url": "unix:///run/redis"}, "unix:///run/redis"),
+        ({"broker_url": "rediss://h", "store_url": "redis://store"}, "redis://store"),
+        ({"broker_url": "amqp://h", "store_url": "redis://store"}, "redis://store"),
+        ({"backend": "memory"}, "memory://"),
+        ({"backend": "old", "backends": {"old": BackendSettings(engine="memory")}}, "memory://"),
+    ],
+)
+def test_store_is_the_brokers_redis_unless_named(words: dict[str, Any], url: str):
+    """A Redis broker's own URL when none is set; the memory backend has a store in memory."""
+    assert url == Settings(**words).effective_store_url
+
+
+@pytest.mark.parametrize("broker_url", ["amqp://h", "sqs://"])
+def test_broker_that_is_no_redis_needs_a_store(broker_url: str):
+    """The error says which variable to set."""
+    with pytest.raises(ConfigError, match="the store needs its own: set TASKBRIDGE_STORE_URL="):
+        _ = Settings(broker_url=broker_url).effective_store_url
+
+
+def test_settings_are_shown_without_passwords():
+    """Whoever logs them gives nothing away."""
+    url = f"redis://:{SECRET}@h"
+
+    settings = Settings(broker_url=url, store_url=url, backends={"b": BackendSettings(engine="celery", broker_url=url)})
+
+    assert SECRET not in repr(settings)
+    assert "celery" in repr(settings)
