@@ -162,7 +162,7 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
                 id=message.id,
                 claim=claimed.claim,
                 state="DEAD" if outcome.how == "dead" else "DONE",
-                why=outcome.why,
+                why=outcome.why if outcome.how == "dead" else f"{outcome.how}: {outcome.why}",
                 traceback=outcome.traceback or _traceback(outcome.error),
                 held=held,
             )

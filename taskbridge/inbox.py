@@ -174,12 +174,19 @@ def _kind_of(connection: Any) -> str:
     kind = next((name for name in names if name in _MARKS), "")
     if not kind:
         raise ConfigError(f"inbox() takes a connection of sqlite3, psycopg (3) or Django; got a {names[0]}")
-    if kind.startswith("django.") and connection.vendor not in ("sqlite", "postgresql"):
-        raise ConfigError(
-            f"inbox() takes Django's connections to SQLite and PostgreSQL; "
-            f"{connection.alias!r} is one to {connection.vendor}"
-        )
+    if kind.startswith("django."):
+        _check_django(connection)
     return kind
+
+
+def _check_django(connection: Any) -> None:
+    from django.db.transaction import get_connection
+
+    alias, vendor = connection.alias, connection.vendor
+    if vendor not in ("sqlite", "postgresql"):
+        raise ConfigError(f"inbox() takes Django's connections to SQLite and PostgreSQL; {alias!r} is one to {vendor}")
+    if get_connection(alias).creation is not connection.creation:  # then atomic() would be about another one
+        raise ConfigError(f"inbox() takes Django's own connection {alias!r} of this thread; got another one")
 
 
 def _in_transaction(kind: str, connection: Any) -> bool:

@@ -96,6 +96,8 @@ def new_id() -> str:
 
 def raw_id(raw: bytes) -> str:
     """Return the id under which bytes that are no message are buried: the same bytes, the same id."""
+    import hashlib
+
     return "raw-" + hashlib.sha256(raw).hexdigest()[:32]
 
 

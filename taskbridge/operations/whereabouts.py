@@ -107,7 +107,7 @@ def _why(record: Record, message: Message | None, now_ms: int) -> str:
         case "DEAD":
             return f"dead since {at}: {record.why}; see taskbridge dead show {record.id}"
         case _:
-            return "done, expired, dropped or purged: the marker that is left does not keep which"
+            return record.why or "done"
 
 
 def _running(record: Record, now_ms: int) -> str:

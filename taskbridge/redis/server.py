@@ -70,11 +70,12 @@ class Server:
 
     def exchange(self, packed: bytes, replies: int) -> list[Reply]:
         """Write packed commands, read so many replies; a script the server forgot is loaded and all is sent again."""
-        try:
-            return self._exchange(packed, replies)
-        except NoScriptError:
-            self.pipeline([("SCRIPT", "LOAD", source) for source in self._sources])
-            return self._exchange(packed, replies)
+        for _ in range(3):
+            try:
+                return self._exchange(packed, replies)
+            except NoScriptError:
+                self._exchange(b"".join(pack(("SCRIPT", "LOAD", one)) for one in self._sources), len(self._sources))
+        raise StoreUnavailable(f"{self.shown} forgets its scripts as fast as they are loaded")
 
     def remember(self, source: str) -> None:
         """Load this script too when the server turns out not to know one."""

@@ -44,8 +44,9 @@ class Layout(Protocol):
 class ShelfConsumer:
     """Takes native messages off the engine's lists onto the worker's shelf.
 
-    Tags are the worker's own numbers and are never used twice: a fetch whose reply was lost may have put messages under
-    some. Those go back to their queues before the next fetch, when the worker has nothing in hand.
+    Tags are the worker's own numbers and are never used twice. A worker fetches when it has nothing in hand, so what lies
+    on its shelf then is astray: a fetch's reply was lost, or a fetch arrived after the next one, or the hand was emptied
+    too late. It goes back to its queues before the next fetch.
     """
 
     def __init__(self, shelf: Shelf, queues: Sequence[str], owner: str, store: Store) -> None:
@@ -71,11 +72,11 @@ class ShelfConsumer:
             self._uncertain = False
         base, self._last_tag, self._turn = self._last_tag, self._last_tag + limit, self._turn + 1
         try:
-            more, *flat = self._fetch(limit, base, self._owner, self._turn, *self._sizes)
+            more, astray, *flat = self._fetch(limit, base, self._owner, self._turn, *self._sizes)
         except BaseException:
             self._uncertain = True
             raise
-        self.more = bool(more)
+        self.more, self._uncertain = bool(more), bool(astray)
         return [self._delivery(str(flat[i]), int(flat[i + 1]), flat[i + 2]) for i in range(0, len(flat), 3)]
 
     def acknowledge(self, delivery: Delivery) -> None:
@@ -104,13 +105,12 @@ class Shelf:
         self.backend = backend
         self.layout = layout
         self._lists = [key for queue in queues for band in layout.bands(queue) for key in band]
+        self._beat = Script(server, "taskbridge.redis", "beat", [keys.owners(backend)])
         self._unseen = Script(server, "taskbridge.redis", "unseen", [keys.owners(backend)])
 
     def beat(self, owners: Sequence[str]) -> None:
         if owners:
-            seconds, _ = self.server.call("TIME")
-            words = [word for owner in owners for word in (int(seconds) * 1000, owner)]
-            self.server.call("ZADD", self.keys.owners(self.backend), *words)
+            self._beat(*owners)
 
     def reclaim(self, owner: str, *, keep: Sequence[str] = (), done: Sequence[str] = ()) -> int:
         shelf = self.keys.shelf(self.backend, owner)

@@ -89,7 +89,9 @@ def test_queue_name_some_broker_cannot_have_is_refused(name: Any):
 @pytest.mark.parametrize("name", ["q-high", "q-low"])
 def test_queue_name_like_a_band_is_refused(name: str):
     """It would be another queue's band; the error says to use ``priority``."""
-    with pytest.raises(ConfigError, match=r"ends like a priority band \(-high, -low\); use the plain name and priority="):
+    with pytest.raises(
+        ConfigError, match=r"ends like a priority band \(-high, -low\); use the plain name and priority="
+    ):
         check_queue_name(name)
 
 

@@ -82,7 +82,8 @@ def test_tasks_are_shared_apart():
     shares = {name: Share(to={"dramatiq": 50}, key="{user}") for name in ("a", "b")}
     shared = Settings(backend="celery", shares=shares)
     moved = {
-        task: {n for n in range(500) if "dramatiq" == route(keyed(str(n), task=task), shared)} for task in ("a", "b", "c")
+        task: {n for n in range(500) if "dramatiq" == route(keyed(str(n), task=task), shared)}
+        for task in ("a", "b", "c")
     }
 
     assert moved["a"] != moved["b"]

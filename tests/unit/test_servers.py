@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers import RedisServer, until
+from tests.servers import RedisServer, some_redis, until
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -33,6 +33,7 @@ pytestmark = pytest.mark.service("redis")
 @pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel kills a child with its parent")
 def test_server_dies_with_its_tests() -> None:
     """A test process that is killed leaves no server behind."""
+    some_redis()
     process = subprocess.run([sys.executable, "-c", KILLED], cwd=ROOT, capture_output=True, text=True, check=False)
     port, directory = process.stdout.split()
     client = impatient(int(port))

@@ -4,10 +4,10 @@
 -- KEYS[3..] lists: those of the high band, then the normal, then the low; kombu pops at the right
 -- ARGV[1] limit (count)   ARGV[2] last tag given   ARGV[3] owner   ARGV[4] turn: where to begin, so that all are served
 -- ARGV[5] lists in the high band   ARGV[6] lists in the normal band
--- Returns {1 when messages are left, tag, which list, message, ...}.
+-- Returns {1 when messages are left, how many lay on the shelf before, tag, which list, message, ...}.
 
 local limit, tag, turn = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[4])
-local got, taken = { 0 }, 0
+local got, taken = { 0, redis.call('HLEN', KEYS[1]) }, 0
 
 local function serve(first, size)
   local dry, i = 0, turn

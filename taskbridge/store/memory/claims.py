@@ -33,7 +33,7 @@ class MemoryClaims:
                 entry.attempt = message.attempt
             entry.seq, entry.limit = message.seq, request.max_crashes
             if 0 < message.expires_at_ms < now_ms and not entry.starts:
-                records.settle_done(entry)
+                records.settle_done(entry, why="expired: not begun in time")
                 return _answer("expired", entry)
             entry.body = request.body
             if entry.crashes > entry.limit:
@@ -94,7 +94,7 @@ class MemoryClaims:
 
     def _apply(self, request: Finish, entry: Entry) -> None:
         if request.state == "DONE":
-            self._records.settle_done(entry, request.claim)
+            self._records.settle_done(entry, request.claim, request.why)
             return
         entry.last, entry.body = request.claim, request.body or entry.body
         if request.state == "DEAD":

@@ -35,7 +35,7 @@ class MemoryDead:
         with self._records.lock:
             dead = self._find(id)
             if dead:
-                self._records.settle_done(dead)
+                self._records.settle_done(dead, why="purged from the dead letters")
             return dead is not None
 
     def _find(self, id: str) -> Entry | None:

@@ -107,13 +107,13 @@ class Records:
         self.enter(entry, state, at_ms)
         self.bell.notify_all()
 
-    def settle_done(self, entry: Entry, last: str = "") -> None:
-        """Nobody's any more; a marker stays for the window in which a copy could come again."""
+    def settle_done(self, entry: Entry, last: str = "", why: str = "") -> None:
+        """Nobody's any more; a marker stays while a copy could come again. ``why`` is of ends but success."""
         while (eldest := next(self.kept("DONE"), None)) and self._forgotten(eldest):
             pass
         self.leave(entry)
         window = LONG_WINDOW_MS if entry.taken > 1 or entry.seq > 1 else WINDOW_MS
-        marker = Entry(id=entry.id, seq=entry.seq, attempt=entry.attempt, last=last or entry.last)
+        marker = Entry(id=entry.id, seq=entry.seq, attempt=entry.attempt, last=last or entry.last, why=why)
         self.enter(marker, "DONE", self.now_ms() + window)
 
     def settle_dead(self, entry: Entry, why: str, traceback: str = "") -> None:

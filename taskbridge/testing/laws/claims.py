@@ -128,6 +128,18 @@ class BeginLaws(Laws):
         assert [] == take(store)
         assert {} == store.messages.counts()
 
+    def test_an_end_that_is_no_success_says_why(self, store: Store) -> None:
+        """The marker of what expired or was dropped keeps the reason; that of what is done has none."""
+        expired = a_message(expires_at_ms=store.now_ms() - 1)
+        dropped, done = a_message(), a_message()
+
+        begin(store, expired)
+        run(store, dropped, why="dropped: nothing to do")
+        run(store, done)
+
+        assert "expired" in look(store, expired).why
+        assert ("dropped: nothing to do", "") == (look(store, dropped).why, look(store, done).why)
+
     def test_unexpired_message_runs(self, store: Store) -> None:
         """An expiry that is still to come forbids nothing."""
         message = a_message(expires_at_ms=store.now_ms() + 60_000)

@@ -30,7 +30,8 @@ def test_running_says_since_when_and_by_whom(cli: Cli, bridge: Bridge):
         ("PARKED", {"due_ms": 60_000, "group": "a.b"}, "parked", "waits for a worker that knows the task a.b; dead at"),
         ("PARKED", {"due_ms": 60_000, "group": "a.b x y"}, "parked", "has the argument x, y of a.b"),
         ("DEAD", {"why": "failed 3 times"}, "dead", "failed 3 times; see taskbridge dead show"),
-        ("DONE", {}, "ended", "done, expired, dropped or purged"),
+        ("DONE", {}, "ended", "done"),
+        ("DONE", {"why": "dropped: nothing to do"}, "ended", "dropped: nothing to do"),
     ],
 )
 def test_every_state_is_told_with_its_reason(

@@ -28,7 +28,7 @@ end
 m.seq, m.attempt, m.limit = seq, m.attempt or tonumber(ARGV[4]), limit
 local queue = ARGV[5]
 if expires > 0 and now > expires and m.starts == 0 then
-  settle_done(m)
+  settle_done(m, nil, 'expired: not begun in time')
   return acknowledged('expired')
 end
 if m.crashes > limit then

@@ -13,7 +13,7 @@ local answer = 'refused'
 if m.st == 'RUN' and m.claim == claim then
   answer = 'ok'
   if state == 'DONE' then
-    settle_done(m, claim)
+    settle_done(m, claim, ARGV[6])
   elseif state == 'DEAD' then
     settle_dead(m, ARGV[6], ARGV[7])
   else

@@ -5,5 +5,5 @@
 
 local m = read(ARGV[1])
 if m.st ~= 'DEAD' then return 0 end
-settle_done(m)
+settle_done(m, nil, 'purged from the dead letters')
 return 1

@@ -82,12 +82,14 @@ local function redispatch(m, st, at, group)
   end
 end
 
--- settle_done: nobody's any more; a marker stays for the window in which a copy could come again.
-local function settle_done(m, last)
+-- settle_done: nobody's any more; a marker stays for the window in which a copy could come again. `why` is of ends that
+-- are not the task's own success.
+local function settle_done(m, last, why)
   leave(m)
   local key = KEYS[1] .. m.id
   redis.call('DEL', key)
   redis.call('HSET', key, 'st', 'DONE', 'seq', m.seq or 1, 'last', last or m.last or '', 'attempt', m.attempt or 1)
+  if why and why ~= '' then redis.call('HSET', key, 'why', why) end
   redis.call('PEXPIRE', key, (m.pubs > 1 or (m.seq or 1) > 1) and LONG_WINDOW or WINDOW)
 end
 
