@@ -31,7 +31,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         processes: its queues can be read by other processes.
-        shared_names: another engine may have a queue of the same name on the same broker.
         native_producers: plain producers of the engine can call a task, and tasks can call what plain workers have.
         bands: priority bands are read in order.
         poison: bytes that are no message are buried, and cost no other message.
@@ -39,7 +38,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     processes: bool = True
-    shared_names: bool = True
     native_producers: bool = True
     bands: bool = True
     poison: bool = True

@@ -1,0 +1,82 @@
+"""How long until what a killed worker had in its hands runs again: what ``recovery_s`` declares, ours and theirs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from taskbridge import Bridge, Settings
+from taskbridge.testing.backend_suite import Arena, notes_in
+from taskbridge.testing.suite_tasks import declare
+from tests.conformance.test_backends import COMMANDS, celery_call, raw_push
+from tests.servers import RedisServer, until
+
+#: What a machine of two cores may need beyond the declared time: start of the worker, the sweep's own step.
+MARGIN_S = 8.0
+
+
+@pytest.mark.parametrize("kind", ["ours", pytest.param("native", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+@pytest.mark.timeout(180)
+def test_what_a_killed_worker_held_runs_again_in_time(
+    engine: str, kind: str, redis_server: RedisServer, tmp_path: Path
+):
+    """All processes of a worker are killed at once while one task runs and others wait; none is lost."""
+    redis_server.cli().flushall()
+    bridge = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
+    tasks = declare(bridge)
+    url = redis_server.url()
+    arena = Arena(bridge, tasks, notes_in(tmp_path), raw_push(engine, redis_server), celery_call(url))
+    environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": url}
+    gate = tmp_path / "gate"
+    sent = [tasks["waits_for"].enqueue(str(gate)), *(tasks["plain"].enqueue(n) for n in range(5))]
+    first = _started(engine, kind, environment, tmp_path / "first.log")
+    until(lambda: arena.lines(sent[0].id), 30, "the first task to run")
+
+    for process in first:
+        _kill_all(process)
+    gate.touch()
+    killed_s = time.monotonic()
+    second = _started(engine, kind, environment, tmp_path / "second.log")
+    try:
+        backend = arena.backend
+        declared_s = (backend.capabilities if kind == "ours" else backend.own_command).recovery_s
+        until(
+            lambda: all(arena.state(one.id) == "DONE" for one in sent),
+            declared_s + MARGIN_S - (time.monotonic() - killed_s),
+            f"all six to be done within {declared_s} s, states are {[arena.state(one.id) for one in sent]}",
+        )
+    finally:
+        for process in second:
+            _kill_all(process)
+
+
+def _kill_all(process: subprocess.Popen[bytes]) -> None:
+    """Kill a worker with everything it has started; returns when all are gone."""
+    whole = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for one in whole:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    process.wait()
+    psutil.wait_procs(whole, timeout=10)
+
+
+def _started(engine: str, kind: str, environment: dict[str, str], log: Path) -> list[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        return [
+            subprocess.Popen(
+                [str(Path(sys.executable).parent / program), *words],
+                env=environment,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            for program, *words in COMMANDS[engine, kind]
+        ]
