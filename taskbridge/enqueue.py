@@ -104,8 +104,9 @@ def stamp(
 ) -> Message:
     """Check a call and make a message of it."""
     sent_args, sent_kwargs = definition.arguments.encode(args, kwargs)
+    delay_ms, expires_ms = options.delay_ms, options.expires_ms
     now_ms = sender.clock.now_ms()
-    due_ms = now_ms + options.delay_ms
+    due_ms = now_ms + delay_ms
     message = Message(
         id=new_id(),
         task=definition.name,
@@ -113,8 +114,8 @@ def stamp(
         args=sent_args,
         kwargs=sent_kwargs,
         enqueued_at_ms=now_ms,
-        due_at_ms=due_ms if options.delay_ms else 0,
-        expires_at_ms=due_ms + options.expires_ms if options.expires_ms else 0,
+        due_at_ms=due_ms if delay_ms else 0,
+        expires_at_ms=due_ms + expires_ms if expires_ms else 0,
         priority=options.priority,
         route_key=_route_key(definition, args, kwargs, sender.settings),
     )

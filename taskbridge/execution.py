@@ -122,6 +122,7 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
         age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
         return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
     except Exception as wrong:  # a wait that is none, arguments that do not fit, a policy of the user's that fails
+        wrong.__cause__ = error  # the letter shows where in the task it was asked for
         log.exception("what becomes of %s (%s) cannot be said", claimed.message.task, claimed.message.id)
         return Ended(how="dead", why=f"{type(wrong).__name__}: {wrong}", error=wrong)
 

@@ -66,3 +66,5 @@ class Lessor:
                 self._store.claims.renew(list(held))
             except TaskbridgeError as error:
                 log.warning("claims of this process were not renewed: %s", error)
+            except Exception:  # our own fault, or a vendor's: without this thread every claim would lapse
+                log.exception("claims of this process were not renewed")

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from taskbridge.backend import Consumer, Keeper, Place, Runner
+from taskbridge.backend import Place, Runner
 from taskbridge.definition import Definitions
 from taskbridge.errors import DecodeError
 from taskbridge.message import Message
 from taskbridge.options import band
-from taskbridge.redis.broker import broker_server, publishing
+from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.server import pack
-from taskbridge.redis.shelf import Shelf, ShelfConsumer
-from taskbridge.store import Store
-from taskbridge.store.keys import Keys
 
 from . import wire
 from .brokers import CAPABILITIES, OWN_COMMAND, RedisLayout
 
 
-class CeleryBackend:
+class CeleryBackend(RedisBroker):
     """Celery's messages on a Redis broker.
 
     ``conf`` is a team's own Celery configuration, such as ``{"result_backend": ...}``: set where tasks are declared.
@@ -35,50 +32,30 @@ class CeleryBackend:
     engine = "celery"
 
     def __init__(self, place: Place) -> None:
-        self.name = place.name
-        self.place = place
+        self._queues = RedisLayout(place.queue_prefix)
+        super().__init__(place, self._queues)
         self.conf: dict[str, Any] = {}
         self.capabilities = CAPABILITIES["redis"]
         self.own_command = OWN_COMMAND["redis"]
-        self.server = broker_server(place)
-        self._layout = RedisLayout(place.queue_prefix)
-        self._keys = Keys(place.namespace)
 
     def publish(self, messages: Sequence[Message]) -> None:
         by_list: dict[str, list[bytes]] = {}
         for message in messages:
-            list_name = self._layout.list_of(message.queue, band(message.priority))
+            list_name = self._queues.list_of(message.queue, band(message.priority))
             by_list.setdefault(list_name, []).append(wire.encode(message, list_name))
         packed = [pack(("LPUSH", list_name, *raw)) for list_name, raw in by_list.items()]
         with publishing(self.server):
             self.server.exchange(b"".join(packed), len(packed))
 
-    def depth(self, queue: str) -> int:
-        lists = [key for keys in self._layout.bands(queue) for key in keys]
-        with publishing(self.server):
-            return sum(self.server.pipeline([("LLEN", key) for key in lists]))
-
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
-        for list_name in [key for keys in self._layout.bands(queue) for key in keys]:
+        for list_name in self.lists(queue):
             for raw in reversed(self.server.call("LRANGE", list_name, -limit, -1)):
                 try:
                     yield wire.decode(raw, queue)[0]
                 except DecodeError:
                     continue
 
-    def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
-        return ShelfConsumer(self._shelf(queues), queues, owner, store)
-
-    def keeper(self, queues: Sequence[str]) -> Keeper:
-        return self._shelf(queues)
-
     def runner(self, definitions: Definitions) -> Runner:
         from .worker import CeleryRunner
 
         return CeleryRunner(self.place, self.conf, definitions)
-
-    def close(self) -> None:
-        self.server.close()
-
-    def _shelf(self, queues: Sequence[str]) -> Shelf:
-        return Shelf(self.server, self._keys, self.name, self._layout, queues)

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from taskbridge.errors import DecodeError
-from taskbridge.message import NO_KWARGS, Message, foreign_id
+from taskbridge.message import Message, foreign_id
+from taskbridge.wire import message_of, ours
 
 #: Shown by Celery's own tools as the sender.
 ORIGIN = f"taskbridge{os.getpid()}@{socket.gethostname()}"
@@ -43,23 +44,6 @@ _PLAIN_HEADERS: dict[str, Any] = {
     "stamped_headers": None,
     "stamps": {},
 }
-
-
-class Ours(msgspec.Struct, omit_defaults=True):
-    """The ``taskbridge`` header: what Celery has no word for. Golden: ``tests/wire``."""
-
-    id: str
-    queue: str
-    seq: int = 1
-    attempt: int = 1
-    priority: int = 5
-    enqueued_at_ms: int = 0
-    due_at_ms: int = 0
-    expires_at_ms: int = 0
-    released_at_ms: int = 0
-    route_key: str = ""
-    engine: str = ""
-    v: int = 1
 
 
 class Native(msgspec.Struct, omit_defaults=True):
@@ -94,7 +78,7 @@ def encode(message: Message, list_name: str) -> bytes:
     embed = _encoder.encode(native.embed or NO_EMBED) if native else _NO_EMBED_JSON
     engine_id = native.id if native and native.id else message.id
     headers = _PLAIN_HEADERS | {"root_id": engine_id} | (native.headers if native else {})
-    headers |= {"id": engine_id, "task": message.task, "eta": None, "expires": None, "taskbridge": _ours(message)}
+    headers |= {"id": engine_id, "task": message.task, "eta": None, "expires": None, "taskbridge": ours(message)}
     properties = {
         "correlation_id": engine_id,
         "reply_to": "",
@@ -128,52 +112,17 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
         envelope = _decoder.decode(raw)
         body = _body(envelope)
         args, kwargs, embed = _body_decoder.decode(body)
-        ours = envelope.headers.get("taskbridge")
-        if ours is not None:
-            return _of_ours(msgspec.convert(ours, Ours), envelope, args, kwargs, embed), envelope
+        header = envelope.headers.get("taskbridge")
+        if header is not None:
+            message = message_of(header, str(envelope.headers["task"]), args, kwargs)
+            return _with_native(message, envelope, embed), envelope
         return _of_native(envelope, queue, args, kwargs, embed), envelope
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {raw[:80]!r}: {error!r}") from None
 
 
-def _ours(message: Message) -> dict[str, Any]:
-    words: dict[str, Any] = msgspec.to_builtins(
-        Ours(
-            id=message.id,
-            queue=message.queue,
-            seq=message.seq,
-            attempt=message.attempt,
-            priority=message.priority,
-            enqueued_at_ms=message.enqueued_at_ms,
-            due_at_ms=message.due_at_ms,
-            expires_at_ms=message.expires_at_ms,
-            released_at_ms=message.released_at_ms,
-            route_key=message.route_key,
-            engine=message.engine,
-        )
-    )
-    return words
-
-
-def _of_ours(ours: Ours, envelope: Envelope, args: msgspec.Raw, kwargs: msgspec.Raw, embed: dict[str, Any]) -> Message:
-    native = _native(envelope, embed) if ours.engine == "celery" else NO_KWARGS
-    return Message(
-        id=ours.id,
-        task=str(envelope.headers["task"]),
-        queue=ours.queue,
-        args=args,
-        kwargs=kwargs,
-        enqueued_at_ms=ours.enqueued_at_ms,
-        due_at_ms=ours.due_at_ms,
-        expires_at_ms=ours.expires_at_ms,
-        priority=ours.priority,
-        seq=ours.seq,
-        attempt=ours.attempt,
-        engine=ours.engine,
-        native=native,
-        released_at_ms=ours.released_at_ms,
-        route_key=ours.route_key,
-    )
+def _with_native(message: Message, envelope: Envelope, embed: dict[str, Any]) -> Message:
+    return message.copy(native=_native(envelope, embed)) if message.engine == "celery" else message
 
 
 def _of_native(

@@ -11,26 +11,11 @@ from typing import Any
 import msgspec
 
 from taskbridge.errors import DecodeError
-from taskbridge.message import NO_KWARGS, Message, foreign_id
+from taskbridge.message import Message, foreign_id
+from taskbridge.wire import message_of, ours
 
 #: Native delayed messages lie in a queue of this suffix. Source: dramatiq/common.py, ``dq_name``.
 DELAYED = ".DQ"
-
-
-class Ours(msgspec.Struct, omit_defaults=True):
-    """The ``taskbridge`` option: what Dramatiq has no word for. Golden: ``tests/wire``."""
-
-    id: str
-    seq: int = 1
-    attempt: int = 1
-    priority: int = 5
-    due_at_ms: int = 0
-    expires_at_ms: int = 0
-    released_at_ms: int = 0
-    route_key: str = ""
-    engine: str = ""
-    queue: str = ""
-    v: int = 1
 
 
 class Native(msgspec.Struct, omit_defaults=True):
@@ -66,19 +51,7 @@ def encode(message: Message, queue_name: str, redis_message_id: str) -> bytes:
         redis_message_id: its key in that queue.
     """
     native = _native_decoder.decode(message.native) if message.engine == "dramatiq" else Native()
-    ours = Ours(
-        id=message.id,
-        seq=message.seq,
-        attempt=message.attempt,
-        priority=message.priority,
-        due_at_ms=message.due_at_ms,
-        expires_at_ms=message.expires_at_ms,
-        released_at_ms=message.released_at_ms,
-        route_key=message.route_key,
-        engine=message.engine,
-        queue=message.queue,
-    )
-    options = {**native.options, "redis_message_id": redis_message_id, "taskbridge": ours}
+    options = {**native.options, "redis_message_id": redis_message_id, "taskbridge": ours(message)}
     return _encoder.encode(
         Envelope(
             queue_name=queue_name,
@@ -104,32 +77,17 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
     """
     try:
         envelope = _decoder.decode(raw)
-        ours = envelope.options.get("taskbridge")
-        if ours is not None:
-            return _of_ours(msgspec.convert(ours, Ours), envelope, queue), envelope
+        header = envelope.options.get("taskbridge")
+        if header is not None:
+            message = message_of(header, envelope.actor_name, envelope.args, envelope.kwargs)
+            return _with_native(message, envelope), envelope
         return _of_native(envelope, queue), envelope
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         raise DecodeError(f"expected a Dramatiq message (JSON), got {raw[:80]!r}: {error!r}") from None
 
 
-def _of_ours(ours: Ours, envelope: Envelope, queue: str) -> Message:
-    return Message(
-        id=ours.id,
-        task=envelope.actor_name,
-        queue=ours.queue or queue,
-        args=envelope.args,
-        kwargs=envelope.kwargs,
-        enqueued_at_ms=envelope.message_timestamp,
-        due_at_ms=ours.due_at_ms,
-        expires_at_ms=ours.expires_at_ms,
-        priority=ours.priority,
-        seq=ours.seq,
-        attempt=ours.attempt,
-        engine=ours.engine,
-        native=_native(envelope) if ours.engine == "dramatiq" else NO_KWARGS,
-        released_at_ms=ours.released_at_ms,
-        route_key=ours.route_key,
-    )
+def _with_native(message: Message, envelope: Envelope) -> Message:
+    return message.copy(native=_native(envelope)) if message.engine == "dramatiq" else message
 
 
 def _of_native(envelope: Envelope, queue: str) -> Message:

@@ -1,28 +1,61 @@
-"""Redis as a broker: the same server, with a broker's errors."""
+"""Redis as a broker: what every engine on it has in common, and a broker's errors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ..backend import Place
+from ..backend import Consumer, Keeper, Place
 from ..errors import BrokerUnavailable, ConfigError, StoreFull, StoreUnavailable
+from ..store import Store
+from ..store.keys import Keys
 from .server import Server
+from .shelf import Layout, Shelf, ShelfConsumer
 from .url import SCHEMES, redacted, scheme
 
 
-def broker_server(place: Place) -> Server:
-    """Return the server of a backend's broker.
+class RedisBroker:
+    """One engine's queues on one Redis: a backend stands on it and adds how its messages look.
+
+    Args:
+        place: the backend's name, its broker's URL, and the namespace of our own keys.
+        layout: how the engine's queues look.
 
     Raises:
         ConfigError: the URL is not one of Redis.
     """
-    if scheme(place.broker_url) not in SCHEMES:
-        raise ConfigError(
-            f"backend {place.name!r}: expected a broker URL of {', '.join(f'{s}://' for s in SCHEMES)}, "
-            f"got {redacted(place.broker_url)!r}"
-        )
-    return Server(place.broker_url)
+
+    def __init__(self, place: Place, layout: Layout) -> None:
+        if scheme(place.broker_url) not in SCHEMES:
+            raise ConfigError(
+                f"backend {place.name!r}: expected a broker URL of {', '.join(f'{s}://' for s in SCHEMES)}, "
+                f"got {redacted(place.broker_url)!r}"
+            )
+        self.name = place.name
+        self.place = place
+        self.server = Server(place.broker_url)
+        self._layout = layout
+        self._keys = Keys(place.namespace)
+
+    def depth(self, queue: str) -> int:
+        with publishing(self.server):
+            return sum(self.server.pipeline([("LLEN", key) for key in self.lists(queue)]))
+
+    def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
+        return ShelfConsumer(self._shelf(queues), queues, owner, store)
+
+    def keeper(self, queues: Sequence[str]) -> Keeper:
+        return self._shelf(queues)
+
+    def close(self) -> None:
+        self.server.close()
+
+    def lists(self, queue: str) -> list[str]:
+        """The lists of a queue, all bands, in the order they are read."""
+        return [key for keys in self._layout.bands(queue) for key in keys]
+
+    def _shelf(self, queues: Sequence[str]) -> Shelf:
+        return Shelf(self.server, self._keys, self.name, self._layout, queues)
 
 
 @contextmanager

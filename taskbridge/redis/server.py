@@ -33,6 +33,9 @@ HEALTH_CHECK_S = 15
 #: Replies that say "not now": the server loads, is a replica, fails over, or cannot write its disk.
 _AWAY = re.compile(r"\b(LOADING|READONLY|MASTERDOWN|MISCONF|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED)\b")
 
+#: Newer clients tell the server their version, for which each process parses their package's metadata: 1 MB.
+_INTRODUCED = {"driver_info": redis.DriverInfo(lib_version=redis.__version__)} if hasattr(redis, "DriverInfo") else {}
+
 
 class Server:
     """A Redis server by URL.
@@ -157,6 +160,7 @@ class Server:
             "health_check_interval": HEALTH_CHECK_S,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
+            **_INTRODUCED,
         } | changes
         if self.url.startswith("sentinel://"):
             hosts, service, more = urls.sentinel(self.url)

@@ -44,9 +44,9 @@ class Layout(Protocol):
 class ShelfConsumer:
     """Takes native messages off the engine's lists onto the worker's shelf.
 
-    Tags are the worker's own numbers and are never used twice. A worker fetches when it has nothing in hand, so what lies
-    on its shelf then is astray: a fetch's reply was lost, or a fetch arrived after the next one, or the hand was emptied
-    too late. It goes back to its queues before the next fetch.
+    Tags are the worker's own numbers and are never used twice. A worker fetches when it has nothing in hand, so what
+    lies on its shelf then is astray: a fetch's reply was lost, or a fetch arrived after the next one, or the hand was
+    emptied too late. It goes back to its queues before the next fetch.
     """
 
     def __init__(self, shelf: Shelf, queues: Sequence[str], owner: str, store: Store) -> None:

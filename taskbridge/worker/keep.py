@@ -167,14 +167,14 @@ class Keep:
         self._beat_s = self._bridge.clock.monotonic_s()
 
     def _tried(self, what: str, run: Callable[[], object]) -> bool:
+        """Do it; False when it is worth doing again at once."""
         try:
             run()
         except TaskbridgeError as error:
             log.warning("%s failed and is tried again: %s", what, error)
             return False
         except Exception:  # our own fault, or a vendor's: a thread that died would renew no claims
-            log.exception("%s failed and is tried again", what)
-            return False
+            log.exception("%s failed", what)  # and would again: an errand must not hold up those behind it
         return True
 
 

@@ -189,7 +189,7 @@ class Loop:
                 log.warning("%s; trying again in %.1f s", error, AWAY_S)
                 self._wait(AWAY_S)
                 continue
-            self._slot.fetched(self._runtime.clock.monotonic_s())
+            self._slot.alive(self._runtime.clock.monotonic_s())
             if deliveries:
                 self._hand.extend((source, delivery) for delivery in deliveries)
                 if source.consumer.more:

@@ -46,6 +46,7 @@ class Template:
             bridge = import_bridge(self._options.modules, self._options.directory)
             names = self._options.backends or [bridge.settings.backend]
             runners = {name: _runner(bridge, name) for name in names}
+            _load_the_rest(bridge, names)
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
             return
@@ -113,6 +114,13 @@ def _runner(bridge: Bridge, name: str) -> Runner:
     if not backend.capabilities.processes:
         raise NotSupported(f"the backend {name!r} lives in one process: run its tasks with taskbridge.testing.Worker")
     return runner_of(backend, bridge.definitions)
+
+
+def _load_the_rest(bridge: Bridge, names: list[str]) -> None:
+    """Load what each child would load for itself: before the fork it is in memory once. Opens nothing."""
+    for name in names:
+        bridge.backend(name).consumer([], "", bridge.store)  # reads their scripts
+    "localhost".encode("idna")  # what the socket module looks hosts up with
 
 
 def _plain(bridge: Bridge) -> dict[str, object]:

@@ -28,7 +28,7 @@ COMMANDS = {
     ("celery", "ours"): [["taskbridge", "worker", TASKS, "--processes", "1"]],
     ("dramatiq", "ours"): [["taskbridge", "worker", TASKS, "--processes", "1"]],
     ("celery", "native"): [
-        f"celery -A taskbridge_celery.command worker -I {TASKS} -c 1 -Q {QUEUE}-high,{QUEUE},{QUEUE}-low -l WARNING".split(),
+        f"celery -A taskbridge_celery.command worker -I {TASKS} -c 1 -Q {QUEUE}-high,{QUEUE},{QUEUE}-low".split(),
         ["taskbridge", "relay"],
     ],
     ("dramatiq", "native"): [

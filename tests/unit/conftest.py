@@ -10,6 +10,8 @@ import pytest
 from taskbridge import Bridge, Settings
 from taskbridge.testing import FakeClock
 
+from .deliveries import Stage
+
 #: A law is about values, not about how busy the machine is.
 hypothesis.settings.register_profile("laws", deadline=None)
 hypothesis.settings.load_profile("laws")
@@ -33,3 +35,8 @@ def bridge(clock: BridgeClock) -> Iterator[Bridge]:
     made.clock = clock
     yield made
     made.close()
+
+
+@pytest.fixture
+def stage(bridge: Bridge, clock: BridgeClock) -> Stage:
+    return Stage(bridge, clock)

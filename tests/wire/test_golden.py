@@ -51,9 +51,9 @@ CELERY_OURS: dict[str, Any] = {
 
 DRAMATIQ_V1 = (
     b'{"queue_name":"ledger-high","actor_name":"bank.tasks.book","args":[7,"1.50"],"kwargs":{"currency":"EUR"},'
-    b'"options":{"redis_message_id":"5f0c.3","taskbridge":{"id":"5f0c","seq":3,"attempt":2,"priority":9,'
-    b'"due_at_ms":1767268860000,"expires_at_ms":1767269400000,"released_at_ms":1767268860100,"route_key":"7",'
-    b'"queue":"ledger"}},"message_id":"5f0c","message_timestamp":1767268800000}'
+    b'"options":{"redis_message_id":"5f0c.3","taskbridge":{"id":"5f0c","queue":"ledger","seq":3,"attempt":2,'
+    b'"priority":9,"enqueued_at_ms":1767268800000,"due_at_ms":1767268860000,"expires_at_ms":1767269400000,'
+    b'"released_at_ms":1767268860100,"route_key":"7"}},"message_id":"5f0c","message_timestamp":1767268800000}'
 )
 
 

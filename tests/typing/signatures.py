@@ -1,0 +1,96 @@
+"""What a type checker knows of tasks. Never run: mypy reads it, and each marked line has to be exactly that error."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, assert_type
+
+from taskbridge import Backoff, Bridge, Enqueued, Receipt, Settings, Task, current, external, task
+from taskbridge.events import Event
+
+bridge = Bridge(Settings(backend="memory"))
+
+
+@task
+def plain(a: int, b: str = "") -> float:
+    return a / 2
+
+
+@task(queue="mail", retry=Backoff(max_retries=1))
+def with_options(user: int, *, day: date | None = None) -> None: ...
+
+
+@bridge.task(priority=9)
+def on_a_bridge(*numbers: int, **named: str) -> list[int]:
+    return list(numbers)
+
+
+@task
+async def asynchronous(a: int) -> str:
+    return str(a)
+
+
+# A task keeps its function's signature, called or enqueued.
+assert_type(plain(1, "x"), float)
+assert_type(plain(1, b="x"), float)
+assert_type(plain.enqueue(1), Receipt)
+assert_type(plain.enqueue(a=1, b="x"), Receipt)
+assert_type(with_options.enqueue(1, day=date(2026, 1, 1)), Receipt)
+assert_type(on_a_bridge(1, 2, x="y"), list[int])
+assert_type(on_a_bridge.enqueue(1, 2, x="y"), Receipt)
+assert_type(plain.using(delay=5, queue="urgent").enqueue(1), Receipt)
+assert_type(asynchronous.enqueue(1).id, str)
+
+
+async def awaits() -> None:
+    assert_type(await asynchronous(1), str)
+
+
+# A wrong call is an error where it is written.
+plain("1")  # error: arg-type
+plain.enqueue("1")  # error: arg-type
+plain.enqueue()  # error: call-arg
+plain.enqueue(1, "x", 2)  # error: call-arg
+plain.enqueue(1, c=2)  # error: call-arg
+plain.enqueue(1, b=2)  # error: arg-type
+with_options.enqueue(1, date(2026, 1, 1))  # error: call-arg
+with_options.enqueue(1, day="2026-01-01")  # error: arg-type
+with_options.enqueue(None)  # error: arg-type
+on_a_bridge.enqueue("1")  # error: arg-type
+on_a_bridge.enqueue(x=1)  # error: arg-type
+asynchronous.enqueue("1")  # error: arg-type
+plain.using(delay=5).enqueue("1")  # error: arg-type
+plain.using(delay=5)("1")  # error: arg-type
+
+# Many are dicts or tuples; a Receipt and a count have their fields.
+assert_type(plain.enqueue_many([{"a": 1}, (1, "x")]), Enqueued)
+assert_type(plain.enqueue_many({"a": n} for n in range(9)).created, int)
+plain.enqueue_many([1])  # error: list-item
+print(plain.enqueue(1).result)  # error: attr-defined
+
+# A task that only others have takes anything.
+report = external("legacy.report", queue="reports")
+assert_type(report.enqueue(1, x="y"), Receipt)
+external("legacy.report")  # error: call-arg
+
+
+def takes_a_task(one: Task[[int], None]) -> None: ...
+
+
+@task
+def of_one(a: int) -> None: ...
+
+
+takes_a_task(of_one)
+takes_a_task(asynchronous)  # error: arg-type
+
+
+@bridge.subscribe
+def listener(event: Event) -> None:
+    assert_type(event.id, str)
+
+
+def inside(connection: Any) -> None:
+    with current().inbox(connection) as fresh:
+        assert_type(fresh, bool)
+    assert_type(current().attempt, int)

@@ -1,0 +1,119 @@
+"""Publishing what is due: leased, published, then marked; never popped first."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from taskbridge.config import Settings, Share
+from taskbridge.enqueue import Sender
+from taskbridge.errors import BrokerUnavailable
+from taskbridge.message import VERSION, Message
+from taskbridge.relay.due import BATCH, PublishDue
+from taskbridge.store import RELAY_LEASE_MS
+from taskbridge.store.memory import MemoryStore
+from taskbridge.testing import FakeClock, a_message
+
+
+class Engine:
+    """Keeps what it is handed; away as often as told."""
+
+    def __init__(self, away: int = 0) -> None:
+        self.away = away
+        self.messages: list[Message] = []
+
+    def publish(self, messages: Sequence[Message]) -> None:
+        if self.away:
+            self.away -= 1
+            raise BrokerUnavailable("away")
+        self.messages += messages
+
+
+@pytest.fixture
+def store(clock: FakeClock) -> MemoryStore:
+    return MemoryStore(clock)
+
+
+def duty(store: MemoryStore, clock: FakeClock, settings: Settings | None = None, **engines: Engine) -> PublishDue:
+    backends: Any = engines.__getitem__
+    settings = settings or Settings(backend="celery")
+    return PublishDue(Sender(settings=settings, clock=clock, store=lambda: store, backend=backends))
+
+
+def state(store: MemoryStore, message: Message) -> str:
+    record = store.messages.look(message.id)
+    return record.state if record else ""
+
+
+def test_what_is_due_is_published_once(store: MemoryStore, clock: FakeClock):
+    """With the number and attempt of the record, and when it was handed over; then the engine owns it."""
+    engine, message, later = Engine(), a_message(), a_message()
+    store.outbox.put([message], 1_000)
+    store.outbox.put([later], 9_000)
+    publish = duty(store, clock, celery=engine)
+
+    assert 0 == publish()
+    clock.advance(1)
+    assert [1, 0] == [publish(), publish()]
+
+    assert [message.copy(released_at_ms=clock.now_ms())] == engine.messages
+    assert ("OUT", "DELAYED") == (state(store, message), state(store, later))
+
+
+def test_what_could_not_be_published_comes_again(store: MemoryStore, clock: FakeClock):
+    """Nothing was popped: after the relay's lease it is due again, and published then."""
+    engine, message = Engine(away=1), a_message()
+    store.outbox.put([message], 0)
+    publish = duty(store, clock, celery=engine)
+
+    with pytest.raises(BrokerUnavailable):
+        publish()
+    assert 0 == publish()
+    clock.advance(RELAY_LEASE_MS / 1000)
+
+    assert 1 == publish()
+    assert [message.id] == [one.id for one in engine.messages]
+    assert "OUT" == state(store, message)
+
+
+def test_a_lot_is_published_in_batches(store: MemoryStore, clock: FakeClock):
+    """A thousand at a time, the oldest first."""
+    engine, messages = Engine(), [a_message() for _ in range(BATCH + 5)]
+    store.outbox.put(messages, 0)
+    publish = duty(store, clock, celery=engine)
+
+    assert [BATCH, 5, 0] == [publish(), publish(), publish()]
+    assert {one.id for one in messages} == {one.id for one in engine.messages}
+
+
+def test_routes_are_asked_when_it_is_due(store: MemoryStore, clock: FakeClock):
+    """What was delayed before a switch goes where traffic goes now."""
+    celery, dramatiq = Engine(), Engine()
+    messages = [a_message(route_key=str(n)) for n in range(40)]
+    store.outbox.put(messages, 60_000)
+    clock.advance(60)
+    shared = Settings(backend="celery", shares={"tests.send": Share(to={"dramatiq": 50}, key="{user}")})
+
+    duty(store, clock, shared, celery=celery, dramatiq=dramatiq)()
+
+    assert {one.id for one in messages} == {one.id for one in celery.messages + dramatiq.messages}
+    assert celery.messages
+    assert dramatiq.messages
+
+
+def test_a_message_of_a_newer_release_stops_no_other(
+    store: MemoryStore, clock: FakeClock, caplog: pytest.LogCaptureFixture
+):
+    """It stays in the store for a relay that can read it; the others of its batch are published."""
+    engine, newer, message = Engine(), a_message(v=VERSION + 1), a_message()
+    store.outbox.put([newer, message], 0)
+
+    with caplog.at_level(logging.ERROR, "taskbridge.relay"):
+        assert 1 == duty(store, clock, celery=engine)()
+
+    assert [message.id] == [one.id for one in engine.messages]
+    assert ("READY", "OUT") == (state(store, newer), state(store, message))
+    assert f"{newer.id} is due and stays where it is: " in caplog.text

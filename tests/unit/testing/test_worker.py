@@ -1,0 +1,70 @@
+"""The worker for tests: the real loop and relay, in this process."""
+
+from __future__ import annotations
+
+from taskbridge import Backoff, Bridge, Reschedule, Settings, current
+from taskbridge.testing.worker import Worker
+from tests.servers import until
+
+
+def test_it_runs_all_that_is_due_and_what_that_leads_to(bridge: Bridge):
+    """Tasks that tasks enqueue, retries without a wait, on every queue; what is not due yet stays."""
+    ran: list[str] = []
+
+    @bridge.task(queue="first")
+    def first(n: int) -> None:
+        ran.append(f"first {n}")
+        second.enqueue(n)
+        second.using(delay=60).enqueue(n + 100)
+
+    @bridge.task(queue="second", retry=Backoff(base=0, cap=0))
+    def second(n: int) -> None:
+        ran.append(f"second {n} {current().attempt}")
+        if current().attempt < 3:
+            raise OSError
+
+    first.enqueue_many([(1,), (2,)])
+
+    served = Worker(bridge).run_pending()
+
+    assert {f"second {n} {attempt}" for n in (1, 2) for attempt in (1, 2, 3)} | {"first 1", "first 2"} == set(ran)
+    assert 8 == len(ran) == served
+    assert 0 == Worker(bridge).run_pending()
+
+
+def test_time_is_the_tests(bridge: Bridge):
+    """On a clock that moves when told, delays of days take none."""
+    ran: list[float] = []
+
+    @bridge.task(queue="later")
+    def later() -> None:
+        ran.append(bridge.clock.monotonic_s())
+        if len(ran) < 3:
+            raise Reschedule(86_400)
+
+    later.using(delay=3_600).enqueue()
+    worker = Worker(bridge)
+
+    for _ in range(4):
+        worker.run_pending()
+        bridge.clock.sleep(3_600)
+    for _ in range(3):
+        bridge.clock.sleep(86_400)
+        worker.run_pending()
+
+    assert [3_600.0, 3_600 * 4 + 86_400, 3_600 * 4 + 2 * 86_400] == ran
+
+
+def test_in_a_block_it_runs_beside():
+    """In threads, until the block is left."""
+    bridge, ran = Bridge(Settings(backend="memory")), []
+    task = bridge.task(name="beside", queue="q")(ran.append)
+
+    with Worker(bridge):
+        task.enqueue_many([(n,) for n in range(20)])
+        task.using(delay=0.05).enqueue(20)
+        until(lambda: len(ran) == 21, 10, "all have run")
+
+    task.enqueue(21)
+    assert list(range(21)) == ran
+    bridge.close()

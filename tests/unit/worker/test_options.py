@@ -1,0 +1,34 @@
+"""What supervisor and template tell each other, a line of JSON a word."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from taskbridge.worker.options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
+
+WORDS: list[Word] = [
+    Ready(tasks={"t": ["a"]}, queues=["mail"], settings=msgspec.Raw(b'{"backend":"celery"}')),
+    Refused(why="no module:\nTraceback é"),
+    Fork(slot=1, owner="host.1.ab.0.1"),
+    Forked(slot=1, pid=123),
+    Exited(pid=123, code=-9),
+]
+
+
+@pytest.mark.parametrize("said", WORDS, ids=lambda said: type(said).__name__)
+def test_a_word_is_one_line(said: Word):
+    """Whatever is in it, and it comes back as it was."""
+    sent = line(said)
+
+    assert 1 == sent.count(b"\n")
+    assert sent.endswith(b"\n")
+    assert said == word(sent[:-1])
+
+
+def test_options_travel():
+    """From the command line to the template, with the defaults of those that were not given."""
+    options = WorkerOptions(modules=["app.tasks:bridge"], queues=["mail"], processes=4)
+
+    assert options == msgspec.json.decode(msgspec.json.encode(options), type=WorkerOptions)
+    assert ([], 30.0, ".") == (options.backends, options.grace_s, options.directory)

@@ -1,0 +1,97 @@
+"""A post: who stands there, and when to ask for another."""
+
+from __future__ import annotations
+
+import mmap
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from taskbridge.worker.posts import Post
+from taskbridge.worker.slots import SLOT_SIZE, Slot
+
+TOO_SOON_S = 2.0
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post(0, Slot(mmap.mmap(-1, SLOT_SIZE), 0))
+
+
+def stand(post: Post, since_s: float, until_s: float) -> float:
+    """Have a child come and go; returns how long the post waits before it wants another."""
+    post.ordered("owner", since_s)
+    post.forked(123)
+    post.vacated(until_s, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+    return next(n / 100 for n in range(100_000) if post.wants_child(until_s + n / 100))
+
+
+def test_a_child_is_wanted_once(post: Post):
+    """An empty post asks; while one is asked for or stands there it does not, and when it is gone it asks again."""
+    asked = [post.wants_child(1.0)]
+    post.ordered("host.1.ab.0.1", 1.0)
+    asked.append(post.wants_child(1.0))
+    post.forked(123)
+    asked.append(post.wants_child(100.0))
+    post.vacated(100.0, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+    asked.append(post.wants_child(100.0))
+
+    assert [True, False, False, True] == asked
+    assert (0, 1, "host.1.ab.0.1") == (post.pid, post.boots, post.owner)
+
+
+def test_a_new_child_finds_a_clean_slot(post: Post):
+    """What the one before ran is not its."""
+    post.slot.write(0, "m", "o:celery:1", 1.0)
+    post.hand_emptied = True
+
+    post.ordered("another", 5.0)
+
+    assert ([], 5.0, False) == (post.slot.running(), post.slot.last_life_s, post.hand_emptied)
+
+
+def test_children_that_end_at_once_are_waited_for(post: Post):
+    """Two are replaced at once, for a message may have killed them; after that each wait is longer, up to the cap."""
+    waits = [stand(post, since_s, since_s + 0.1) for since_s in range(0, 80, 20)]
+
+    assert [0, 0] == waits[:2]
+    assert waits == sorted(waits)
+    assert 0 < waits[2] < waits[3] <= PATIENCE_S
+
+
+def test_waiting_is_forgotten_when_one_has_lived(post: Post):
+    """One that stood long enough, or settled something, is no sign of trouble."""
+    for since_s in range(0, 100, 20):
+        stand(post, since_s, since_s + 0.1)
+
+    assert 0 == stand(post, 200.0, 200.0 + TOO_SOON_S)
+
+    for since_s in range(300, 400, 20):
+        stand(post, since_s, since_s + 0.1)
+    post.ordered("owner", 500.0)
+    post.slot.clear(0, 500.0)
+    post.vacated(500.1, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+    assert post.wants_child(500.1)
+
+
+def test_trouble_that_lasts_for_days_is_waited_for(post: Post):
+    """However often children have ended at once, the wait is the cap: the supervisor goes on."""
+    post._early_ends = 10**6
+
+    assert PATIENCE_S == stand(post, 0.0, 0.1)
+
+
+@pytest.mark.parametrize(("end", "number"), [("terminate", signal.SIGTERM), ("kill", signal.SIGKILL)])
+def test_it_ends_its_child(post: Post, end: str, number: signal.Signals):
+    """Asked, or at once; one that is gone already, or none at all, is no error."""
+    getattr(post, end)()
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as child:
+        post.forked(child.pid)
+
+        getattr(post, end)()
+
+        assert -number == child.wait(10)
+    getattr(post, end)()
