@@ -119,13 +119,15 @@ class Settings:
         """``store_url``, else the default broker's where that is Redis; ``memory://`` for the memory backend.
 
         Raises:
-            ConfigError: the broker is no Redis and no store is named.
+            ConfigError: the broker is no Redis and no store is named, or a store in memory for more than one process.
         """
+        chosen = self.backend_settings(self.backend)
+        if chosen.engine == "memory" and not self.store_url:
+            return "memory://"
+        if self.store_url.startswith("memory:") and chosen.engine != "memory":
+            raise ConfigError(f"store_url: a store in memory is of one process, and {chosen.engine} runs in many")
         if self.store_url:
             return self.store_url
-        chosen = self.backend_settings(self.backend)
-        if chosen.engine == "memory":
-            return "memory://"
         if chosen.broker_url.startswith(("redis://", "rediss://", "unix://", "sentinel://")):
             return chosen.broker_url
         raise ConfigError("the broker is not Redis, so the store needs its own: set TASKBRIDGE_STORE_URL=redis://...")

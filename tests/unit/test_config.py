@@ -230,3 +230,10 @@ def test_settings_are_shown_without_passwords():
 
     assert SECRET not in repr(settings)
     assert "celery" in repr(settings)
+
+
+def test_a_store_in_memory_is_for_the_memory_backend_alone():
+    """An engine of many processes is not guarded by a store that each has for itself."""
+    assert "memory://" == Settings(backend="memory").effective_store_url
+    with pytest.raises(ConfigError, match="of one process"):
+        _ = Settings(backend="celery", store_url="memory://").effective_store_url
