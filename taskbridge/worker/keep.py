@@ -20,7 +20,7 @@ from ..lease import EVERY_S as RENEW_EVERY_S
 from ..lease import host
 from ..operations.unserved import warn_of_unserved
 from ..relay import relay_of
-from .child import strike
+from .bell import strike
 from .options import Ready, WorkerOptions
 from .posts import Post
 

@@ -1,0 +1,93 @@
+"""A producer, as a program: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced COUNT [PATH]``.
+
+Prints what it measured as JSON: calls a second, or for ``paced`` the milliseconds from each publishing to its start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+#: Calls before the clock starts: connections are open and caches are filled then.
+WARM_UP = 200
+PACED_WARM_UP = 5
+
+#: Between two messages the worker is idle for so long, seconds; never in step with anything.
+PAUSE_S = (0.05, 0.15)
+
+#: How long a message may take to start, seconds.
+PATIENCE_S = 60.0
+
+
+def one_by_one(tasks: Any, count: int) -> list[float]:
+    """Return calls a second, one call after the other."""
+    for user in range(WARM_UP):
+        tasks.send_noop(user_id=user, provider_id=1)
+    return [count / _seconds(lambda: _fill(tasks, count))]
+
+
+def in_bulk(tasks: Any, count: int) -> list[float]:
+    """Return calls a second by ``enqueue_many``."""
+    tasks.noop.enqueue_many({"user_id": user, "provider_id": 1} for user in range(WARM_UP))
+    calls = ({"user_id": user, "provider_id": 1} for user in range(count))
+    return [count / _seconds(lambda: tasks.noop.enqueue_many(calls))]
+
+
+def fill(tasks: Any, count: int) -> list[float]:
+    """Put work into the queue, by the fastest way the side has."""
+    if hasattr(tasks.noop, "enqueue_many"):
+        tasks.noop.enqueue_many({"user_id": user, "provider_id": 1} for user in range(count))
+    else:
+        _fill(tasks, count)
+    return []
+
+
+def paced(tasks: Any, count: int, path: str) -> list[float]:
+    """Publish one message at a time to an idle worker; return how long each took to start, in milliseconds."""
+    lines = Path(path)
+    lines.touch()
+    for _ in range(PACED_WARM_UP + count):
+        time.sleep(random.uniform(*PAUSE_S))
+        size = lines.stat().st_size
+        tasks.send_mark(sent_ns=time.monotonic_ns(), path=path)
+        _wait_for_more(lines, size)
+    return [float(line) for line in lines.read_text("ascii").splitlines()[PACED_WARM_UP:]]
+
+
+def _fill(tasks: Any, count: int) -> None:
+    send = tasks.send_noop
+    for user in range(count):
+        send(user_id=user, provider_id=1)
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    begun_s = time.perf_counter()
+    run()
+    return time.perf_counter() - begun_s
+
+
+def _wait_for_more(lines: Path, size: int) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while lines.stat().st_size == size:
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"the message was not started within {PATIENCE_S} s")
+        time.sleep(0.002)
+
+
+HOW: dict[str, Callable[..., list[float]]] = {"one": one_by_one, "bulk": in_bulk, "fill": fill, "paced": paced}
+
+
+def main() -> None:
+    """Do as the words say."""
+    module, how, count, *more = sys.argv[1:]
+    print(json.dumps(HOW[how](importlib.import_module(module), int(count), *more)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The same tasks three times: plain Celery, plain Dramatiq, taskbridge. Same names, same queue."""

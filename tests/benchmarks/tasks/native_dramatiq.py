@@ -1,0 +1,25 @@
+"""The benchmark's tasks as plain Dramatiq has them: its defaults."""
+
+from __future__ import annotations
+
+import os
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+from .started import write_down
+
+dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))  # type: ignore[no-untyped-call]
+
+
+@dramatiq.actor(actor_name="bench.noop", queue_name="bench")
+def noop(user_id: int, provider_id: int) -> None: ...
+
+
+@dramatiq.actor(actor_name="bench.mark", queue_name="bench")
+def mark(sent_ns: int, path: str) -> None:
+    write_down(sent_ns, path)
+
+
+send_noop = noop.send
+send_mark = mark.send

@@ -1,0 +1,80 @@
+"""The tasks of the fault tests. What they did stands where taskbridge cannot count: in a file and in a database.
+
+A line of the file is a word, a number and the instant; one write each, so that a kill leaves it whole or not at all.
+Imported by workers only, which are told the folder by ``FAULTS_EVIDENCE``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from functools import cache
+from pathlib import Path
+
+from taskbridge import Backoff, current, task
+
+FOLDER = Path(os.environ["FAULTS_EVIDENCE"])
+
+QUEUE = "faults"
+
+
+@task(queue=QUEUE)
+def plain(n: int, seconds: float = 0.02) -> None:
+    """Only notes that it ran."""
+    note("start", n)
+    time.sleep(seconds)
+    note("done", n)
+
+
+@task(queue=QUEUE)
+def once(n: int, seconds: float = 0.02) -> None:
+    """Has an effect, in the inbox's transaction."""
+    note("start", n)
+    time.sleep(seconds)
+    effect(n)
+    note("done", n)
+
+
+@task(queue=QUEUE, retry=Backoff(max_retries=20, base=0.5, cap=2))
+def flaky(n: int, failures: int = 1) -> None:
+    """Fails so many times, then has its effect."""
+    if current().attempt <= failures:
+        note("fail", n)
+        raise ConnectionError(f"failure {current().attempt} of {failures}")
+    note("start", n)
+    effect(n)
+    note("done", n)
+
+
+@task(queue=QUEUE, max_crashes=2)
+def deadly(n: int) -> None:
+    """Kills the process that runs it."""
+    note("start", n)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note(word: str, n: int) -> None:
+    """Write down what happened."""
+    os.write(_file(), f"{word} {n} {time.time():.6f}\n".encode())
+
+
+def effect(n: int) -> None:
+    """Book a row under the message's inbox."""
+    connection = _database()
+    with current().inbox(connection) as fresh:
+        if fresh:
+            connection.execute("INSERT INTO effects (n) VALUES (?)", (n,))
+
+
+@cache
+def _file() -> int:
+    return os.open(FOLDER / "lines", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+
+@cache
+def _database() -> sqlite3.Connection:
+    connection = sqlite3.connect(FOLDER / "effects.sqlite3", timeout=60, isolation_level=None)
+    connection.execute("PRAGMA synchronous=OFF")
+    return connection
