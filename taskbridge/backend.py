@@ -115,8 +115,12 @@ class Backend(Protocol):
     own_command: Capabilities
     """Under the engine's own command."""
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
         """Hand messages to the broker, a thousand in one trip.
+
+        Args:
+            messages: what to publish.
+            kept: the store has them already, so a full broker takes them too: they must run for memory to be freed.
 
         Raises:
             BrokerUnavailable: no answer; the messages may or may not be there.

@@ -11,6 +11,7 @@ from taskbridge.errors import DecodeError
 from taskbridge.message import Message
 from taskbridge.options import band
 from taskbridge.redis.broker import RedisBroker, publishing
+from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
 
 from . import wire
@@ -37,21 +38,21 @@ class DramatiqBackend(RedisBroker):
         self.middleware: list[Any] = []
         self.capabilities = CAPABILITIES["redis"]
         self.own_command = OWN_COMMAND["redis"]
+        self._push_kept = Script(self.server, self._queues.package, "push", [], more_keys=2)
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
         by_name: dict[str, list[bytes | str]] = {}
         for message in messages:
             name = self._queues.name_of(message.queue, band(message.priority))
             redis_id = f"{message.id}.{message.seq}"
             by_name.setdefault(name, []).extend((redis_id, wire.encode(message, name, redis_id)))
-        packed = [pack(("MULTI",))]
-        for name, pairs in by_name.items():
-            list_name = self._queues.list_of(name)
-            packed.append(pack(("HSET", f"{list_name}.msgs", *pairs)))  # before its id is seen in the list
-            packed.append(pack(("RPUSH", list_name, *pairs[::2])))
-        packed.append(pack(("EXEC",)))
+        by_list = {self._queues.list_of(name): pairs for name, pairs in by_name.items()}
+        packed = self._kept(by_list) if kept else _fresh(by_list)
         with publishing(self.server):
             self.server.exchange(b"".join(packed), len(packed))
+
+    def _kept(self, by_list: dict[str, list[bytes | str]]) -> list[bytes]:
+        return [self._push_kept.packed(name, f"{name}.msgs", *pairs) for name, pairs in by_list.items()]
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):
@@ -66,3 +67,11 @@ class DramatiqBackend(RedisBroker):
         from .worker import DramatiqRunner
 
         return DramatiqRunner(self.place, self.middleware, definitions)
+
+
+def _fresh(by_list: dict[str, list[bytes | str]]) -> list[bytes]:
+    """Return the commands of one transaction; a message is there before its id is seen in the list."""
+    packed = [pack(("MULTI",))]
+    for name, pairs in by_list.items():
+        packed += [pack(("HSET", f"{name}.msgs", *pairs)), pack(("RPUSH", name, *pairs[::2]))]
+    return [*packed, pack(("EXEC",))]

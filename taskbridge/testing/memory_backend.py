@@ -29,7 +29,7 @@ class MemoryBackend:
         self._lists: dict[str, deque[bytes]] = {}
         self._changed = threading.Condition()
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
         with self._changed:
             for message in messages:
                 self._list(message.queue + band(message.priority)).append(encode(message))

@@ -53,6 +53,20 @@ def produce(side: Side, server: RedisServer, *words: str) -> list[float]:
     return figures
 
 
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Have what is started inside the block run on one core, where the system can be asked for that."""
+    if sys.platform != "linux":
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def plain_environment() -> dict[str, str]:
     """Return the environment without what would make this run differ from others."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(LEFT_OUT)}

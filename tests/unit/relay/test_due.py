@@ -25,7 +25,7 @@ class Engine:
         self.away = away
         self.messages: list[Message] = []
 
-    def publish(self, messages: Sequence[Message]) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
         if self.away:
             self.away -= 1
             raise BrokerUnavailable("away")
