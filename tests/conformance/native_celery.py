@@ -12,5 +12,5 @@ app = Celery("native", broker=os.environ["TASKBRIDGE_BROKER_URL"])
 @app.task(name="legacy.add", queue="legacy")
 def add(a: int, b: int = 0) -> None:
     """Write the sum down."""
-    with open(os.environ["TASKBRIDGE_SUITE_NOTES"], "a") as file:
+    with open(os.environ["BACKEND_SUITE_NOTES"], "a") as file:
         file.write(f"celery {a + b}\n")

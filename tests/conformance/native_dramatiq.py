@@ -13,5 +13,5 @@ dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))
 @dramatiq.actor(actor_name="legacy.add", queue_name="legacy")
 def add(a: int, b: int = 0) -> None:
     """Write the sum down."""
-    with open(os.environ["TASKBRIDGE_SUITE_NOTES"], "a") as file:
+    with open(os.environ["BACKEND_SUITE_NOTES"], "a") as file:
         file.write(f"dramatiq {a + b}\n")
