@@ -53,6 +53,7 @@ def test_what_a_killed_worker_held_runs_again_in_time(
             declared_s + MARGIN_S - (time.monotonic() - killed_s),
             f"all six to be done within {declared_s} s, states are {[arena.state(one.id) for one in sent]}",
         )
+        assert all(arena.lines(one.id) for one in sent), "a message ended without a run"
     finally:
         for process in second:
             _kill_all(process)
