@@ -32,7 +32,7 @@ def _case(engine: str, native: Side) -> Case:
     ]
     return Case(
         rows=tuple(rows),
-        shown=f"{native.shown}, its producer",
+        shown=native.shown,
         native=partial(_native, native),
         taskbridge=partial(_taskbridge, BRIDGED[engine], native),
     )
