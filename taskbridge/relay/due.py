@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..enqueue import Sender, publish
 from ..errors import DecodeError, StoreFull
 from ..message import Message, decode
 from ..routing import route
-from ..store import Due
+from ..store import RELAY_LEASE_MS, Due
 
 log = logging.getLogger("taskbridge.relay")
 
 #: How many messages are taken at a time.
 BATCH = 1_000
-
 
 #: A full broker is handed so many that the store keeps already, and no more while so many wait: each is there twice.
 TRICKLE = 100
@@ -23,53 +25,64 @@ TRICKLE = 100
 #: How long to leave a full broker alone while so many wait, seconds.
 PAUSE_S = 0.02
 
-#: A backend's name, and a queue.
-Place = tuple[str, str]
+#: How long a round of that may take, seconds: the relay has other duties, and its lead to renew.
+ROUND_S = 0.5
 
 
 @dataclass(slots=True)
 class PublishDue:
     """The duty of moving due messages to the engine that is current now.
 
-    While the broker is full, ``full`` has the places that were handed a few: what is due trickles through the workers
-    and frees its memory.
+    What a full broker refused stays in ``hand``, leased, and trickles through the workers a few at a time: that frees
+    the memory it fills. When the lease ends first, it is taken again.
     """
 
     sender: Sender
-    full: set[Place] = field(default_factory=set)
+    hand: deque[Message] = field(default_factory=deque)
+    leased_until_s: float = 0.0
 
     def __call__(self) -> int:
-        if any(not self._has_room(place) for place in self.full):
-            self.sender.clock.sleep(PAUSE_S)
-            return 0
-        outbox = self.sender.store().outbox
-        due = outbox.take(TRICKLE if self.full else BATCH)
+        if self.sender.clock.monotonic_s() >= self.leased_until_s:
+            self.hand.clear()
+        return self._trickle() if self.hand else self._publish()
+
+    def _publish(self) -> int:
+        leased_until_s = self.sender.clock.monotonic_s() + RELAY_LEASE_MS / 1000
+        due = self.sender.store().outbox.take(BATCH)
         now_ms = self.sender.clock.now_ms()
         messages = [message for one in due if (message := _published(one, now_ms))]
-        if not messages:
-            return 0
-        published = self._publish(messages)
-        outbox.mark([(message.id, message.seq) for message in published])
-        return len(published)
-
-    def _publish(self, messages: list[Message]) -> list[Message]:
-        """Return what was published: all, or what a full broker is handed; the rest is taken again later."""
         try:
             publish(messages, self.sender)
-            self.full = set()
-            return messages
         except StoreFull as error:
-            log.warning("what is due trickles: %s", error)
-        few = messages[:TRICKLE]
-        self.full = {(route(message, self.sender.settings), message.queue) for message in few}
-        if not all(map(self._has_room, self.full)):
-            return []
-        publish(few, self.sender, kept=True)
-        return few
+            log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
+            self.hand.extend(messages)
+            self.leased_until_s = leased_until_s
+            return self._trickle()
+        return self._mark(messages)
 
-    def _has_room(self, place: Place) -> bool:
-        backend, queue = place
-        return self.sender.backend(backend).depth(queue) < TRICKLE
+    def _trickle(self) -> int:
+        """Hand a full broker what it has room for, for one round; returns how much."""
+        clock, published = self.sender.clock, 0
+        round_ends_s = clock.monotonic_s() + ROUND_S
+        while self.hand and clock.monotonic_s() < round_ends_s:
+            few = list(islice(self.hand, TRICKLE))
+            if not self._has_room(few):
+                clock.sleep(PAUSE_S)
+                continue
+            publish(few, self.sender, kept=True)
+            for _ in few:
+                self.hand.popleft()
+            published += self._mark(few)
+        return published
+
+    def _has_room(self, messages: Sequence[Message]) -> bool:
+        places = {(route(message, self.sender.settings), message.queue) for message in messages}
+        return all(self.sender.backend(backend).depth(queue) < TRICKLE for backend, queue in places)
+
+    def _mark(self, published: Sequence[Message]) -> int:
+        if published:
+            self.sender.store().outbox.mark([(message.id, message.seq) for message in published])
+        return len(published)
 
 
 def _published(due: Due, now_ms: int) -> Message | None:

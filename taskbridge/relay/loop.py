@@ -48,14 +48,13 @@ class Relay:
         self.leads = False
 
     def run(self, stopping: Event) -> None:
-        """Lead, or wait to; until stopping is set."""
+        """Lead, or wait to; until stopping is set. Rests only when there was nothing to do."""
         while not stopping.is_set():
             try:
-                if self.lead():
-                    self.tick()
-                    self._store.outbox.wait(PATIENCE_S)
-                else:
+                if not self.lead():
                     stopping.wait(PATIENCE_S)
+                elif not self.tick():
+                    self._store.outbox.wait(PATIENCE_S)
             except TaskbridgeError as error:
                 self.leads = False
                 log.warning("the relay waits: %s", error)

@@ -10,26 +10,33 @@ import pytest
 
 from taskbridge.config import Settings, Share
 from taskbridge.enqueue import Sender
-from taskbridge.errors import BrokerUnavailable
+from taskbridge.errors import BrokerUnavailable, StoreFull
 from taskbridge.message import VERSION, Message
-from taskbridge.relay.due import BATCH, PublishDue
+from taskbridge.relay.due import BATCH, ROUND_S, TRICKLE, PublishDue
 from taskbridge.store import RELAY_LEASE_MS
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock, a_message
 
 
 class Engine:
-    """Keeps what it is handed; away as often as told."""
+    """Keeps what it is handed; away as often as told, and full while told."""
 
-    def __init__(self, away: int = 0) -> None:
+    def __init__(self, away: int = 0, *, full: bool = False) -> None:
         self.away = away
+        self.full = full
+        self.waiting = 0
         self.messages: list[Message] = []
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
         if self.away:
             self.away -= 1
             raise BrokerUnavailable("away")
+        if self.full and not kept:
+            raise StoreFull("no memory left")
         self.messages += messages
+
+    def depth(self, queue: str) -> int:
+        return self.waiting
 
 
 @pytest.fixture
@@ -87,6 +94,54 @@ def test_a_lot_is_published_in_batches(store: MemoryStore, clock: FakeClock):
 
     assert [BATCH, 5, 0] == [publish(), publish(), publish()]
     assert {one.id for one in messages} == {one.id for one in engine.messages}
+
+
+def test_what_a_full_broker_refuses_trickles(store: MemoryStore, clock: FakeClock):
+    """All that was taken goes in one round, each once, for its memory is freed by running it; then bulk again."""
+    engine, messages, later = Engine(full=True), [a_message() for _ in range(TRICKLE * 3 + 5)], a_message()
+    store.outbox.put(messages, 0)
+    publish = duty(store, clock, celery=engine)
+
+    assert len(messages) == publish()
+    engine.full = False
+    store.outbox.put([later], 0)
+    assert [1, 0] == [publish(), publish()]
+
+    assert sorted(one.id for one in [*messages, later]) == sorted(one.id for one in engine.messages)
+    assert {"OUT"} == {state(store, message) for message in messages}
+
+
+def test_a_full_broker_is_handed_no_more_than_it_has_room_for(store: MemoryStore, clock: FakeClock):
+    """While many wait there it is left alone and other duties have their turn; then the rest goes."""
+    engine, messages = Engine(full=True), [a_message() for _ in range(TRICKLE + 5)]
+    store.outbox.put(messages, 0)
+    publish = duty(store, clock, celery=engine)
+    engine.waiting, before_s = TRICKLE, clock.monotonic_s()
+
+    assert 0 == publish()
+    assert ROUND_S <= clock.monotonic_s() - before_s < ROUND_S * 2
+    engine.waiting = TRICKLE - 1
+    assert len(messages) == publish()
+
+    assert sorted(one.id for one in messages) == sorted(one.id for one in engine.messages)
+
+
+def test_what_is_in_hand_for_too_long_is_taken_again(store: MemoryStore, clock: FakeClock):
+    """Its lease is over and it may have changed since: the store is asked anew."""
+    engine, message = Engine(full=True), a_message()
+    store.outbox.put([message], 0)
+    publish = duty(store, clock, celery=engine)
+    engine.waiting = TRICKLE
+
+    assert 0 == publish()
+    clock.advance(RELAY_LEASE_MS / 1000)
+    store.outbox.take(10)
+    engine.waiting = 0
+
+    assert 0 == publish()
+    clock.advance(RELAY_LEASE_MS / 1000)
+    assert 1 == publish()
+    assert [message.id] == [one.id for one in engine.messages]
 
 
 def test_routes_are_asked_when_it_is_due(store: MemoryStore, clock: FakeClock):
