@@ -75,7 +75,7 @@ def test_interruption_gives_the_rest_back(cli: Cli, bridge: Bridge, engine: str,
     cli.set(BACKEND=engine)
     messages = [a_message(queue="emails") for _ in range(30)]
     bridge.backend(engine).publish(messages)
-    finish, calls = RedisClaims.finish, []
+    finish, calls, before = RedisClaims.finish, [], signal.getsignal(signal.SIGINT)
 
     def interrupted(claims: RedisClaims, request: Finish) -> str:
         calls.append(request.id)
@@ -91,7 +91,7 @@ def test_interruption_gives_the_rest_back(cli: Cli, bridge: Bridge, engine: str,
     assert 1 == result.exit_code
     assert "purged 10 of 30" in result.stdout
     assert [one.id for one in messages[10:]] == waiting
-    assert signal.default_int_handler is signal.getsignal(signal.SIGINT)
+    assert before is signal.getsignal(signal.SIGINT)
 
 
 def test_bytes_that_are_no_message_are_buried(cli: Cli, bridge: Bridge):
