@@ -42,15 +42,18 @@ if os.getppid() != int(sys.argv[1]):
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
-#: ARGV: prefix of the keys, ms. Every sorted set of the store has instants as scores.
+#: ARGV: prefix of the keys, ms. Every sorted set of the store has instants as scores, but for those of turns.
 AGE = """
 local ms = tonumber(ARGV[2])
 redis.call('DEL', ARGV[1] .. 'nobody') -- frees first, so that it runs when memory is full
 for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
-  if redis.call('TYPE', key).ok == 'zset' then
+  local turns = string.find(key, ':lock-wait:', 1, true) or string.find(key, ':rate-wait:', 1, true)
+  if redis.call('TYPE', key).ok == 'zset' and not turns then
     for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -ms, member) end
   elseif key == ARGV[1] .. 'pulse' or key == ARGV[1] .. 'quiet' then
     redis.call('DECRBY', key, ms)
+  elseif string.sub(key, 1, #ARGV[1] + 5) == ARGV[1] .. 'rate:' then
+    redis.call('DECRBY', key, ms * 1000)
   end
   local life = redis.call('PTTL', key)
   if life > 0 then redis.call('PEXPIRE', key, life - ms) end

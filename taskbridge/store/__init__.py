@@ -1,4 +1,4 @@
-"""The store: what all workers of all engines share. Seven small protocols, the same in Redis and in memory.
+"""The store: what all workers of all engines share. Eight small protocols, the same in Redis and in memory.
 
 Every verb is atomic, may be repeated with the same claim, and reads the store's own clock. Instants and spans are
 milliseconds. ``StoreSuite`` in ``taskbridge.testing`` fixes the meaning; ``docs/protocol.md`` tells why.
@@ -8,6 +8,7 @@ The states of a message's record, and who owns the message then::
     RUN                a claim runs it; the store has the body
     READY, DELAYED     the store; the relay publishes it when it is due
     PARKED             the store; waits for a worker that knows its task
+    LOCKED, THROTTLED  the store; waits for a lock, or for its turn at a limit
     OUT                the engine: published, not yet begun
     DONE               nobody: done, expired, dropped or purged; kept for a while to recognise repeats
     DEAD               the dead letters
@@ -32,6 +33,16 @@ LONG_WINDOW_MS = 7 * 24 * 3_600_000
 #: How long the relay may take to publish what it took, before another takes it.
 RELAY_LEASE_MS = 10_000
 
+#: How long a lock is reserved for a message that was let on, and how long what a limit let out counts as coming.
+RESERVED_MS = LEASE_MS
+COMING_MS = 45_000
+
+#: Code that waits for a lock or a limit says so more often than this, or its place is forgotten.
+PATIENCE_MS = 30_000
+
+#: Where the burst lasts less than SHORT_BURST_US, a limit lets out so much early; the worker waits for the rest.
+EARLY_US, SHORT_BURST_US = 10_000, 25_000
+
 #: A sweep that comes so long after the last one finds a store, or all of its workers, that was away.
 GAP_MS = 5_000
 
@@ -43,21 +54,50 @@ class Held(msgspec.Struct, frozen=True):
     tag: str
 
 
+class NeedsLock(msgspec.Struct, frozen=True):
+    """A lock that a claim must have: ``key`` in full, and how many may hold it.
+
+    ``conflict`` says what becomes of a message that it has no room for: wait, skip or fail.
+    """
+
+    key: str
+    conflict: str = "wait"
+    at_most: int = 1
+
+
+class NeedsTokens(msgspec.Struct, frozen=True):
+    """What a claim must have of a limit: ``weight`` tokens.
+
+    ``interval_us`` is how long one takes to come, ``burst`` how many lie ready at most, as the task says; what was set
+    for ``name`` at run time goes before that. ``key`` begins with the name.
+    """
+
+    name: str
+    key: str
+    interval_us: int
+    burst: int
+    weight: int = 1
+
+
 class Begin(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker asks to run one delivery."""
+    """A worker asks to run one delivery; with ``hold``, code that is no message asks for locks and tokens."""
 
     message: Message
     body: bytes
     claim: str
     max_crashes: int
     held: Held | None = None
+    locks: tuple[NeedsLock, ...] = ()
+    rates: tuple[NeedsTokens, ...] = ()
+    hold: bool = False
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer: run it if ``verdict`` is ``run``; whatever else it is, acknowledge.
+    """The answer: run it if ``verdict`` is ``run``, after ``wait_ms``; whatever else it is, acknowledge.
 
-    ``settled``: done or dead already. ``stale``: a newer copy exists. ``busy``: another claim runs it.
-    ``expired``, ``crashed``: it has just come to its end.
+    ``held``: the claim stands, to fail, for a lock was refused. ``settled``: done or dead already. ``stale``: a newer
+    copy exists. ``busy``: another claim runs it. ``expired``, ``crashed``, ``skipped``: it has just come to its end.
+    ``locked``, ``throttled``: it waits in the store. ``key`` is of the lock or limit that refused.
     """
 
     verdict: str
@@ -65,13 +105,16 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     starts: int = 0
     attempt: int = 1
     crashes: int = 0
+    key: str = ""
+    wait_ms: float = 0.0
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
     """A worker tells what became of its claim.
 
-    ``state`` is where the message goes: DONE, DEAD, DELAYED, READY or PARKED.
-    ``due_ms`` is a wait (DELAYED) or how long it stays parked (PARKED); ``group`` names what it is parked for.
+    ``state`` is where the message goes: DONE, DEAD, DELAYED, READY, PARKED, or THROTTLED where the far side shut a
+    limit. ``due_ms`` is a wait (DELAYED), how long it stays parked (PARKED) or how long nobody starts at the limit
+    (THROTTLED); ``group`` names what it is parked for, or the limit's key.
     ``ran`` is False when the task was never entered: then it does not count as started.
     """
 
@@ -89,12 +132,16 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """A message the relay has leased: publish ``body`` with this ``seq`` and ``attempt``, then mark it."""
+    """A message the relay has leased: publish ``body`` with this ``seq`` and ``attempt``, then mark it.
+
+    ``front`` says that it has waited already, for a lock or a limit: it goes before what came later.
+    """
 
     id: str
     seq: int
     attempt: int
     body: bytes
+    front: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +163,30 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """When it is due, when its lease ends, when it died, or until when it is parked."""
     begun_ms: int = 0
     """When it was last begun; 0 when it never was."""
+    waits_at: str = ""
+    """The keys of the locks or the limit that it waits at."""
+
+
+class LimitState(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit as it stands: what was set for it at run time, and who waits at it.
+
+    ``interval_us`` is 0 where its task's own word holds. ``waiting`` is by key.
+    """
+
+    name: str
+    interval_us: int = 0
+    burst: int = 0
+    paused: bool = False
+    waiting: dict[str, int] = {}
+
+
+class LockState(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock that is held or reserved: by which messages, or which code, and how many wait."""
+
+    key: str
+    holders: tuple[str, ...] = ()
+    reserved: tuple[str, ...] = ()
+    waiting: int = 0
 
 
 class Claims(Protocol):
@@ -176,6 +247,34 @@ class Parked(Protocol):
         """Move what waited too long to the dead letters; returns the ids."""
 
 
+class Waiting(Protocol):
+    """Messages and code that wait for a lock or for their turn at a limit."""
+
+    def let_out(self, limit: int) -> int:
+        """Let go on what limits have tokens for, at most so many keys at a time, and what is reserved and not used.
+
+        Returns how many may go on.
+        """
+
+    def await_turn(self, id: str, timeout_s: float) -> bool:
+        """Wait until code that holds under this id may ask again, at most so long; says that it still waits."""
+
+    def set_limit(self, name: str, *, interval_us: int = 0, burst: int = 0, paused: bool = False) -> None:
+        """Change a limit for everyone from now on; all zeros give its task's own word back."""
+
+    def limits(self) -> list[LimitState]:
+        """Every limit that was changed or is waited at, by name."""
+
+    def locks(self) -> list[LockState]:
+        """Every lock that is held or reserved, by key."""
+
+    def break_lock(self, key: str) -> int:
+        """Take a lock from whoever holds or has reserved it, and let its waiters go on; returns from how many.
+
+        Who ran goes on running: only its fencing token tells it from the next holder.
+        """
+
+
 class Dead(Protocol):
     """The dead letters: seen, replayed, purged."""
 
@@ -199,7 +298,7 @@ class Messages(Protocol):
         """What the store knows of this message."""
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """(queue, state) and how many messages, for READY, DELAYED, PARKED and DEAD."""
+        """(queue, state) and how many messages, for READY, DELAYED, PARKED, LOCKED, THROTTLED and DEAD."""
 
     def running(self) -> list[Record]:
         """The claims that stand, the first to lapse first."""
@@ -245,6 +344,8 @@ class Store(Protocol):
     def outbox(self) -> Outbox: ...
     @property
     def parked(self) -> Parked: ...
+    @property
+    def waiting(self) -> Waiting: ...
     @property
     def dead(self) -> Dead: ...
     @property

@@ -6,7 +6,7 @@ A change here is a change of the schema: raise ``SCHEMA`` and say so in the chan
 from __future__ import annotations
 
 #: The store's schema; a release refuses a store of another one.
-SCHEMA = "1"
+SCHEMA = "2"
 
 
 class Keys:
@@ -40,6 +40,26 @@ class Keys:
         """string: when claims were last swept (unix ms)"""
         self.quiet = f"{tag}:quiet"
         """string: until when no claim is taken away (unix ms)"""
+        self.lock = f"{tag}:lock:"
+        """prefix of a hash per lock: id -> claim of its holder, "" while it is reserved"""
+        self.lock_wait = f"{tag}:lock-wait:"
+        """prefix of a zset per lock: id -> turn"""
+        self.reserved = f"{tag}:reserved"
+        """zset id -> until when its locks are reserved for it (unix ms)"""
+        self.rate = f"{tag}:rate:"
+        """prefix of a string per limit's key: when its next start is due at its pace (unix us)"""
+        self.rate_wait = f"{tag}:rate-wait:"
+        """prefix of a zset per limit's key: id -> turn"""
+        self.rate_out = f"{tag}:rate-out:"
+        """prefix of a zset per limit's key: "weight id" let out and not begun -> until when it counts (unix ms)"""
+        self.pacing = f"{tag}:pacing"
+        """zset limit's key that is waited at -> when the next may be let out (unix ms)"""
+        self.limits = f"{tag}:limits"
+        """hash name of a limit -> "interval (us) burst", changed at run time; "paused" behind or alone"""
+        self.turn = f"{tag}:turn"
+        """string: grows with each first wait"""
+        self.wake = f"{tag}:wake:"
+        """prefix of a list per hold: wakes the code that waits"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"
@@ -50,6 +70,8 @@ class Keys:
         return [
             *(self.message, self.leases, self.due, self.dead, self.parked, self.group),
             *(self.groups, self.counts, self.bell, self.fence, self.pulse, self.quiet),
+            *(self.lock, self.lock_wait, self.reserved, self.rate, self.rate_wait, self.rate_out),
+            *(self.pacing, self.limits, self.turn, self.wake),
         ]
 
     def leader(self, duty: str) -> str:

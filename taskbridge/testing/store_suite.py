@@ -18,6 +18,8 @@ from __future__ import annotations
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
 from .laws.leases import LeaseLaws
+from .laws.limits import LimitLaws
+from .laws.locks import HoldLaws, LockLaws
 from .laws.messages import MessagesLaws
 from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
@@ -29,6 +31,9 @@ class StoreSuite(
     BeginLaws,
     FinishLaws,
     LeaseLaws,
+    LockLaws,
+    HoldLaws,
+    LimitLaws,
     OutboxLaws,
     WaitLaws,
     ParkedLaws,

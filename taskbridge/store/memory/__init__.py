@@ -12,10 +12,11 @@ from .messages import MemoryMessages
 from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
+from .waiting import MemoryWaiting
 
 
 class MemoryStore:
-    """All seven protocols in this process. There is no broker in it, so ``Held`` means nothing here.
+    """All eight protocols in this process. There is no broker in it, so ``Held`` means nothing here.
 
     Args:
         clock: the store's time. Defaults to the machine's.
@@ -27,6 +28,7 @@ class MemoryStore:
         self.claims = MemoryClaims(records)
         self.outbox = MemoryOutbox(records)
         self.parked = MemoryParked(records)
+        self.waiting = MemoryWaiting(records)
         self.dead = MemoryDead(records)
         self.messages = MemoryMessages(records)
         self.leader = MemoryLeader(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from .. import LEASE_MS, Begin, Begun, Finish
@@ -19,7 +20,7 @@ class MemoryClaims:
         with records.lock:
             entry, now_ms = records.read(message.id), records.now_ms()
             if entry.state == "RUN" and entry.claim == request.claim:
-                return _answer("run", entry)
+                return _answer("held" if entry.refused else "run", entry, entry.refused)
             if entry.state in {"DONE", "DEAD"}:
                 return _answer("settled", entry)
             if entry.state and message.seq < entry.seq:
@@ -39,14 +40,8 @@ class MemoryClaims:
             if entry.crashes > entry.limit:
                 records.settle_dead(entry, crashed(entry))
                 return _answer("crashed", entry)
-
-            records.leave(entry)
-            records.fence += 1
-            entry.fence, entry.claim, entry.queue = records.fence, request.claim, message.queue
-            entry.starts += 1
-            entry.begun_ms = now_ms
-            records.enter(entry, "RUN", now_ms + LEASE_MS)
-            return _answer("run", entry)
+            entry.queue = message.queue
+            return self._wait_or_run(request, entry)
 
     def finish(self, request: Finish) -> str:
         with self._records.lock:
@@ -92,6 +87,38 @@ class MemoryClaims:
                 self._records.redispatch(entry, "READY", self._records.now_ms())
             return entry is not None
 
+    def _wait_or_run(self, request: Begin, entry: Entry) -> Begun:
+        """Let it wait for the first lock or limit that refuses, or write the claim. All or none."""
+        records, needs, asked = self._records, self._records.needs, (request.locks, request.rates)
+        if asked != (entry.locks, entry.rates):  # another release asks for something else
+            needs.let_go(entry)
+        entry.hold, (entry.locks, entry.rates) = request.hold, asked
+        lock = needs.refusing_lock(entry)
+        rate, wait_us = (None, 0.0) if lock else needs.refusing_rate(entry)
+        conflict = lock.conflict if lock else "wait"
+        refusal = lock or rate
+        if refusal and conflict == "skip":
+            records.settle_done(entry, why=f"skipped: the lock {refusal.key} is held")
+            return _answer("skipped", entry, refusal.key)
+        if refusal and conflict == "wait":
+            records.redispatch(entry, "LOCKED" if lock else "THROTTLED", records.now_ms())
+            if entry.hold:
+                records.still_waits(entry)
+            needs.wait_at(entry, rate)
+            return _answer("locked" if lock else "throttled", entry, refusal.key)
+        if refusal:  # it holds nothing while it fails
+            needs.let_go(entry)
+            entry.locks = entry.rates = ()
+
+        records.depart(entry)
+        records.fence += 1
+        entry.fence, entry.claim = records.fence, request.claim
+        entry.starts += 1
+        entry.begun_ms = records.now_ms() + math.ceil(wait_us / 1000)
+        records.enter(entry, "RUN", records.now_ms() + LEASE_MS)
+        needs.take(entry, request.claim, wait_us, refusal.key if refusal else "")
+        return _answer("held" if refusal else "run", entry, entry.refused, wait_us)
+
     def _apply(self, request: Finish, entry: Entry) -> None:
         if request.state == "DONE":
             self._records.settle_done(entry, request.claim, request.why)
@@ -103,19 +130,26 @@ class MemoryClaims:
         entry.why = request.why
         entry.attempt += request.ran and request.counted
         entry.starts -= not request.ran
-        at_ms = self._records.now_ms() + request.due_ms
-        self._records.redispatch(entry, request.state, at_ms, request.group)
+        at_ms, needs = self._records.now_ms() + request.due_ms, self._records.needs
+        shut = needs.shut(entry, request.group, request.due_ms) if request.state == "THROTTLED" else None
+        state = "DELAYED" if request.state == "THROTTLED" and shut is None else request.state
+        self._records.redispatch(entry, state, at_ms, request.group)
+        if shut is not None:
+            entry.turn = 0  # it had its turn already
+            needs.wait_at(entry, shut)
 
     def _standing(self, id: str, claim: str) -> Entry | None:
         entry = self._records.read(id)
         return entry if entry.state == "RUN" and entry.claim == claim else None
 
 
-def _answer(verdict: str, entry: Entry) -> Begun:
+def _answer(verdict: str, entry: Entry, key: str = "", wait_us: float = 0) -> Begun:
     return Begun(
         verdict=verdict,
-        fence=entry.fence if verdict == "run" else 0,
+        fence=entry.fence if verdict in ("run", "held") else 0,
         starts=entry.starts,
         attempt=entry.attempt,
         crashes=entry.crashes,
+        key=key,
+        wait_ms=wait_us / 1000,
     )

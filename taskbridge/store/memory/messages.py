@@ -21,10 +21,11 @@ class MemoryMessages:
 
     def counts(self) -> dict[tuple[str, str], int]:
         with self._records.lock:
-            kept = self._records.kept("READY", "DELAYED", "PARKED", "DEAD")
-            return dict(Counter((entry.queue, entry.state) for entry in kept))
+            kept = self._records.kept("READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "DEAD")
+            return dict(Counter((entry.queue, entry.state) for entry in kept if not entry.hold))
 
     def running(self) -> list[Record]:
         with self._records.lock:
-            running = sorted(self._records.kept("RUN"), key=lambda entry: (entry.at_ms, entry.claim, entry.id))
+            messages = [entry for entry in self._records.kept("RUN") if not entry.hold]
+            running = sorted(messages, key=lambda entry: (entry.at_ms, entry.claim, entry.id))
             return [entry.record() for entry in running]

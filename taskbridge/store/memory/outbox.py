@@ -25,29 +25,33 @@ class MemoryOutbox:
     def take(self, limit: int) -> list[Due]:
         records = self._records
         with records.lock:
-            due = [entry for entry in records.kept("READY", "DELAYED") if entry.at_ms <= records.now_ms()]
+            due = [entry for entry in self._kept() if entry.at_ms <= records.now_ms()]
             due = heapq.nsmallest(limit, due, key=lambda entry: (entry.at_ms, entry.id))
             for entry in due:
                 entry.at_ms = records.now_ms() + RELAY_LEASE_MS
                 entry.taken += 1
-            return [Due(id=entry.id, seq=entry.seq, attempt=entry.attempt, body=entry.body) for entry in due]
+            return [Due(id=one.id, seq=one.seq, attempt=one.attempt, body=one.body, front=one.front) for one in due]
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
         with self._records.lock:
             for id, seq in published:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
-                    self._records.leave(entry)
+                    self._records.depart(entry)
                     self._records.enter(entry, "OUT")
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
         with records.lock:
-            first_ms = min((entry.at_ms for entry in records.kept("READY", "DELAYED")), default=None)
+            dues_ms = [*(entry.at_ms for entry in self._kept()), records.needs.next_due_ms()]
+            first_ms = min((due_ms for due_ms in dues_ms if due_ms is not None), default=None)
             if first_ms is not None:
                 timeout_s = min(timeout_s, (first_ms - records.now_ms()) / 1000)
             if timeout_s > 0:
                 records.bell.wait(timeout_s)
+
+    def _kept(self) -> list[Entry]:
+        return [entry for entry in self._records.kept("READY", "DELAYED") if not entry.hold]
 
     def _put(self, message: Message, wait_ms: int) -> bool:
         if self._records.read(message.id).state:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...clock import Clock
-from .. import GAP_MS, LEASE_MS, LONG_WINDOW_MS, WINDOW_MS, Record
+from .. import GAP_MS, LEASE_MS, LONG_WINDOW_MS, PATIENCE_MS, WINDOW_MS, NeedsLock, NeedsTokens, Record
+from .needs import Needs
 
-STATES = ("RUN", "READY", "DELAYED", "PARKED", "OUT", "DONE", "DEAD")
+STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "OUT", "DONE", "DEAD")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,7 +22,10 @@ class Entry:
 
     ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, or when a done marker
     is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often a relay had it to publish;
-    ``raw`` says that the body is no message.
+    ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs, ``turn`` grows with each that
+    began to wait, ``at`` is the limit it waits at, ``released`` the one that let it out; ``front`` says that it has
+    waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that it is code and no message;
+    ``woken`` when it may ask again.
     """
 
     id: str
@@ -43,6 +47,15 @@ class Entry:
     raw: bool = False
     at_ms: int = 0
     begun_ms: int = 0
+    locks: tuple[NeedsLock, ...] = ()
+    rates: tuple[NeedsTokens, ...] = ()
+    turn: int | None = None
+    at: str = ""
+    released: str = ""
+    front: bool = False
+    refused: str = ""
+    hold: bool = False
+    woken: bool = False
 
     def record(self) -> Record:
         return Record(
@@ -60,6 +73,7 @@ class Entry:
             body=self.body,
             at_ms=0 if self.state == "DONE" else self.at_ms,
             begun_ms=self.begun_ms,
+            waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
         )
 
 
@@ -75,6 +89,7 @@ class Records:
         self._clock = clock
         self._entries: dict[str, Entry] = {}
         self._kept: dict[str, dict[str, Entry]] = {state: {} for state in STATES}
+        self.needs = Needs(self)
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -95,10 +110,25 @@ class Records:
         entry.state, entry.at_ms = state, at_ms
         self._entries[entry.id] = self._kept[state][entry.id] = entry
 
-    def leave(self, entry: Entry) -> None:
-        """The first step out of any state; one place for every membership."""
+    def depart(self, entry: Entry) -> None:
+        """Out of the state an entry is in."""
         if entry.state:
             del self._kept[entry.state][entry.id]
+
+    def leave(self, entry: Entry) -> None:
+        """The first step out of any state; one place for every membership."""
+        self.depart(entry)
+        self.needs.let_go(entry)
+
+    def let_on(self, entry: Entry) -> None:
+        """What waited is ready, under the number it was parked with; code is woken."""
+        self.depart(entry)
+        entry.front = True
+        self.enter(entry, "READY", self.now_ms())
+        if entry.hold:
+            entry.woken = True
+            self.still_waits(entry)
+        self.bell.notify_all()
 
     def redispatch(self, entry: Entry, state: str, at_ms: int, group: str = "") -> None:
         """The store takes the message back. The sequence number grows: every older copy is waste paper."""
@@ -112,6 +142,9 @@ class Records:
         while (eldest := next(self.kept("DONE"), None)) and self._forgotten(eldest):
             pass
         self.leave(entry)
+        if entry.hold:
+            del self._entries[entry.id]
+            return
         window = LONG_WINDOW_MS if entry.taken > 1 or entry.seq > 1 else WINDOW_MS
         marker = Entry(id=entry.id, seq=entry.seq, attempt=entry.attempt, last=last or entry.last, why=why)
         self.enter(marker, "DONE", self.now_ms() + window)
@@ -125,7 +158,9 @@ class Records:
     def lost(self, entry: Entry) -> None:
         """The claim's worker is gone. Counted apart from attempts: three pauses must not end a healthy task."""
         entry.crashes += 1
-        if entry.crashes > entry.limit:
+        if entry.hold:
+            self.settle_done(entry)
+        elif entry.crashes > entry.limit:
             self.settle_dead(entry, crashed(entry))
         else:
             self.redispatch(entry, "READY", self.now_ms())
@@ -141,9 +176,14 @@ class Records:
             self.quiet_ms = self.now_ms() + LEASE_MS
         self.pulse_ms = self.now_ms()
 
+    def still_waits(self, entry: Entry) -> None:
+        """Code that waits has said so."""
+        entry.at_ms = self.now_ms() + PATIENCE_MS
+
     def _forgotten(self, entry: Entry) -> bool:
-        """Drop a marker whose window is over."""
-        over = entry.state == "DONE" and entry.at_ms <= self.now_ms()
+        """Drop a marker whose window is over, and code that no longer says that it waits."""
+        forgettable = entry.state == "DONE" or (entry.hold and entry.state != "RUN")
+        over = forgettable and entry.at_ms <= self.now_ms()
         if over:
             self.leave(entry)
             del self._entries[entry.id]

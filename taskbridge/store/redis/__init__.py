@@ -13,10 +13,11 @@ from .leader import RedisLeader
 from .messages import RedisMessages
 from .outbox import RedisOutbox
 from .parked import RedisParked
+from .waiting import RedisWaiting
 
 
 class RedisStore:
-    """All seven protocols on one server.
+    """All eight protocols on one server.
 
     Args:
         url: a Redis URL.
@@ -29,6 +30,7 @@ class RedisStore:
         self.claims = RedisClaims(self.server, self.keys)
         self.outbox = RedisOutbox(self.server, self.keys)
         self.parked = RedisParked(self.server, self.keys)
+        self.waiting = RedisWaiting(self.server, self.keys)
         self.dead = RedisDead(self.server, self.keys)
         self.messages = RedisMessages(self.server, self.keys)
         self.leader = RedisLeader(self.server, self.keys)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...redis.script import Script
 from ...redis.server import Server
-from .. import LEASE_MS, Begin, Begun, Finish, Held
+from .. import LEASE_MS, Begin, Begun, Finish, Held, NeedsLock, NeedsTokens
 from ..keys import Keys
 
 PACKAGE = __name__.rpartition(".")[0]
@@ -55,6 +55,7 @@ class RedisClaims:
         return self._begin.packed(
             *(held.key, message.id, message.seq, request.claim, message.attempt, message.queue),
             *(message.expires_at_ms, request.max_crashes, request.body, held.tag),
+            *(_lines(request.locks), _lines(request.rates), int(request.hold)),
         )
 
     def _packed_finish(self, request: Finish) -> bytes:
@@ -69,8 +70,25 @@ def _spent(request: Finish) -> int:
     return int(request.counted) if request.ran else -1
 
 
+def _lines(needs: tuple[NeedsLock, ...] | tuple[NeedsTokens, ...]) -> str:
+    """Return needs as record.lua reads them: one a line."""
+    return "\n".join(map(_line, needs)) if needs else ""
+
+
+def _line(need: NeedsLock | NeedsTokens) -> str:
+    if isinstance(need, NeedsLock):
+        return f"{need.at_most} {need.conflict} {need.key}"
+    return f"{need.interval_us} {need.burst} {need.weight} {need.name} {need.key}"
+
+
 def _begun(reply: list[Any]) -> Begun:
-    verdict, fence, starts, attempt, crashes = reply
+    verdict, fence, starts, attempt, crashes, key, wait_us = reply
     return Begun(
-        verdict=verdict.decode(), fence=int(fence), starts=int(starts), attempt=int(attempt), crashes=int(crashes)
+        verdict=verdict.decode(),
+        fence=int(fence),
+        starts=int(starts),
+        attempt=int(attempt),
+        crashes=int(crashes),
+        key=key.decode(),
+        wait_ms=int(wait_us) / 1000,
     )

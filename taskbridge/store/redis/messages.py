@@ -9,7 +9,10 @@ from ...redis.server import Server
 from .. import Record
 from ..keys import Keys
 
-_FIELDS = ("st", "seq", "attempt", "starts", "crashes", "claim", "queue", "why", "tb", "group", "body", "begun")
+_FIELDS = (
+    *("st", "seq", "attempt", "starts", "crashes", "claim", "queue"),
+    *("why", "tb", "group", "body", "begun", "locks", "at"),
+)
 
 
 class RedisMessages:
@@ -45,7 +48,7 @@ class RedisMessages:
         flat = self._server.call("ZRANGE", self._keys.leases, 0, -1, "WITHSCORES")
         for i in range(0, len(flat), 2):
             flat[i] = flat[i].partition(b" ")[2]
-        return read_records(self._server, self._keys, flat)
+        return [record for record in read_records(self._server, self._keys, flat) if record.body]  # code has none
 
 
 def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Record]:
@@ -59,7 +62,9 @@ def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Reco
 
 
 def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
-    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body, begun = (f or b"" for f in fields)
+    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body, begun, locks, at_limit = (
+        field or b"" for field in fields
+    )
     return Record(
         id=id,
         state=state.decode(),
@@ -75,4 +80,11 @@ def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
         body=bytes(body),
         begun_ms=int(begun or 0),
         at_ms=int(float(at)),
+        waits_at=_waits_at(state, locks.decode(), at_limit.decode()),
     )
+
+
+def _waits_at(state: bytes, locks: str, limit: str) -> str:
+    if state == b"LOCKED":
+        return ", ".join(line.split(" ", 2)[2] for line in locks.split("\n"))
+    return limit if state == b"THROTTLED" else ""

@@ -38,8 +38,14 @@ class RedisOutbox:
     def take(self, limit: int) -> list[Due]:
         flat = self._take(RELAY_LEASE_MS, limit)
         return [
-            Due(id=flat[i].decode(), seq=int(flat[i + 1]), attempt=int(flat[i + 2]), body=flat[i + 3])
-            for i in range(0, len(flat), 4)
+            Due(
+                id=flat[i].decode(),
+                seq=int(flat[i + 1]),
+                attempt=int(flat[i + 2]),
+                body=flat[i + 3],
+                front=bool(flat[i + 4]),
+            )
+            for i in range(0, len(flat), 5)
         ]
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
@@ -47,10 +53,10 @@ class RedisOutbox:
             self._mark(*(word for pair in published[start : start + BULK] for word in pair))
 
     def wait(self, timeout_s: float) -> None:
-        first, (seconds, microseconds) = self._server.pipeline(
-            [("ZRANGE", self._keys.due, 0, 0, "WITHSCORES"), ("TIME",)]
+        *firsts, (seconds, microseconds) = self._server.pipeline(
+            [("ZRANGE", key, 0, 0, "WITHSCORES") for key in (self._keys.due, self._keys.pacing)] + [("TIME",)]
         )
-        if first:
+        for first in filter(None, firsts):
             due_in_s = float(first[1]) / 1000 - int(seconds) - int(microseconds) / 1e6
             timeout_s = min(timeout_s, due_in_s)
         if timeout_s > 0:

@@ -30,9 +30,9 @@ class Laws:
         return swept
 
 
-def begin(store: Store, message: Message, claim: str = "c1", *, max_crashes: int = 3) -> Begun:
-    """Ask to run this copy."""
-    request = Begin(message=message, body=encode(message), claim=claim, max_crashes=max_crashes)
+def begin(store: Store, message: Message, claim: str = "c1", *, max_crashes: int = 3, **needs: Any) -> Begun:
+    """Ask to run this copy; ``needs`` are its locks and rates."""
+    request = Begin(message=message, body=encode(message), claim=claim, max_crashes=max_crashes, **needs)
     return store.claims.begin(request)
 
 
@@ -75,5 +75,5 @@ def state(store: Store, message: Message) -> tuple[str, int]:
 def recount(store: Store, messages: Iterable[Message]) -> dict[tuple[str, str], int]:
     """Count these messages by looking at each."""
     records = [record for message in messages if (record := store.messages.look(message.id))]
-    counted = {"READY", "DELAYED", "PARKED", "DEAD"}
+    counted = {"READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "DEAD"}
     return dict(Counter((record.queue, record.state) for record in records if record.state in counted))

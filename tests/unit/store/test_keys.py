@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from taskbridge.store.keys import SCHEMA, Keys
 
-#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[12].
+#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[22].
 RECORD = [
     "{bank}:m:",
     "{bank}:leases",
@@ -18,12 +18,22 @@ RECORD = [
     "{bank}:fence",
     "{bank}:pulse",
     "{bank}:quiet",
+    "{bank}:lock:",
+    "{bank}:lock-wait:",
+    "{bank}:reserved",
+    "{bank}:rate:",
+    "{bank}:rate-wait:",
+    "{bank}:rate-out:",
+    "{bank}:pacing",
+    "{bank}:limits",
+    "{bank}:turn",
+    "{bank}:wake:",
 ]
 
 
 def test_schema_is_deliberate() -> None:
     """A store that one release wrote is read by the next unless the number says otherwise."""
-    assert "1" == SCHEMA
+    assert "2" == SCHEMA
 
 
 def test_names_are_deliberate() -> None:

@@ -15,6 +15,7 @@ from taskbridge.redis import script
 from taskbridge.store import Store
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.memory.claims import MemoryClaims
+from taskbridge.store.memory.needs import Needs
 from taskbridge.store.memory.outbox import MemoryOutbox
 from taskbridge.store.memory.records import Records
 from taskbridge.store.redis import RedisStore
@@ -108,7 +109,7 @@ MUTANTS = [
         "test_c17_",
         "every start has the same fence",
         ("begin", "redis.call('INCR', KEYS[10])", "1"),
-        (MemoryClaims, "begin", "records.fence += 1", "records.fence = 1"),
+        (MemoryClaims, "_wait_or_run", "records.fence += 1", "records.fence = 1"),
     ),
     Mutant(
         "test_c18_",
@@ -145,6 +146,52 @@ MUTANTS = [
         "crashes are not counted",
         ("record", "m.crashes = m.crashes + 1", ""),
         (Records, "lost", "entry.crashes += 1", "pass"),
+    ),
+    Mutant(
+        "test_what_was_let_out_has_its_token",
+        "C9: what was let out is not counted",
+        ("record", "rate.weight + (released and 0 or out(rate))", "rate.weight"),
+        (Needs, "refusing_rate", "need.weight + (0 if released else self._coming(limit))", "need.weight"),
+    ),
+    Mutant(
+        "test_reserved_lock_is_its_waiters",
+        "C11: a lock is freed for its waiter, not reserved",
+        ("record", "        redis.call('HSET', KEYS[13] .. lock.key, id, '')\n", ""),
+        (Needs, "admit", 'self.locks[need.key].holders[head] = ""', "pass"),
+    ),
+    Mutant(
+        "test_waiter_that_ends_makes_room",
+        "C12: what is reserved for one who ends stays so",
+        ("record", "  for _, lock in ipairs(locks) do admit(lock.key) end\n", ""),
+        (Needs, "let_go", "self.admit(need.key)", "pass"),
+    ),
+    Mutant(
+        "test_reservation_that_nobody_uses_lapses",
+        "a reservation has no end",
+        ("let_out", "redis.call('ZRANGEBYSCORE', KEYS[15], '-inf', now, 'LIMIT', 0, ARGV[1])", "{}"),
+        (Needs, "lapse", "until_ms <= self._records.now_ms()", "False"),
+    ),
+    Mutant(
+        "test_who_waits_for_several_is_not_passed_at_any",
+        "who waits for several locks waits at the last alone",
+        (
+            "record",
+            "redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id)",
+            "redis.call('ZADD', KEYS[14] .. 'b', m.turn, m.id)",
+        ),
+        (Needs, "wait_at", "for need in entry.locks:", "for need in entry.locks[-1:]:"),
+    ),
+    Mutant(
+        "test_waiting_is_first_come",
+        "a fresh start passes those that wait",
+        ("record", "or not (released or first(KEYS[17] .. rate.key, m))", ""),
+        (Needs, "refusing_rate", "or not (released or self._first(limit.waiting, entry))", ""),
+    ),
+    Mutant(
+        "test_turn_is_over_with_a_start",
+        "a turn outlives a start",
+        ("record", "redis.call('HDEL', key, 'turn', 'at'", "redis.call('HDEL', key, 'at'"),
+        (Needs, "take", "entry.turn, entry.at, entry.released", "entry.at, entry.at, entry.released"),
     ),
 ]
 

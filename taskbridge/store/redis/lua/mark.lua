@@ -7,7 +7,7 @@ local marked = 0
 for i = 1, #ARGV, 2 do
   local m = read(ARGV[i])
   if (m.st == 'READY' or m.st == 'DELAYED') and m.seq == tonumber(ARGV[i + 1]) then
-    leave(m)
+    depart(m) -- what is reserved for it stays so: it is on its way
     redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')
     marked = marked + 1
   end

@@ -1,5 +1,6 @@
 -- record: the states of a message's record and the ways between them. Every script that moves a message begins with this.
--- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun
+-- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
+--   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -11,37 +12,53 @@
 -- KEYS[10] string {tb}:fence  grows with each accepted begin
 -- KEYS[11] string {tb}:pulse  when claims were last swept (unix ms)
 -- KEYS[12] string {tb}:quiet  until when no claim is taken away (unix ms)
+-- KEYS[13] prefix {tb}:lock:       hash per lock: id -> claim of its holder, '' while it is reserved
+-- KEYS[14] prefix {tb}:lock-wait:  zset per lock: id -> turn
+-- KEYS[15] zset   {tb}:reserved    id -> until when its locks are reserved for it (unix ms)
+-- KEYS[16] prefix {tb}:rate:       string per limit's key: when its next start is due at its pace (unix us)
+-- KEYS[17] prefix {tb}:rate-wait:  zset per limit's key: id -> turn
+-- KEYS[18] prefix {tb}:rate-out:   zset per limit's key: "weight id" let out and not begun -> until when it counts (unix ms)
+-- KEYS[19] zset   {tb}:pacing      limit's key that is waited at -> when the next may be let out (unix ms)
+-- KEYS[20] hash   {tb}:limits      name of a limit -> "interval (us) burst", changed at run time; "paused" behind or alone
+-- KEYS[21] string {tb}:turn        grows with each first wait: who waits longest goes first
+-- KEYS[22] prefix {tb}:wake:       list per hold: wakes the code that waits
 
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_us = time[1] * 1000000 + time[2]
+local now = math.floor(now_us / 1000)
 
 -- A full store lets a script write whose first write frees something; this one frees nothing and costs nothing.
 local function free_first() redis.call('ZREM', KEYS[2], '') end
 
 local LEASE, GAP = 15000, 5000
+-- Code that waits for a lock or a limit says so more often than this; then its record is forgotten.
+local PATIENCE = 30000
+-- A start may be let out so much early, and waits in its worker: only where the burst is too short to catch up (us).
+local EARLY, SHORT_BURST = 10000, 25000
 local WINDOW, LONG_WINDOW = 7200000, 604800000
-local COUNTED = { READY = true, DELAYED = true, PARKED = true, DEAD = true }
+local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, THROTTLED = true, DEAD = true }
 
 local function read(id)
   local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'attempt', 'starts', 'crashes', 'limit', 'claim', 'last',
-    'pubs', 'queue', 'group')
-  if not f[1] then return { id = id, starts = 0, crashes = 0, pubs = 0 } end
+    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold')
+  if not f[1] then return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '' } end
   return {
     id = id, st = f[1], seq = tonumber(f[2]), attempt = tonumber(f[3]) or 1, starts = tonumber(f[4]) or 0,
     crashes = tonumber(f[5]) or 0, limit = tonumber(f[6]) or 0, claim = f[7], last = f[8], pubs = tonumber(f[9]) or 0,
-    queue = f[10] or '', group = f[11] or '',
+    queue = f[10] or '', group = f[11] or '', locks = f[12] or '', rates = f[13] or '', turn = tonumber(f[14]),
+    at = f[15] or '', released = f[16] or '', hold = f[17] == '1',
   }
 end
 
 local function count(m, by)
-  if COUNTED[m.st] then
+  if COUNTED[m.st] and not m.hold then
     local field = m.queue .. ' ' .. m.st
     if redis.call('HINCRBY', KEYS[8], field, by) == 0 then redis.call('HDEL', KEYS[8], field) end
   end
 end
 
--- leave: the first step out of any state; one place for every membership. Its first write frees, so a full store lets it.
-local function leave(m)
+-- depart: out of the state a message is in. Its first write frees, so a full store lets it.
+local function depart(m)
   if m.st == 'RUN' then
     redis.call('ZREM', KEYS[2], m.claim .. ' ' .. m.id)
   elseif m.st == 'READY' or m.st == 'DELAYED' then
@@ -65,6 +82,187 @@ local function ring(at)
   if redis.call('LLEN', KEYS[9]) == 0 then redis.call('LPUSH', KEYS[9], 1) end
 end
 
+-- needs: the lines of a message's locks ("at_most conflict key") and of its limits ("interval burst weight name key").
+local function locks_of(m)
+  local found = {}
+  for most, conflict, key in string.gmatch(m.locks, '(%d+) (%l+) ([^\n]+)') do
+    found[#found + 1] = { most = tonumber(most), conflict = conflict, key = key }
+  end
+  return found
+end
+
+-- What was set for a limit at run time goes before what its task says. A burst below the weight would stop it for ever.
+local function rates_of(m)
+  local found = {}
+  for interval, burst, weight, name, key in string.gmatch(m.rates, '(%d+) (%d+) (%d+) (%S+) ([^\n]+)') do
+    local rate = { key = key, interval = tonumber(interval), burst = tonumber(burst), weight = tonumber(weight) }
+    local set = redis.call('HGET', KEYS[20], name)
+    if set then
+      local pace, most = string.match(set, '^(%d+) (%d+)')
+      if pace then rate.interval, rate.burst = tonumber(pace), tonumber(most) end
+      rate.paused = string.find(set, 'paused', 1, true) ~= nil
+    end
+    rate.burst = math.max(rate.burst, rate.weight)
+    found[#found + 1] = rate
+  end
+  return found
+end
+
+-- first: whether nobody waits before this message at a waiting list.
+local function first(list, m)
+  local head = redis.call('ZRANGE', list, 0, 0, 'WITHSCORES')
+  return not head[1] or head[1] == m.id or (m.turn ~= nil and m.turn < tonumber(head[2]))
+end
+
+-- until_room: microseconds until so many tokens of a limit are there; 0 when they are (GCRA: the stored instant runs
+-- ahead of now by what was taken, and may do so by `burst` intervals).
+local function until_room(rate, tokens)
+  local due = math.max(tonumber(redis.call('GET', KEYS[16] .. rate.key) or 0), now_us)
+  return math.max(0, due + (tokens - rate.burst) * rate.interval - now_us)
+end
+
+-- out: the tokens that are meant for messages which were let out and have not begun.
+local function out(rate)
+  local list, sum = KEYS[18] .. rate.key, 0
+  redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
+  for _, member in ipairs(redis.call('ZRANGE', list, 0, -1)) do sum = sum + tonumber(string.match(member, '^%d+')) end
+  return sum
+end
+
+local function take_tokens(rate, at)
+  local due = math.max(tonumber(redis.call('GET', KEYS[16] .. rate.key) or 0), at) + rate.weight * rate.interval
+  redis.call('SET', KEYS[16] .. rate.key, string.format('%.0f', due), 'PX', math.ceil((due - now_us) / 1000) + 1000)
+end
+
+-- let_on: a message that waited is ready, under the number it was parked with. Whoever holds from code is woken itself.
+local function let_on(m)
+  count(m, -1)
+  m.st = 'READY'
+  redis.call('HSET', KEYS[1] .. m.id, 'st', 'READY', 'front', 1)
+  if m.hold then
+    redis.call('LPUSH', KEYS[22] .. m.id, 1)
+    redis.call('PEXPIRE', KEYS[22] .. m.id, PATIENCE)
+    return
+  end
+  redis.call('ZADD', KEYS[3], now, m.id)
+  ring(now)
+  count(m, 1)
+end
+
+-- admit: a lock has room, or one who waited at it has gone. Its waiters go on, the longest waiting first, each when all
+-- the locks that it needs have room for it: one that must go on waiting lets nobody pass.
+local function admit(key)
+  for _ = 1, 100 do
+    local id = redis.call('ZRANGE', KEYS[14] .. key, 0, 0)[1]
+    if not id then return end
+    local w = read(id)
+    local locks = locks_of(w)
+    for _, lock in ipairs(locks) do
+      if redis.call('HLEN', KEYS[13] .. lock.key) >= lock.most or not first(KEYS[14] .. lock.key, w) then return end
+    end
+    redis.call('ZREM', KEYS[14] .. key, id)
+    if w.st == 'LOCKED' then -- else it was forgotten while it waited
+      for _, lock in ipairs(locks) do
+        redis.call('ZREM', KEYS[14] .. lock.key, id)
+        redis.call('HSET', KEYS[13] .. lock.key, id, '')
+      end
+      redis.call('ZADD', KEYS[15], now + LEASE, id)
+      let_on(w)
+    end
+  end
+end
+
+-- let_go: of everything a message holds, has reserved or waits for. One place for it, in every way out.
+local function let_go(m)
+  if m.locks == '' and m.rates == '' then return end
+  local locks = locks_of(m)
+  redis.call('ZREM', KEYS[15], m.id)
+  for _, lock in ipairs(locks) do
+    redis.call('HDEL', KEYS[13] .. lock.key, m.id)
+    redis.call('ZREM', KEYS[14] .. lock.key, m.id)
+  end
+  if m.at ~= '' then redis.call('ZREM', KEYS[17] .. m.at, m.id) end
+  for _, rate in ipairs(m.released ~= '' and rates_of(m) or {}) do
+    redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id)
+  end
+  redis.call('HDEL', KEYS[1] .. m.id, 'at', 'released', 'front')
+  m.at, m.released = '', ''
+  for _, lock in ipairs(locks) do admit(lock.key) end
+end
+
+-- leave: the first step out of any state; one place for every membership.
+local function leave(m)
+  depart(m)
+  let_go(m)
+end
+
+-- wait_at: into the waiting lists: of all its locks, so that nobody who came later passes, or of the limit that refused.
+local function wait_at(m, rate)
+  m.turn = m.turn or redis.call('INCR', KEYS[21])
+  redis.call('HSET', KEYS[1] .. m.id, 'turn', m.turn)
+  if not rate then
+    for _, lock in ipairs(locks_of(m)) do redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id) end
+    return
+  end
+  redis.call('HSET', KEYS[1] .. m.id, 'at', rate.key)
+  redis.call('ZADD', KEYS[17] .. rate.key, m.turn, m.id)
+  if redis.call('ZADD', KEYS[19], 'NX', now, rate.key) == 1 then ring(now) end
+end
+
+-- refusing_lock: the first lock that has no room for a message; nil when it may have them all.
+local function refusing_lock(m)
+  for _, lock in ipairs(locks_of(m)) do
+    local holders = KEYS[13] .. lock.key
+    if redis.call('HEXISTS', holders, m.id) == 0
+      and (redis.call('HLEN', holders) >= lock.most or not first(KEYS[14] .. lock.key, m)) then
+      return lock
+    end
+  end
+end
+
+-- refusing_rate: the first limit that does not let a message start; else nil, and how long it is early (us).
+local function refusing_rate(m)
+  local wait = 0
+  for _, rate in ipairs(rates_of(m)) do
+    local released = m.released == rate.key
+    local missing = rate.paused and math.huge or until_room(rate, rate.weight + (released and 0 or out(rate)))
+    if missing > (released and EARLY or 0) or not (released or first(KEYS[17] .. rate.key, m)) then return rate, 0 end
+    wait = math.max(wait, missing)
+  end
+  return nil, wait
+end
+
+-- take_needs: a claim has what it asked for: its locks, its tokens, its turn no more. `refused` is a lock it fails for.
+local function take_needs(m, claim, wait, refused)
+  local key = KEYS[1] .. m.id
+  redis.call('ZREM', KEYS[15], m.id)
+  if m.st == 'LOCKED' or m.st == 'THROTTLED' then let_go(m) end -- only after the store has lost writes
+  for _, lock in ipairs(locks_of(m)) do redis.call('HSET', KEYS[13] .. lock.key, m.id, claim) end
+  for _, rate in ipairs(rates_of(m)) do
+    take_tokens(rate, now_us + wait)
+    redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id)
+  end
+  redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused')
+  redis.call('HSET', key, 'locks', m.locks, 'rates', m.rates)
+  if refused then redis.call('HSET', key, 'refused', refused) end
+  if m.hold then
+    redis.call('HSET', key, 'hold', 1)
+    redis.call('PERSIST', key)
+  end
+end
+
+-- shut_for: nobody starts at a limit's key for so long (ms); then at its pace, without a burst. nil when it is not m's.
+local function shut_for(m, key, wait)
+  for _, rate in ipairs(rates_of(m)) do
+    if rate.key == key then
+      local due = now_us + wait * 1000 + (rate.burst - 1) * rate.interval
+      due = math.max(due, tonumber(redis.call('GET', KEYS[16] .. key) or 0))
+      redis.call('SET', KEYS[16] .. key, string.format('%.0f', due), 'PX', math.ceil((due - now_us) / 1000) + 1000)
+      return rate
+    end
+  end
+end
+
 -- redispatch: the store takes the message back. The sequence number grows, so that every older copy is waste paper.
 local function redispatch(m, st, at, group)
   leave(m)
@@ -72,6 +270,7 @@ local function redispatch(m, st, at, group)
   redis.call('HSET', KEYS[1] .. m.id, 'st', st, 'seq', m.seq, 'claim', '', 'attempt', m.attempt, 'crashes', m.crashes,
     'group', m.group)
   count(m, 1)
+  if st == 'LOCKED' or st == 'THROTTLED' then return end
   if st == 'PARKED' then
     redis.call('ZADD', KEYS[5], at, m.id)
     redis.call('ZADD', KEYS[6] .. m.group, at, m.id)
@@ -88,6 +287,7 @@ local function settle_done(m, last, why)
   leave(m)
   local key = KEYS[1] .. m.id
   redis.call('DEL', key)
+  if m.hold then return end
   redis.call('HSET', key, 'st', 'DONE', 'seq', m.seq or 1, 'last', last or m.last or '', 'attempt', m.attempt or 1)
   if why and why ~= '' then redis.call('HSET', key, 'why', why) end
   redis.call('PEXPIRE', key, (m.pubs > 1 or (m.seq or 1) > 1) and LONG_WINDOW or WINDOW)
@@ -106,7 +306,9 @@ end
 -- lost: the claim's worker is gone. Counted apart from attempts: three pauses must not end a healthy task.
 local function lost(m)
   m.crashes = m.crashes + 1
-  if m.crashes > m.limit then
+  if m.hold then
+    settle_done(m)
+  elseif m.crashes > m.limit then
     settle_dead(m, 'its worker died or was away ' .. m.crashes .. ' times while running it')
   else
     redispatch(m, 'READY', now)
