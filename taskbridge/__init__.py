@@ -14,8 +14,10 @@ from .bridge import Bridge
 from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
-from .errors import Drop, Reschedule, Retry, TaskbridgeError
+from .errors import Drop, LockHeld, Reschedule, Retry, TaskbridgeError, Throttled
 from .options import TaskOptions
+from .policies.lock import Lock
+from .policies.rate import RateLimit
 from .policies.retry import Backoff
 from .task import Task
 
@@ -25,6 +27,9 @@ __all__ = [
     "Current",
     "Drop",
     "Enqueued",
+    "Lock",
+    "LockHeld",
+    "RateLimit",
     "Receipt",
     "Reschedule",
     "Retry",
@@ -32,9 +37,12 @@ __all__ = [
     "Task",
     "TaskOptions",
     "TaskbridgeError",
+    "Throttled",
     "current",
     "default_bridge",
     "external",
+    "limit",
+    "lock",
     "subscribe",
     "task",
 ]
@@ -43,4 +51,6 @@ __all__ = [
 default_bridge = Bridge()
 task = default_bridge.task
 external = default_bridge.external
+lock = default_bridge.lock
+limit = default_bridge.limit
 subscribe = default_bridge.subscribe

@@ -115,12 +115,14 @@ class Backend(Protocol):
     own_command: Capabilities
     """Under the engine's own command."""
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         """Hand messages to the broker, a thousand in one trip.
 
         Args:
             messages: what to publish.
             kept: the store has them already, so a full broker takes them too: they must run for memory to be freed.
+            front: they have waited already, for a lock or a limit: they are fetched before what lies in the queue, the
+                first of them first.
 
         Raises:
             BrokerUnavailable: no answer; the messages may or may not be there.

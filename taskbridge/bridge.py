@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from .backend import Backend, Place, load
-from .clock import SystemClock
+from .clock import Span, SystemClock
 from .codec import Arguments
 from .config import Settings
 from .config import load as load_settings
@@ -23,10 +24,16 @@ from .enqueue import Sender
 from .errors import ConfigError, StoreUnavailable
 from .events import Events, Listener
 from .options import TaskOptions, refuse_unknown
+from .policies.lock import Lock
+from .policies.needs import checked
+from .policies.rate import RateLimit
 from .policies.retry import Backoff
 from .runtime import Runtime
 from .store import Store
 from .task import Task
+
+if TYPE_CHECKING:
+    from .holding import Hold, Holding, Limiter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,6 +105,33 @@ class Bridge:
             lambda: self.sender,
         )
 
+    def lock(self, key: str, *, at_most: int = 1, timeout: Span | None = None) -> AbstractContextManager[Hold]:
+        """Hold a lock inside a ``with`` block, in any code: the lock that tasks take by ``Lock(key)``.
+
+        Args:
+            key: the whole key, as a task's template gives it: ``user:7``.
+            at_most: how many may hold it. Defaults to 1.
+            timeout: how long to wait for it at most; 0 asks once. Defaults to no end.
+
+        Raises:
+            LockHeld: it was not free in time.
+            ClaimLost: at the end of the block: it was lost meanwhile, for this process could not renew it.
+            StoreUnavailable: the store is away.
+        """
+        from .holding import hold_lock  # a producer may never need it
+
+        return hold_lock(Lock(key, at_most=at_most), timeout, self._holding)
+
+    def limit(self, rate: RateLimit) -> Limiter:
+        """Return a limit for any code: ``with limit(RateLimit("70/s", name="provider")).hold(): ...``.
+
+        Raises:
+            ConfigError: it has no name.
+        """
+        from .holding import Limiter
+
+        return Limiter(rate, self._holding)
+
     def subscribe(self, listener: Listener) -> Listener:
         """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
         return self.events.subscribe(listener)
@@ -152,6 +186,13 @@ class Bridge:
         """What running tasks needs."""
         return Runtime(definitions=self.definitions, store=self.store, clock=self.clock, events=self.events)
 
+    @cached_property
+    def _holding(self) -> Holding:
+        from .holding import Holding
+        from .lease import Lessor
+
+        return Holding(store=self.store, clock=self.clock, lessor=Lessor(self.store, "code"))
+
     def close(self) -> None:
         """Give all connections back."""
         for backend in self._backends.values():
@@ -165,9 +206,8 @@ class Bridge:
         if not isinstance(name, str) or len(name.split()) != 1:
             raise ConfigError(f"name: expected a task's name without blanks, got {name!r}")
         refuse_unknown(options)
-        definition = Definition(
-            name=name, function=function, options=TaskOptions(**options), arguments=Arguments(function, name)
-        )
+        task_options, arguments = TaskOptions(**options), Arguments(function, name)
+        definition = checked(Definition(name=name, function=function, options=task_options, arguments=arguments))
         other = self._definitions.get(name)
         if other is not None and not _same_place(other.function, function):
             raise ConfigError(f"two tasks are called {name!r}; give one another name=")

@@ -120,6 +120,28 @@ class Arguments:
             name: self._value(self._of_keyword(name), raw) for name, raw in raw_kwargs.items() if name not in without
         }
 
+    @property
+    def names(self) -> list[str]:
+        """The parameters with a name of their own, in their order."""
+        return [*self._positional, *sorted(self._keywords - set(self._positional))]
+
+    def values_of(self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw) -> dict[str, Any]:
+        """Return some of a call's values by name, as annotated; what was not passed is its default.
+
+        Raises:
+            DecodeError: one that was not passed and has no default, or is not of the annotated type.
+        """
+        raw_args = _list_decoder.decode(args) if args != b"[]" else []
+        found = dict(zip(self._positional, raw_args, strict=False))
+        found |= _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
+        missing = [name for name in names if name not in found and name in self._required]
+        if missing:
+            raise DecodeError(f"{self.task}: the argument {missing[0]!r} is missing")
+        return {
+            name: self._value(name, found[name]) if name in found else self.signature.parameters[name].default
+            for name in names
+        }
+
     def _of_keyword(self, name: str) -> str:
         """Return which parameter takes this keyword argument: its own, or the one that takes any."""
         return name if name in self._keywords else "**"

@@ -90,13 +90,13 @@ def send(messages: list[Message], delay_ms: int, sender: Sender) -> None:
         publish(messages, sender)
 
 
-def publish(messages: list[Message], sender: Sender, *, kept: bool = False) -> None:
-    """Hand messages to the backends that carry them now; ``kept`` as in ``Backend.publish``."""
+def publish(messages: list[Message], sender: Sender, *, kept: bool = False, front: bool = False) -> None:
+    """Hand messages to the backends that carry them now; ``kept`` and ``front`` as in ``Backend.publish``."""
     by_backend: dict[str, list[Message]] = {}
     for message in messages:
         by_backend.setdefault(route(message, sender.settings), []).append(message)
     for name, routed in by_backend.items():
-        sender.backend(name).publish(routed, kept=kept)
+        sender.backend(name).publish(routed, kept=kept, front=front)
 
 
 def stamp(

@@ -14,10 +14,12 @@
     │   └── StoreFull            the store is out of memory; work that ends goes on
     ├── StoreUnfit               the store would lose or refuse data; says which setting to change
     ├── UnknownMessage           no message of that id where it was looked for
+    ├── LockHeld                 another holds the lock: a task with on_conflict="fail", or code that waited too long
     └── ClaimLost                this attempt lost its message to another worker; its effect is refused
     Signal                       raised by a task to say what becomes of it
     ├── Retry                    again, and it counts as a failed attempt
     ├── Reschedule               again, and it does not
+    ├── Throttled                the far side said "too many": its limit's key stops for everyone for a while
     └── Drop                     no more of this message
 
 A message says what was expected, what came, and what to do. No vendor's exception passes an adapter.
@@ -78,6 +80,10 @@ class UnknownMessage(TaskbridgeError):
     """There is no message of that id where it was looked for."""
 
 
+class LockHeld(TaskbridgeError):
+    """Another holds the lock, or nobody was let start at the limit in time."""
+
+
 class ClaimLost(TaskbridgeError):
     """The message has another owner by now; what this attempt did is refused."""
 
@@ -111,6 +117,22 @@ class Reschedule(Signal):
         super().__init__(f"again in {after}")
         self.after = after
         self.kwargs = dict(kwargs or {})
+
+
+class Throttled(Signal):
+    """The far side said that it has had too many (HTTP 429): nobody starts at the limit's key for so long.
+
+    Spends no attempt; this message goes first when the time is over. In a task without that limit it is a wait.
+
+    Args:
+        after: how long, seconds or timedelta; what the far side said, such as ``Retry-After``.
+        limit: the name of the limit that is meant, where the task has several. Defaults to its first.
+    """
+
+    def __init__(self, after: float | timedelta, *, limit: str = "") -> None:
+        super().__init__(f"throttled for {after}")
+        self.after = after
+        self.limit = limit
 
 
 class Drop(Signal):

@@ -65,6 +65,13 @@ class ParkedForRelease(Event, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Waiting(Event, frozen=True, kw_only=True):
+    """It waits in the store, unstarted: ``how`` is locked or throttled, ``key`` says for what."""
+
+    how: str = ""
+    key: str = ""
+
+
 class Repeated(Event, frozen=True, kw_only=True):
     """A copy was recognised and acknowledged unrun; ``verdict`` is what ``begin`` said."""
 

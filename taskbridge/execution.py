@@ -20,10 +20,11 @@ from .backend import Delivery
 from .clock import Clock, milliseconds
 from .current import Current, running
 from .definition import Definition
-from .errors import DecodeError, Drop, Reschedule, StoreUnavailable
+from .errors import ConfigError, DecodeError, Drop, LockHeld, Reschedule, StoreUnavailable, Throttled
 from .message import Message, encode
 from .options import MAX_CRASHES, PARK_FOR
 from .outcome import Again, Done, Ended, Outcome, Parked
+from .policies.needs import needs_of
 from .policies.retry import NEVER
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
@@ -65,19 +66,34 @@ def ask(delivery: Delivery, message: Message, claim: str, runtime: Runtime) -> B
     """Return what ``begin`` is to be told."""
     definition = runtime.definitions.get(message.task)
     limit = definition.options.max_crashes if definition else MAX_CRASHES
-    return Begin(message=message, body=encode(message), claim=claim, max_crashes=limit, held=delivery.held)
+    locks, rates = needs_of(definition, message) if definition else ((), ())
+    return Begin(
+        message=message,
+        body=encode(message),
+        claim=claim,
+        max_crashes=limit,
+        held=delivery.held,
+        locks=locks,
+        rates=rates,
+    )
 
 
 def accepted(claimed: Claimed, runtime: Runtime) -> bool:
     """Tell what ``begin`` answered; False when there is nothing to run."""
     begun, message = claimed.begun, claimed.message
-    if begun.verdict == "run":
+    if begun.verdict in ("run", "held"):
+        if begun.wait_ms:
+            runtime.clock.sleep(begun.wait_ms / 1000)
         ready_at_ms = message.ready_at_ms or runtime.clock.now_ms()  # a native producer may not say
         waited_ms = max(0, runtime.clock.now_ms() - ready_at_ms)
         runtime.events.emit(claimed.event(events.Started, waited_ms=waited_ms))
         return True
     if begun.verdict == "expired":
         runtime.events.emit(claimed.event(events.Dropped, how="expired", why="not begun before it expired"))
+    elif begun.verdict == "skipped":
+        runtime.events.emit(claimed.event(events.Dropped, how="skipped", why=f"the lock {begun.key} is held"))
+    elif begun.verdict in ("locked", "throttled"):
+        runtime.events.emit(claimed.event(events.Waiting, how=begun.verdict, key=begun.key))
     elif begun.verdict == "crashed":
         runtime.events.emit(claimed.event(events.Failed, why=f"its worker was lost {begun.crashes} times"))
     else:
@@ -89,6 +105,8 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     """Run the task once, unless it is early or unknown here, and say what became of it."""
     message = claimed.message
     definition = runtime.definitions.get(message.task)
+    if claimed.begun.verdict == "held":
+        return judge(LockHeld(f"another holds the lock {claimed.begun.key}"), claimed, runtime)
     if definition is None:
         return Parked(why=f"no task named {message.task!r} in this release")
     early_ms = message.due_at_ms - runtime.clock.now_ms()
@@ -118,6 +136,8 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
             return Ended(how="dropped", why=str(error))
         if isinstance(error, Reschedule) and definition is not None:
             return _rescheduled(error, claimed.message, definition)
+        if isinstance(error, Throttled) and definition is not None:
+            return _throttled(error, claimed.message, definition)
         policy = (definition.options.retry if definition else None) or NEVER
         age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
         return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
@@ -138,10 +158,11 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
             return Finish(
                 id=message.id,
                 claim=claimed.claim,
-                state="DELAYED" if outcome.after_ms > 0 else "READY",
+                state="THROTTLED" if outcome.shuts else "DELAYED" if outcome.after_ms > 0 else "READY",
                 counted=outcome.counted,
                 ran=outcome.ran,
                 due_ms=outcome.after_ms,
+                group=outcome.shuts,
                 why=outcome.why,
                 traceback=_traceback(outcome.error),
                 body=outcome.body,
@@ -255,6 +276,16 @@ def _rescheduled(asked: Reschedule, message: Message, definition: Definition) ->
         body = encode(message.copy(args=args, kwargs=kwargs))
     after_ms = max(0, milliseconds(asked.after, "Reschedule(after)"))
     return Again(after_ms=after_ms, counted=False, why=str(asked), body=body)
+
+
+def _throttled(asked: Throttled, message: Message, definition: Definition) -> Again:
+    rates = needs_of(definition, message)[1]
+    meant = [one.key for one in rates if asked.limit in ("", one.name)]
+    if asked.limit and not meant:
+        known = ", ".join(one.name for one in rates) or "none"
+        raise ConfigError(f"{message.task} has no limit called {asked.limit!r}; it has {known}")
+    after_ms = max(0, milliseconds(asked.after, "Throttled(after)"))
+    return Again(after_ms=after_ms, counted=False, why=str(asked), shuts=meant[0] if meant else "")
 
 
 def _park_for_ms(message: Message, runtime: Runtime) -> int:

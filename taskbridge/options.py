@@ -6,12 +6,14 @@ Spans are seconds or timedelta at the API and whole milliseconds (``_ms``) insid
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol, get_args
 
 from .clock import Span, milliseconds
 from .errors import ConfigError, nearest
+from .needs import NeedsLock, NeedsTokens
 from .outcome import Again, Ended
 
 #: A queue's name that every broker can have.
@@ -36,6 +38,29 @@ class RetryPolicy(Protocol):
     def judge(self, error: BaseException, *, attempt: int, age_ms: int) -> Again | Ended: ...
 
 
+class LockPolicy(Protocol):
+    """Says which lock a call needs."""
+
+    @property
+    def on_conflict(self) -> str: ...
+    def fields(self) -> list[str]: ...
+    def check(self, arguments: Collection[str], task: str) -> None: ...
+    def need(self, values: Mapping[str, Any]) -> NeedsLock: ...
+
+
+class RatePolicy(Protocol):
+    """Says which tokens a call needs."""
+
+    def fields(self) -> list[str]: ...
+    def check(self, arguments: Collection[str], task: str) -> None: ...
+    def named(self, name: str) -> RatePolicy: ...
+    def need(self, values: Mapping[str, Any]) -> NeedsTokens: ...
+
+
+#: What ``.using`` takes: what travels with the message. All else is the task's own word, in the worker that runs it.
+PER_CALL = ("delay", "expires", "priority", "queue")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOptions:
     """What a task asks for; every field is an option of ``@task``.
@@ -50,6 +75,8 @@ class TaskOptions:
             argument with a warning, or ``fail``. Defaults to ``park``.
         max_crashes: how often a message may lose its worker (killed, or its lease lapsed). Defaults to 5.
         park_for: how long an unknown task or argument waits for a newer worker. Defaults to 24 h.
+        lock: a ``Lock``, or several: all or none. Defaults to none.
+        rate_limit: a ``RateLimit``, or several. Defaults to none.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -63,6 +90,8 @@ class TaskOptions:
     unknown_args: UnknownArgs = "park"
     max_crashes: int = MAX_CRASHES
     park_for: Span = PARK_FOR
+    lock: LockPolicy | Sequence[LockPolicy] = ()
+    rate_limit: RatePolicy | Sequence[RatePolicy] = ()
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -75,6 +104,10 @@ class TaskOptions:
         _expect(self.unknown_args in get_args(UnknownArgs), "unknown_args", "park, drop or fail", self.unknown_args)
         _expect(_whole(self.max_crashes) and self.max_crashes >= 0, "max_crashes", "0 or more", self.max_crashes)
         _expect(milliseconds(self.park_for, "park_for") > 0, "park_for", "a span above 0", self.park_for)
+        for one in self.locks:
+            _expect(hasattr(one, "on_conflict") and hasattr(one, "need"), "lock", "a Lock, or several", one)
+        for limit in self.rate_limits:
+            _expect(hasattr(limit, "named") and hasattr(limit, "need"), "rate_limit", "a RateLimit, or several", limit)
 
     @property
     def expires_ms(self) -> int:
@@ -89,13 +122,28 @@ class TaskOptions:
     def park_for_ms(self) -> int:
         return milliseconds(self.park_for)
 
+    @property
+    def locks(self) -> tuple[LockPolicy, ...]:
+        """The locks, one or several alike."""
+        return _several(self.lock)
+
+    @property
+    def rate_limits(self) -> tuple[RatePolicy, ...]:
+        """The limits, one or several alike."""
+        return _several(self.rate_limit)
+
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
-        """Return these options with some replaced.
+        """Return these options with some replaced, for one call.
 
         Raises:
-            ConfigError: an unknown option, or a value out of its range.
+            ConfigError: an unknown option, one that does not travel with a message, or a value out of its range.
         """
         refuse_unknown(changes)
+        for word in changes:
+            if word not in PER_CALL:
+                raise ConfigError(
+                    f"{word} is the task's own, for every call: declare it; a call takes {_listed(PER_CALL)}"
+                )
         return replace(self, **changes)
 
 
@@ -126,6 +174,14 @@ def check_queue_name(name: object) -> None:
 def band(priority: int) -> str:
     """Return the suffix of the queue that carries this priority: ``-high`` 7-9, none 4-6, ``-low`` 0-3."""
     return "-high" if priority >= 7 else "" if priority >= 4 else "-low"
+
+
+def _several(one: Any) -> tuple[Any, ...]:
+    return tuple(one) if isinstance(one, list | tuple) else (one,)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _whole(value: object) -> bool:

@@ -20,7 +20,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     """Later once more.
 
     ``counted`` says whether an attempt was spent, ``ran`` whether the task was entered at all; ``body`` is the message
-    with other arguments, empty when they stay.
+    with other arguments, empty when they stay. ``shuts`` is the key of a limit at which nobody starts meanwhile.
     """
 
     after_ms: int
@@ -28,6 +28,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     ran: bool = True
     body: bytes = b""
+    shuts: str = ""
     error: BaseException | None = None
 
 

@@ -6,15 +6,13 @@ up, so raising it moves some keys over and none back.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .config import Settings
 from .errors import ConfigError
 from .message import Message
-
-_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+from .policies import key
 
 
 def route(message: Message, settings: Settings) -> str:
@@ -39,21 +37,18 @@ def place_of(key: str) -> float:
     return (int.from_bytes(digest, "big") >> 11) / 2**53 * 100  # 53 bits: more would be rounded up to 100
 
 
-def names_in(template: str, arguments: set[str], where: str) -> list[str]:
-    """Return the arguments a key template names.
+def names_in(template: str, arguments: Collection[str], where: str) -> list[str]:
+    """Return the arguments that a share is sticky by.
 
     Raises:
-        ConfigError: it names one that the task does not have, or more than names.
+        ConfigError: it names none, one that the task does not have, or more than names.
     """
-    names = _FIELD.findall(template)
-    if not names or not {"{", "}"}.isdisjoint(_FIELD.sub("", template)):
+    names = key.names_in(template, arguments, where)
+    if not names:
         raise ConfigError(f"{where}: expected a template of arguments such as {{user_id}}, got {template!r}")
-    for name in names:
-        if name not in arguments:
-            raise ConfigError(f"{where}: {template!r} names {name!r}, which the task does not have")
     return names
 
 
 def fill(template: str, values: Mapping[str, Any]) -> str:
     """Return the template with the values in."""
-    return _FIELD.sub(lambda found: str(values[found.group(1)]), template)
+    return template.format_map({name: str(values[name]) for name in key.fields_in(template)})

@@ -25,9 +25,11 @@ class Ours(msgspec.Struct, omit_defaults=True):
     route_key: str = ""
     engine: str = ""
     v: int = VERSION
+    front: bool = False
+    """It has waited already, and lies before what came later."""
 
 
-def ours(message: Message) -> Ours:
+def ours(message: Message, *, front: bool = False) -> Ours:
     """Return what a message says beside its task and arguments."""
     return Ours(
         id=message.id,
@@ -42,6 +44,7 @@ def ours(message: Message) -> Ours:
         route_key=message.route_key,
         engine=message.engine,
         v=message.v,
+        front=front,
     )
 
 

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parent.parent
 #: ``store.redis`` is a part of its own: the store's words stand below the Redis client, its scripts above.
 FLOORS = (
     "errors clock events",
-    "message wire codec outcome options definition config",
+    "message wire codec outcome needs options definition config",
     "store backend redis store.redis",
     "policies",
-    "routing enqueue inbox current flow runtime execution lease announcement migration relay",
+    "routing enqueue inbox current flow runtime execution lease holding announcement migration relay",
     "task bridge __init__",
     "observe operations worker",
     "testing dashboard cli contrib __main__",

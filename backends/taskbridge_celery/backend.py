@@ -38,19 +38,19 @@ class CeleryBackend(RedisBroker):
         self.conf: dict[str, Any] = {}
         self.capabilities = CAPABILITIES["redis"]
         self.own_command = OWN_COMMAND["redis"]
-        self._push_kept = Script(self.server, self._queues.package, "push", [], more_keys=1)
+        self._push = Script(self.server, self._queues.package, "push", [], more_keys=1)
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         by_list: dict[str, list[bytes]] = {}
         for message in messages:
             list_name = self._queues.list_of(message.queue, band(message.priority))
-            by_list.setdefault(list_name, []).append(wire.encode(message, list_name))
-        packed = [self._push(list_name, raw, kept) for list_name, raw in by_list.items()]
+            by_list.setdefault(list_name, []).append(wire.encode(message, list_name, front=front))
+        packed = [self._packed(list_name, raw, kept, front) for list_name, raw in by_list.items()]
         with publishing(self.server):
             self.server.exchange(b"".join(packed), len(packed))
 
-    def _push(self, list_name: str, raw: list[bytes], kept: bool) -> bytes:
-        return self._push_kept.packed(list_name, *raw) if kept else pack(("LPUSH", list_name, *raw))
+    def _packed(self, list_name: str, raw: list[bytes], kept: bool, front: bool) -> bytes:
+        return self._push.packed(list_name, int(front), *raw) if kept or front else pack(("LPUSH", list_name, *raw))
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):

@@ -72,13 +72,19 @@ _native_decoder = msgspec.json.Decoder(Native)
 _NO_EMBED_JSON = _encoder.encode(NO_EMBED)
 
 
-def encode(message: Message, list_name: str) -> bytes:
-    """Return the envelope of a message for one of kombu's lists."""
+def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
+    """Return the envelope of a message for one of kombu's lists; ``front`` as in ``Backend.publish``."""
     native = _native_decoder.decode(message.native) if message.engine == "celery" else None
     embed = _encoder.encode(native.embed or NO_EMBED) if native else _NO_EMBED_JSON
     engine_id = native.id if native and native.id else message.id
     headers = _PLAIN_HEADERS | {"root_id": engine_id} | (native.headers if native else {})
-    headers |= {"id": engine_id, "task": message.task, "eta": None, "expires": None, "taskbridge": ours(message)}
+    headers |= {
+        "id": engine_id,
+        "task": message.task,
+        "eta": None,
+        "expires": None,
+        "taskbridge": ours(message, front=front),
+    }
     properties = {
         "correlation_id": engine_id,
         "reply_to": "",

@@ -38,21 +38,21 @@ class DramatiqBackend(RedisBroker):
         self.middleware: list[Any] = []
         self.capabilities = CAPABILITIES["redis"]
         self.own_command = OWN_COMMAND["redis"]
-        self._push_kept = Script(self.server, self._queues.package, "push", [], more_keys=2)
+        self._push = Script(self.server, self._queues.package, "push", [], more_keys=2)
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         by_name: dict[str, list[bytes | str]] = {}
         for message in messages:
             name = self._queues.name_of(message.queue, band(message.priority))
             redis_id = f"{message.id}.{message.seq}"
-            by_name.setdefault(name, []).extend((redis_id, wire.encode(message, name, redis_id)))
+            by_name.setdefault(name, []).extend((redis_id, wire.encode(message, name, redis_id, front=front)))
         by_list = {self._queues.list_of(name): pairs for name, pairs in by_name.items()}
-        packed = self._kept(by_list) if kept else _fresh(by_list)
+        packed = self._kept(by_list, front) if kept or front else _fresh(by_list)
         with publishing(self.server):
             self.server.exchange(b"".join(packed), len(packed))
 
-    def _kept(self, by_list: dict[str, list[bytes | str]]) -> list[bytes]:
-        return [self._push_kept.packed(name, f"{name}.msgs", *pairs) for name, pairs in by_list.items()]
+    def _kept(self, by_list: dict[str, list[bytes | str]], front: bool) -> list[bytes]:
+        return [self._push.packed(name, f"{name}.msgs", int(front), *pairs) for name, pairs in by_list.items()]
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):

@@ -22,7 +22,19 @@ Examples:
   taskbridge queues --json
 """
 
-COLUMNS = ("queue", "backend", "waiting", "running", "processes", "ready", "delayed", "parked", "dead")
+COLUMNS = (
+    "queue",
+    "backend",
+    "waiting",
+    "running",
+    "processes",
+    "ready",
+    "delayed",
+    "parked",
+    "locked",
+    "throttled",
+    "dead",
+)
 
 
 @click.command(epilog=EXAMPLES)
@@ -32,8 +44,9 @@ COLUMNS = ("queue", "backend", "waiting", "running", "processes", "ready", "dela
 def queues(queues: list[str], module: str | None, chdir: str, json: bool) -> None:
     """Show how many messages are in each queue and state, on every backend.
 
-    Waiting is what lies in the engine's queue. Ready, delayed, parked and dead messages are in the store: which backend
-    they go to is decided when they leave it, so they stand in the queue's first row.
+    Waiting is what lies in the engine's queue. Ready, delayed, parked, locked (they wait for a lock), throttled (for
+    their turn at a limit) and dead messages are in the store: which backend they go to is decided when they leave it,
+    so they stand in the queue's first row.
     """
     from ..operations.depths import depths
 
@@ -51,10 +64,11 @@ def queues(queues: list[str], module: str | None, chdir: str, json: bool) -> Non
 
 
 def _rows(depth: Depth) -> list[tuple[object, ...]]:
-    kept = (depth.ready, depth.delayed, depth.parked, depth.dead)
+    kept = (depth.ready, depth.delayed, depth.parked, depth.locked, depth.throttled, depth.dead)
     rows: list[tuple[object, ...]] = []
     for name, side in depth.backends.items() or [("", None)]:
         waiting = "?" if side is None or side.waiting is None else side.waiting
         live = (side.running, side.processes) if side else (0, 0)
-        rows.append(("" if rows else depth.queue, name or "-", waiting, *live, *(("",) * 4 if rows else kept)))
+        shown = ("",) * len(kept) if rows else kept
+        rows.append(("" if rows else depth.queue, name or "-", waiting, *live, *shown))
     return rows

@@ -36,7 +36,8 @@ class Found:
 class Whereabouts:
     """Where a message is: ``why`` says in words what ``state`` says in one.
 
-    ``state`` is running, ready, delayed, parked, published, ended, dead, waiting (a scan met it) or unknown.
+    ``state`` is running, ready, delayed, parked, locked, throttled, published, ended, dead, waiting (a scan met it) or
+    unknown.
     ``scanned`` is how many messages were looked through; ``problems`` says where the look failed.
     """
 
@@ -82,6 +83,8 @@ _WORDS = {
     "READY": "ready",
     "DELAYED": "delayed",
     "PARKED": "parked",
+    "LOCKED": "locked",
+    "THROTTLED": "throttled",
     "OUT": "published",
     "DONE": "ended",
     "DEAD": "dead",
@@ -102,6 +105,10 @@ def _why(record: Record, message: Message | None, now_ms: int) -> str:
             return f"due at {at}{after}"
         case "PARKED":
             return f"{_waited_for(record)}; dead at {at} unless one comes"
+        case "LOCKED":
+            return f"waits for the lock {record.waits_at}; see taskbridge locks list{after}"
+        case "THROTTLED":
+            return f"waits for its turn at the limit {record.waits_at}; see taskbridge limits list{after}"
         case "OUT":
             return _published(message, now_ms)
         case "DEAD":

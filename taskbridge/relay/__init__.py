@@ -7,6 +7,7 @@ from .due import PublishDue
 from .loop import Duty, Relay
 from .lost import SweepClaims, SweepShelves
 from .parked import ReleaseParked
+from .waiting import LetOut
 
 
 def relay_of(sender: Sender, owner: str) -> Relay:
@@ -14,6 +15,7 @@ def relay_of(sender: Sender, owner: str) -> Relay:
     store = sender.store()
     keepers = [sender.backend(name).keeper([]) for name in _kept(sender)]
     duties = [
+        Duty(name="let out what waits at a limit", run=LetOut(store), every_s=0.0),
         Duty(name="publish what is due", run=PublishDue(sender), every_s=0.0),
         Duty(name="sweep lapsed claims", run=SweepClaims(store), every_s=0.5),
         Duty(name="sweep shelves of lost workers", run=SweepShelves(keepers), every_s=5.0),

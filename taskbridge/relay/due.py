@@ -50,9 +50,11 @@ class PublishDue:
         leased_until_s = self.sender.clock.monotonic_s() + RELAY_LEASE_MS / 1000
         due = self.sender.store().outbox.take(BATCH)
         now_ms = self.sender.clock.now_ms()
-        messages = [message for one in due if (message := _published(one, now_ms))]
+        copies = [(message, one.front) for one in due if (message := _published(one, now_ms))]
+        messages = [message for message, _ in copies]
         try:
-            publish(messages, self.sender)
+            for front in (True, False):  # those that have waited already are fetched before what lies in the queue
+                publish([message for message, waited in copies if waited is front], self.sender, front=front)
         except StoreFull as error:
             log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
             self.hand.extend(messages)

@@ -22,6 +22,7 @@ from typing import Protocol
 import msgspec
 
 from ..message import Message
+from ..needs import NeedsLock, NeedsTokens
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
 LEASE_MS = 15_000
@@ -52,31 +53,6 @@ class Held(msgspec.Struct, frozen=True):
 
     key: str
     tag: str
-
-
-class NeedsLock(msgspec.Struct, frozen=True):
-    """A lock that a claim must have: ``key`` in full, and how many may hold it.
-
-    ``conflict`` says what becomes of a message that it has no room for: wait, skip or fail.
-    """
-
-    key: str
-    conflict: str = "wait"
-    at_most: int = 1
-
-
-class NeedsTokens(msgspec.Struct, frozen=True):
-    """What a claim must have of a limit: ``weight`` tokens.
-
-    ``interval_us`` is how long one takes to come, ``burst`` how many lie ready at most, as the task says; what was set
-    for ``name`` at run time goes before that. ``key`` begins with the name.
-    """
-
-    name: str
-    key: str
-    interval_us: int
-    burst: int
-    weight: int = 1
 
 
 class Begin(msgspec.Struct, frozen=True, kw_only=True):

@@ -270,6 +270,72 @@ class BackendSuite:
         else:
             assert sorted(text for _, text in order) == sorted(ran)
 
+    def test_a_lock_makes_messages_wait_and_nobody_else(self, arena: Arena) -> None:
+        """Held by code elsewhere, it parks them unstarted, while their queue goes on; released, they run in order."""
+        who = new_id()
+        with arena.bridge.lock(f'suite:"{who}"', timeout=PATIENCE_S) as held:
+            waiting = [arena.tasks["guarded"].enqueue(who, n).id for n in range(3)]
+            for id in waiting:
+                arena.ended(id, "LOCKED")
+            arena.ended(arena.tasks["plain"].enqueue(10).id)
+            records = [arena.bridge.store.messages.look(id) for id in waiting]
+        for id in waiting:
+            arena.ended(id)
+
+        lines = [one for one in arena.lines(what="guarded") if one["who"] == who]
+        assert [0, 0, 0] == [record.starts for record in records if record]
+        assert [(0, 1), (1, 1), (2, 1)] == [(one["n"], one["attempt"]) for one in lines]
+        assert held.fencing_token < lines[0]["token"] < lines[1]["token"] < lines[2]["token"]
+
+    def test_a_held_lock_may_skip_or_fail_a_message(self, arena: Arena) -> None:
+        """``skip`` ends it unrun; ``fail`` is a failed attempt, here its last."""
+        who = new_id()
+        with arena.bridge.lock(f'suite:"{who}"', timeout=PATIENCE_S):
+            skipped, failed = arena.tasks["skipping"].enqueue(who), arena.tasks["refusing"].enqueue(who)
+            ends = [arena.ended(skipped.id), arena.ended(failed.id, "DEAD")]
+        free = [arena.tasks[name].enqueue(who) for name in ("skipping", "refusing")]
+        for sent in free:
+            arena.ended(sent.id)
+
+        assert "skipped: the lock" in ends[0].why
+        assert "LockHeld" in ends[1].why
+        assert [[], [], 1, 1] == [
+            arena.lines(skipped.id),
+            arena.lines(failed.id),
+            *(len(arena.lines(s.id)) for s in free),
+        ]
+
+    def test_a_rate_limit_paces_starts_and_nothing_else(self, arena: Arena) -> None:
+        """Twenty a second, one at a time: each runs once, in order, and its queue is not slowed meanwhile."""
+        who = new_id()
+        sent = [arena.tasks["paced"].enqueue(who, n).id for n in range(8)]
+        beside = arena.tasks["plain"].enqueue(11)
+        arena.ended(beside.id)
+        unfinished = [id for id in sent if arena.state(id) != "DONE"]
+        for id in sent:
+            arena.ended(id)
+
+        lines = [one for one in arena.lines(what="paced") if one["who"] == who]
+        assert list(range(8)) == [one["n"] for one in lines]
+        assert 330 <= lines[-1]["at_ms"] - lines[0]["at_ms"]
+        assert unfinished
+
+    def test_throttled_stops_the_key_for_everyone(self, arena: Arena) -> None:
+        """The far side said so: nobody starts at that key meanwhile, no attempt is spent, another key goes on."""
+        who, other = new_id(), new_id()
+        first = arena.tasks["throttled"].enqueue(who, 0.5)
+        arena.ended(first.id, "THROTTLED")
+        second, beside = arena.tasks["throttled"].enqueue(who, 0.0), arena.tasks["throttled"].enqueue(other, 0.0)
+        arena.ended(second.id, "THROTTLED")
+        arena.ended(beside.id)
+        for sent in (first, second):
+            arena.ended(sent.id)
+
+        begun, again = arena.lines(first.id)
+        assert (1, 1) == (begun["attempt"], again["attempt"])
+        assert 500 <= again["at_ms"] - begun["at_ms"] + 5 < 10_000
+        assert again["at_ms"] <= arena.lines(second.id)[0]["at_ms"]
+
     def test_sys_exit_is_a_failure_of_the_task_alone(self, arena: Arena) -> None:
         """The worker goes on."""
         sent = arena.tasks["leaves"].enqueue()

@@ -17,6 +17,9 @@ from ..options import BAND_SUFFIXES, band
 from ..outcome import Outcome
 from ..store import Store
 
+#: Behind a list's name: what has waited already, and is fetched before what is in the list.
+FRONT = " front"
+
 
 class MemoryBackend:
     """Queues of one process, gone with it."""
@@ -29,10 +32,10 @@ class MemoryBackend:
         self._lists: dict[str, deque[bytes]] = {}
         self._changed = threading.Condition()
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         with self._changed:
             for message in messages:
-                self._list(message.queue + band(message.priority)).append(encode(message))
+                self._list(message.queue + band(message.priority) + front * FRONT).append(encode(message))
             self._changed.notify_all()
 
     def push(self, queue: str, raw: bytes) -> None:
@@ -42,11 +45,11 @@ class MemoryBackend:
             self._changed.notify_all()
 
     def depth(self, queue: str) -> int:
-        return sum(len(self._list(queue + suffix)) for suffix in BAND_SUFFIXES)
+        return sum(len(self._list(queue + suffix + part)) for suffix in BAND_SUFFIXES for part in (FRONT, ""))
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for suffix in BAND_SUFFIXES:
-            for raw in list(self._list(queue + suffix))[:limit]:
+            for raw in [*self._list(queue + suffix + FRONT), *self._list(queue + suffix)][:limit]:
                 try:
                     yield decode(raw)
                 except DecodeError:
@@ -72,13 +75,13 @@ class MemoryBackend:
     def take(self, name: str) -> bytes | None:
         """Take the first message of a list, a queue's name and a band's suffix."""
         with self._changed:
-            waiting = self._list(name)
+            waiting = self._list(name + FRONT) or self._list(name)
             return waiting.popleft() if waiting else None
 
     def put_back(self, name: str, raw: bytes) -> None:
         """Put a message back to the front."""
         with self._changed:
-            self._list(name).appendleft(raw)
+            self._list(name + FRONT).appendleft(raw)
 
     def _list(self, name: str) -> deque[bytes]:
         return self._lists.setdefault(name, deque())

@@ -18,7 +18,9 @@ from .. import default_bridge
 from ..bridge import Bridge
 from ..clock import SystemClock
 from ..current import current
-from ..errors import Drop, Reschedule, Retry
+from ..errors import Drop, Reschedule, Retry, Throttled
+from ..policies.lock import Lock
+from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
 from ..task import Task
 
@@ -153,6 +155,33 @@ def strict(n: int) -> None:
     note("strict", n=n)
 
 
+def guarded(who: str, n: int) -> None:
+    """Run under a lock."""
+    note("guarded", who=who, n=n, token=current().fencing_token)
+
+
+def skipping(who: str) -> None:
+    """Run under a lock, or not at all."""
+    note("skipping")
+
+
+def refusing(who: str) -> None:
+    """Run under a lock, or fail."""
+    note("refusing")
+
+
+def paced(who: str, n: int) -> None:
+    """Run at a pace."""
+    note("paced", who=who, n=n)
+
+
+def throttled(who: str, for_s: float) -> None:
+    """Be told once that the far side has had too many."""
+    note("throttled")
+    if current().starts == 1:
+        raise Throttled(for_s)
+
+
 def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
     """Declare the tasks on a bridge as ``suite.<name>``; returns them by name."""
     quick = Backoff(max_retries=3, base=0.01)
@@ -162,8 +191,16 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         asks_retry: {"retry": Backoff(max_retries=1, base=30)},
         lenient: {"unknown_args": "drop"},
         strict: {"unknown_args": "fail"},
+        guarded: {"lock": Lock("suite:{who}")},
+        skipping: {"lock": Lock("suite:{who}", "skip")},
+        refusing: {"lock": Lock("suite:{who}", "fail"), "retry": None},
+        paced: {"rate_limit": RateLimit("20/s", key="{who}", burst=1)},
+        throttled: {"rate_limit": RateLimit("100/s", key="{who}")},
     }
-    functions = (typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, awaits)
+    functions = (
+        *(typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, awaits),
+        *(guarded, skipping, refusing, paced, throttled),
+    )
     return {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))

@@ -27,7 +27,7 @@ class Published:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         self.batches.append(len(messages))
 
 
@@ -38,7 +38,7 @@ class Kept(Published):
         super().__init__()
         self.messages: list[Message] = []
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         super().publish(messages)
         self.messages += messages
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from taskbridge.errors import ConfigError
-from taskbridge.options import TaskOptions, band, check_queue_name
+from taskbridge.options import PER_CALL, TaskOptions, band, check_queue_name
 from taskbridge.policies.retry import Backoff
 
 
@@ -33,6 +33,8 @@ from taskbridge.policies.retry import Backoff
         ("unknown_args", ["park"], r"park, drop or fail, got \['park'\]"),
         ("max_crashes", -1, "0 or more, got -1"),
         ("max_crashes", "5", "0 or more, got '5'"),
+        ("lock", "user:{id}", "a Lock, or several, got 'user:{id}'"),
+        ("rate_limit", ["70/s"], "a RateLimit, or several, got '70/s'"),
         ("park_for", 0, "a span above 0, got 0"),
         ("park_for", float("nan"), "seconds or a timedelta, got nan"),
     ],
@@ -41,8 +43,16 @@ def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
     """The error names the option, what was expected and what came; by ``@task`` and by ``using`` alike."""
     with pytest.raises(ConfigError, match=f"^{option}: expected {expected}"):
         TaskOptions(**{option: value})
-    with pytest.raises(ConfigError, match=f"^{option}: expected {expected}"):
-        TaskOptions().with_changes({option: value})
+    if option in PER_CALL:
+        with pytest.raises(ConfigError, match=f"^{option}: expected {expected}"):
+            TaskOptions().with_changes({option: value})
+
+
+@pytest.mark.parametrize("option", ["retry", "unknown_args", "max_crashes", "park_for", "lock", "rate_limit"])
+def test_what_does_not_travel_is_refused_for_one_call(option: str):
+    """The worker goes by its own declaration: what a call says of it would be ignored."""
+    with pytest.raises(ConfigError, match=f"^{option} is the task's own, .* takes delay, expires, priority and queue"):
+        TaskOptions().with_changes({option: None})
 
 
 def test_spans_are_seconds_or_timedelta():

@@ -9,7 +9,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .. import COMING_MS, EARLY_US, RESERVED_MS, SHORT_BURST_US, NeedsLock, NeedsTokens
+from ...needs import NeedsLock, NeedsTokens
+from .. import COMING_MS, EARLY_US, RESERVED_MS, SHORT_BURST_US
 
 if TYPE_CHECKING:
     from .records import Entry, Records

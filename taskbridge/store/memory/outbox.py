@@ -26,7 +26,7 @@ class MemoryOutbox:
         records = self._records
         with records.lock:
             due = [entry for entry in self._kept() if entry.at_ms <= records.now_ms()]
-            due = heapq.nsmallest(limit, due, key=lambda entry: (entry.at_ms, entry.id))
+            due = heapq.nsmallest(limit, due, key=lambda entry: (entry.at_ms, entry.turn or 0, entry.id))
             for entry in due:
                 entry.at_ms = records.now_ms() + RELAY_LEASE_MS
                 entry.taken += 1

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...clock import Clock
-from .. import GAP_MS, LEASE_MS, LONG_WINDOW_MS, PATIENCE_MS, WINDOW_MS, NeedsLock, NeedsTokens, Record
+from ...needs import NeedsLock, NeedsTokens
+from .. import GAP_MS, LEASE_MS, LONG_WINDOW_MS, PATIENCE_MS, WINDOW_MS, Record
 from .needs import Needs
 
 STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "OUT", "DONE", "DEAD")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ...needs import NeedsLock, NeedsTokens
 from ...redis.script import Script
 from ...redis.server import Server
-from .. import LEASE_MS, Begin, Begun, Finish, Held, NeedsLock, NeedsTokens
+from .. import LEASE_MS, Begin, Begun, Finish, Held
 from ..keys import Keys
 
 PACKAGE = __name__.rpartition(".")[0]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ...message import Message
-from ...store import COMING_MS, Begin, Begun, NeedsLock, NeedsTokens, Store
+from ...needs import NeedsLock, NeedsTokens
+from ...store import COMING_MS, Begin, Begun, Store
 from ..fakes import a_message
 from .locks import done
 from .steps import Laws, begin, finish, look, publish, recount, state

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import pytest
 
 from ...message import Message
-from ...store import LEASE_MS, RESERVED_MS, Begin, Begun, Finish, NeedsLock, Store
+from ...needs import NeedsLock
+from ...store import LEASE_MS, RESERVED_MS, Begin, Begun, Finish, Store
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, recount, state
 

@@ -27,7 +27,7 @@ class Engine:
         self.waiting = 0
         self.messages: list[Message] = []
 
-    def publish(self, messages: Sequence[Message], *, kept: bool = False) -> None:
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         if self.away:
             self.away -= 1
             raise BrokerUnavailable("away")

@@ -134,7 +134,9 @@ local function take_tokens(rate, at)
   redis.call('SET', KEYS[16] .. rate.key, string.format('%.0f', due), 'PX', math.ceil((due - now_us) / 1000) + 1000)
 end
 
--- let_on: a message that waited is ready, under the number it was parked with. Whoever holds from code is woken itself.
+-- let_on: a message that waited is ready, under the number it was parked with. Code that waits is woken itself. Those that
+-- are let on together are published in their order: each is due a microsecond after the one before.
+local let = 0
 local function let_on(m)
   count(m, -1)
   m.st = 'READY'
@@ -144,7 +146,8 @@ local function let_on(m)
     redis.call('PEXPIRE', KEYS[22] .. m.id, PATIENCE)
     return
   end
-  redis.call('ZADD', KEYS[3], now, m.id)
+  let = let + 1
+  redis.call('ZADD', KEYS[3], now - 1 + let / 1000, m.id)
   ring(now)
   count(m, 1)
 end

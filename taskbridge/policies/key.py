@@ -1,0 +1,59 @@
+"""Templates such as ``user:{user_id}``: which arguments one names, and the key that it makes of them. Pure.
+
+A key is the same on every worker of every engine: each value is its canonical JSON, with the separator escaped; one
+that is long is hashed. So ``"7"`` and ``7`` are two keys, and no value can look like two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..errors import ConfigError
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+#: A value whose JSON is longer than this is hashed: keys are kept for every holder and every waiter.
+LONGEST_VALUE = 64
+
+_encoder = msgspec.json.Encoder(decimal_format="string", order="deterministic")
+
+
+def names_in(template: object, arguments: Collection[str], where: str) -> list[str]:
+    """Return the arguments a template names, in its order.
+
+    Raises:
+        ConfigError: it names one that the task does not have, or more than names.
+    """
+    if not isinstance(template, str) or not {"{", "}", "\n"}.isdisjoint(_FIELD.sub("", template)):
+        raise ConfigError(f"{where}: expected a template of arguments such as {{user_id}}, got {template!r}")
+    names = _FIELD.findall(template)
+    for name in names:
+        if name not in arguments:
+            raise ConfigError(f"{where}: {template!r} names {name!r}, which the task does not have")
+    return names
+
+
+def fields_in(template: str) -> list[str]:
+    """Return the names in a template that was checked."""
+    return _FIELD.findall(template)
+
+
+def key_of(template: str, values: Mapping[str, Any]) -> str:
+    """Return the template with each value in, canonical and escaped."""
+    return _FIELD.sub(lambda found: _canonical(values[found.group(1)]), template)
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        value = value.astimezone(UTC)
+    text = _encoder.encode(value).decode().replace(":", "\\u003a")
+    if len(text) <= LONGEST_VALUE:
+        return text
+    import hashlib
+
+    return "sha256-" + hashlib.sha256(text.encode()).hexdigest()[:32]
