@@ -130,6 +130,7 @@ class Worker:
         url: its broker. Defaults to the stage's Redis.
         processes: how many children.
         options: further arguments of the command.
+        variables: of its environment, beside those of the stage.
         constants: see ``launch``.
     """
 
@@ -142,6 +143,7 @@ class Worker:
         url: str = "",
         processes: int = 2,
         options: Iterable[str] = (),
+        variables: Mapping[str, str] | None = None,
         constants: Mapping[str, float] | None = None,
     ) -> None:
         self.log = stage.folder / f"{name}.log"
@@ -150,6 +152,7 @@ class Worker:
         self._evidence = stage.evidence.folder
         self._processes = processes
         self._options = list(options)
+        self._variables = dict(variables or {})
         self._constants = dict(constants or {})
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -161,6 +164,7 @@ class Worker:
             "TASKBRIDGE_BACKEND": self.engine,
             "TASKBRIDGE_BROKER_URL": self._url,
             "FAULTS_EVIDENCE": str(self._evidence),
+            **self._variables,
         }
         leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
         said = len(self.read())
