@@ -28,6 +28,7 @@ from .policies.lock import Lock
 from .policies.needs import checked
 from .policies.rate import RateLimit
 from .policies.retry import Backoff
+from .policies.unique import checked_names
 from .runtime import Runtime
 from .store import Store
 from .task import Task
@@ -208,6 +209,9 @@ class Bridge:
         refuse_unknown(options)
         task_options, arguments = TaskOptions(**options), Arguments(function, name)
         definition = checked(Definition(name=name, function=function, options=task_options, arguments=arguments))
+        checked_names(definition, task_options)
+        if task_options.idempotency_key:
+            raise ConfigError(f"{name}: idempotency_key is of one call: .using(idempotency_key=...).enqueue(...)")
         other = self._definitions.get(name)
         if other is not None and not _same_place(other.function, function):
             raise ConfigError(f"two tasks are called {name!r}; give one another name=")

@@ -18,6 +18,7 @@ from .definition import Definition
 from .errors import ArgumentError, PayloadTooLarge
 from .message import Message, encode, new_id
 from .options import TaskOptions
+from .policies.unique import sameness_of
 from .routing import fill, names_in, route
 from .store import Store
 
@@ -36,9 +37,10 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Enqueued(msgspec.Struct, frozen=True):
-    """What ``enqueue_many`` returns: how many messages it made."""
+    """What ``enqueue_many`` returns: how many messages it made, and how many were there already."""
 
     created: int
+    existing: int = 0
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +63,8 @@ def enqueue(
         BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
     """
     message = stamp(definition, options, args, kwargs, sender)
-    send([message], options.delay_ms, sender)
-    return Receipt(message.id)
+    (id,) = send(definition, options, [message], sender)
+    return Receipt(id, created=id == message.id)
 
 
 def enqueue_many(definition: Definition, options: TaskOptions, calls: Iterable[Any], sender: Sender) -> Enqueued:
@@ -74,20 +76,28 @@ def enqueue_many(definition: Definition, options: TaskOptions, calls: Iterable[A
     Raises:
         The same as ``enqueue``; what was sent before the error stays sent.
     """
-    created = 0
+    created = existing = 0
     stream = (stamp(definition, options, *_call(call), sender) for call in calls)
     while batch := list(islice(stream, BULK)):
-        send(batch, options.delay_ms, sender)
-        created += len(batch)
-    return Enqueued(created)
+        ids = send(definition, options, batch, sender)
+        new = sum(message.id == id for message, id in zip(batch, ids, strict=True))
+        created, existing = created + new, existing + len(batch) - new
+    return Enqueued(created, existing)
 
 
-def send(messages: list[Message], delay_ms: int, sender: Sender) -> None:
-    """Publish messages now, or keep them in the store until they are due."""
-    if delay_ms > 0:
-        sender.store().outbox.put(messages, delay_ms)
+def send(definition: Definition, options: TaskOptions, messages: list[Message], sender: Sender) -> list[str]:
+    """Publish messages now, or keep them in the store until they are due; returns the ids under which they are known.
+
+    What is to be the only one of its kind is claimed and kept in one step: no claim is without its message.
+    """
+    if options.claims_in_store:
+        same = [sameness_of(definition, options, message) for message in messages]
+        return sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms)
+    if options.delay_ms > 0:
+        sender.store().outbox.put(messages, options.delay_ms)
     else:
         publish(messages, sender)
+    return [message.id for message in messages]
 
 
 def publish(messages: list[Message], sender: Sender, *, kept: bool = False, front: bool = False) -> None:
@@ -104,7 +114,7 @@ def stamp(
 ) -> Message:
     """Check a call and make a message of it."""
     sent_args, sent_kwargs = definition.arguments.encode(args, kwargs)
-    delay_ms, expires_ms = options.delay_ms, options.expires_ms
+    delay_ms, expires_ms = options.delay_ms or options.debounce_ms, options.expires_ms
     now_ms = sender.clock.now_ms()
     due_ms = now_ms + delay_ms
     message = Message(

@@ -1,4 +1,4 @@
-"""What a claim needs before it may run: locks and tokens of rate limits, as a store is asked for them. Plain values."""
+"""What a store is asked for beside a message: locks and tokens before it runs, and to be the only one of its kind."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ class NeedsLock(msgspec.Struct, frozen=True):
     key: str
     conflict: str = "wait"
     at_most: int = 1
+
+
+class Same(msgspec.Struct, frozen=True):
+    """A key under which only one message is taken at a time.
+
+    ``until`` is ``until_started`` or ``until_done``, ``window`` (for ``ttl_ms`` from the first call, whatever becomes
+    of it) or ``debounce`` (a later call takes its place, and its delay begins anew). ``ttl_ms`` is the last resort.
+    """
+
+    key: str
+    until: str
+    ttl_ms: int
 
 
 class NeedsTokens(msgspec.Struct, frozen=True):

@@ -29,7 +29,11 @@ MAX_CRASHES = 5
 #: How long a message waits for a worker that knows its task: 24 h.
 PARK_FOR = timedelta(hours=24)
 
+#: How long an idempotency key is remembered: 24 h.
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+
 UnknownArgs = Literal["park", "drop", "fail"]
+Unique = Literal["until_started", "until_done"]
 
 
 class RetryPolicy(Protocol):
@@ -57,8 +61,11 @@ class RatePolicy(Protocol):
     def need(self, values: Mapping[str, Any]) -> NeedsTokens: ...
 
 
-#: What ``.using`` takes: what travels with the message. All else is the task's own word, in the worker that runs it.
-PER_CALL = ("delay", "expires", "priority", "queue")
+#: What ``.using`` takes: what is decided when it is enqueued. All else is the word of the worker that runs it.
+PER_CALL = (
+    *("debounce", "delay", "expires", "idempotency_key", "idempotency_window"),
+    *("priority", "queue", "unique", "unique_by"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,12 @@ class TaskOptions:
         park_for: how long an unknown task or argument waits for a newer worker. Defaults to 24 h.
         lock: a ``Lock``, or several: all or none. Defaults to none.
         rate_limit: a ``RateLimit``, or several. Defaults to none.
+        unique: enqueueing the same call again gives the message that is there already: ``until_started``,
+            ``until_done``, or for so long from the first call. Defaults to never.
+        unique_by: the arguments that make two calls the same. Defaults to all.
+        debounce: runs once, so long after the last of the same calls; with that one's arguments. Defaults to never.
+        idempotency_key: for one call: what was enqueued under this key is not enqueued again, also after it is done.
+        idempotency_window: how long that key is remembered. Defaults to 24 h.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -92,6 +105,11 @@ class TaskOptions:
     park_for: Span = PARK_FOR
     lock: LockPolicy | Sequence[LockPolicy] = ()
     rate_limit: RatePolicy | Sequence[RatePolicy] = ()
+    unique: Unique | Span | None = None
+    unique_by: Sequence[str] = ()
+    debounce: Span | None = None
+    idempotency_key: str = ""
+    idempotency_window: Span = IDEMPOTENCY_WINDOW
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -109,6 +127,28 @@ class TaskOptions:
         for limit in self.rate_limits:
             _expect(hasattr(limit, "named") and hasattr(limit, "need"), "rate_limit", "a RateLimit, or several", limit)
 
+        self._check_uniqueness()
+
+    def _check_uniqueness(self) -> None:
+        if isinstance(self.unique, str):
+            _expect(self.unique in get_args(Unique), "unique", "until_started, until_done or a span", self.unique)
+        elif self.unique is not None:
+            _expect(milliseconds(self.unique, "unique") > 0, "unique", "a span above 0", self.unique)
+        named = isinstance(self.unique_by, list | tuple)
+        _expect(named, "unique_by", "names of arguments, such as ('user_id',)", self.unique_by)
+        if self.debounce is not None:
+            _expect(milliseconds(self.debounce, "debounce") > 0, "debounce", "a span above 0", self.debounce)
+            _expect(self.unique is None, "debounce", "no unique beside it: it is a kind of that", self.unique)
+        key = self.idempotency_key
+        _expect(len(str(key)) <= 200, "idempotency_key", "text of up to 200 characters", key)
+        window = self.idempotency_window
+        _expect(milliseconds(window, "idempotency_window") > 0, "idempotency_window", "a span above 0", window)
+
+    @property
+    def claims_in_store(self) -> bool:
+        """Whether a call must be looked up before it is sent."""
+        return self.unique is not None or self.debounce is not None or bool(self.idempotency_key)
+
     @property
     def expires_ms(self) -> int:
         """The span in milliseconds; 0 is never."""
@@ -117,6 +157,10 @@ class TaskOptions:
     @property
     def delay_ms(self) -> int:
         return milliseconds(self.delay)
+
+    @property
+    def debounce_ms(self) -> int:
+        return milliseconds(self.debounce) if self.debounce is not None else 0
 
     @property
     def park_for_ms(self) -> int:

@@ -72,7 +72,7 @@ def send(
     if json:
         say_json(asdict(sent))
     else:
-        say(sent.id)
+        say(sent.id if sent.created else f"{sent.id} (the same call, which was there already)")
 
 
 def _read(arguments: tuple[str, ...], kwargs: str) -> tuple[list[Any], dict[str, Any]]:

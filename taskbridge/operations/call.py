@@ -28,12 +28,16 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What was sent; ``backend`` is empty for a delayed message, which is routed when it is due."""
+    """What was sent; ``backend`` is empty for a message that the store keeps, which is routed when it leaves it.
+
+    ``created`` is False where the same call was there already: ``id`` is that one's.
+    """
 
     id: str
     task: str
     queue: str
     backend: str
+    created: bool = True
 
 
 def declared(bridge: Bridge, name: str) -> Definition:
@@ -58,12 +62,16 @@ def call(bridge: Bridge, definition: Definition, asked: Call) -> Sent:
     Raises:
         ArgumentError, DecodeError: the arguments do not fit the task.
         ConfigError: an option is out of its range, or the backend is not known.
-        NotSupported: the backend cannot be reached from another process, or was named for a delayed message.
+        NotSupported: the backend cannot be reached from another process, or was named for a message the store keeps.
         BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
     """
     options = definition.options.with_changes(asked.options)
-    if asked.backend and options.delay_ms:
-        raise NotSupported("a delayed message goes to the backend that is current when it is due: leave --backend out")
+    kept = bool(options.delay_ms) or options.claims_in_store
+    if asked.backend and kept:
+        raise NotSupported(
+            "a delayed or unique message goes to the backend that is current when it leaves the store: "
+            "leave --backend out"
+        )
     raw_args, raw_kwargs = msgspec.json.encode(list(asked.args)), msgspec.json.encode(dict(asked.kwargs))
     args, kwargs = definition.arguments.decode(msgspec.Raw(raw_args), msgspec.Raw(raw_kwargs))
     message = stamp(definition, options, tuple(args), kwargs, bridge.sender)
@@ -73,6 +81,8 @@ def call(bridge: Bridge, definition: Definition, asked: Call) -> Sent:
         raise NotSupported(f"backend {name!r} lives in one process: what this command sends would be gone with it")
     if asked.backend:
         backend.publish([message])
+        id = message.id
     else:
-        send([message], options.delay_ms, bridge.sender)
-    return Sent(id=message.id, task=message.task, queue=message.queue, backend="" if options.delay_ms else name)
+        (id,) = send(definition, options, [message], bridge.sender)
+    backend_name = "" if kept else name
+    return Sent(id=id, task=message.task, queue=message.queue, backend=backend_name, created=id == message.id)

@@ -48,12 +48,20 @@ def key_of(template: str, values: Mapping[str, Any]) -> str:
     return _FIELD.sub(lambda found: _canonical(values[found.group(1)]), template)
 
 
-def _canonical(value: Any) -> str:
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        value = value.astimezone(UTC)
-    text = _encoder.encode(value).decode().replace(":", "\\u003a")
-    if len(text) <= LONGEST_VALUE:
-        return text
+def in_utc(value: Any) -> Any:
+    """Return an instant as UTC has it; anything else as it is."""
+    return value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo is not None else value
+
+
+def digest(value: Any) -> str:
+    """Return 32 hexadecimal digits that are the same for equal values and no others."""
     import hashlib
 
-    return "sha256-" + hashlib.sha256(text.encode()).hexdigest()[:32]
+    return hashlib.sha256(_encoder.encode(value)).hexdigest()[:32]
+
+
+def _canonical(value: Any) -> str:
+    text = _encoder.encode(in_utc(value)).decode().replace(":", "\\u003a")
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return "sha256-" + digest(text)

@@ -90,7 +90,7 @@ class PublishDue:
 def _published(due: Due, now_ms: int) -> Message | None:
     """Return the copy to publish; None for one that a newer release wrote, which waits for its relay."""
     try:
-        return decode(due.body).copy(seq=due.seq, attempt=due.attempt, released_at_ms=now_ms)
+        return decode(due.body).copy(id=due.id, seq=due.seq, attempt=due.attempt, released_at_ms=now_ms)
     except DecodeError as error:
         log.error("%s is due and stays where it is: %s", due.id, error)  # noqa: TRY400
         return None

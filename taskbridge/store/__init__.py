@@ -22,7 +22,7 @@ from typing import Protocol
 import msgspec
 
 from ..message import Message
-from ..needs import NeedsLock, NeedsTokens
+from ..needs import NeedsLock, NeedsTokens, Same
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
 LEASE_MS = 15_000
@@ -43,6 +43,9 @@ PATIENCE_MS = 30_000
 
 #: Where the burst lasts less than SHORT_BURST_US, a limit lets out so much early; the worker waits for the rest.
 EARLY_US, SHORT_BURST_US = 10_000, 25_000
+
+#: A message that never ends frees the keys under which it is the only one after 14 days.
+LAST_RESORT_MS = 14 * 24 * 3_600_000
 
 #: A sweep that comes so long after the last one finds a store, or all of its workers, that was away.
 GAP_MS = 5_000
@@ -108,7 +111,7 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
-    """A message the relay has leased: publish ``body`` with this ``seq`` and ``attempt``, then mark it.
+    """A message the relay has leased: publish ``body`` with this ``id``, ``seq`` and ``attempt``, then mark it.
 
     ``front`` says that it has waited already, for a lock or a limit: it goes before what came later.
     """
@@ -195,6 +198,13 @@ class Outbox(Protocol):
 
     def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
         """Keep messages until they are due; False for one whose id the store knows already.
+
+        Raises:
+            StoreFull: the store has no memory left.
+        """
+
+    def put_once(self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int) -> list[str]:
+        """Keep each message unless one stands under one of its keys; returns the ids of those that stand.
 
         Raises:
             StoreFull: the store has no memory left.

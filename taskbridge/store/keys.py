@@ -60,6 +60,8 @@ class Keys:
         """string: grows with each first wait"""
         self.wake = f"{tag}:wake:"
         """prefix of a list per hold: wakes the code that waits"""
+        self.unique = f"{tag}:unique:"
+        """prefix of a string per key under which one message is taken: its id"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"
@@ -71,7 +73,7 @@ class Keys:
             *(self.message, self.leases, self.due, self.dead, self.parked, self.group),
             *(self.groups, self.counts, self.bell, self.fence, self.pulse, self.quiet),
             *(self.lock, self.lock_wait, self.reserved, self.rate, self.rate_wait, self.rate_out),
-            *(self.pacing, self.limits, self.turn, self.wake),
+            *(self.pacing, self.limits, self.turn, self.wake, self.unique),
         ]
 
     def leader(self, duty: str) -> str:

@@ -336,6 +336,45 @@ class BackendSuite:
         assert 500 <= again["at_ms"] - begun["at_ms"] + 5 < 10_000
         assert again["at_ms"] <= arena.lines(second.id)[0]["at_ms"]
 
+    def test_a_unique_call_is_taken_once_until_it_starts(self, arena: Arena, tmp_path: Path) -> None:
+        """Enqueued again, one by one or in bulk, it gives the message that waits; once it started, another is taken."""
+        gate, who, other = arena.hold_worker(tmp_path), new_id(), new_id()
+        first, again = arena.tasks["only"].enqueue(who, 1), arena.tasks["only"].enqueue(who, 2)
+        many = arena.tasks["only"].enqueue_many([{"who": who}, {"who": other}, {"who": other}])
+        gate.touch()
+        arena.ended(first.id)
+        arena.until(lambda: [one for one in arena.lines(what="only") if one["who"] == other], "the other one to run")
+        later = arena.tasks["only"].enqueue(who, 3)
+        arena.ended(later.id)
+
+        assert (True, False, True) == (first.created, again.created, later.created)
+        assert (first.id, 1, 2) == (again.id, many.created, many.existing)
+        assert [1, 3] == [one["n"] for one in arena.lines(what="only") if one["who"] == who]
+
+    def test_an_idempotency_key_is_taken_once(self, arena: Arena) -> None:
+        """Also after it is done; another key is another call."""
+        key = new_id()
+        first = arena.tasks["plain"].using(idempotency_key=key).enqueue(1, key)
+        arena.ended(first.id)
+        again = arena.tasks["plain"].using(idempotency_key=key).enqueue(1, key)
+        other = arena.tasks["plain"].using(idempotency_key=new_id()).enqueue(1, key)
+        arena.ended(other.id)
+
+        assert (first.id, False, True) == (again.id, again.created, other.created)
+        assert 2 == len([one for one in arena.lines(what="plain") if one["text"] == key])
+
+    def test_debounced_calls_run_once_after_the_last(self, arena: Arena) -> None:
+        """With its arguments, and not before so long after it."""
+        who, debounced = new_id(), arena.tasks["plain"].using(debounce=0.3, unique_by=("text",))
+        sent = [debounced.enqueue(n, who) for n in range(5)]
+        sent_at_ms = arena.clock.now_ms()
+        arena.ended(sent[0].id)
+
+        (ran,) = [one for one in arena.lines(what="plain") if one["text"] == who]
+        assert {sent[0].id} == {one.id for one in sent}
+        assert 4 == ran["n"]
+        assert 290 <= ran["at_ms"] - sent_at_ms < 10_000
+
     def test_sys_exit_is_a_failure_of_the_task_alone(self, arena: Arena) -> None:
         """The worker goes on."""
         sent = arena.tasks["leaves"].enqueue()

@@ -25,6 +25,7 @@ from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
 from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.traces import TraceLaws
+from .laws.unique import UniqueLaws
 
 
 class StoreSuite(
@@ -34,6 +35,7 @@ class StoreSuite(
     LockLaws,
     HoldLaws,
     LimitLaws,
+    UniqueLaws,
     OutboxLaws,
     WaitLaws,
     ParkedLaws,

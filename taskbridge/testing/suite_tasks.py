@@ -182,6 +182,11 @@ def throttled(who: str, for_s: float) -> None:
         raise Throttled(for_s)
 
 
+def only(who: str, n: int = 0) -> None:
+    """Be the only one of its kind until it starts."""
+    note("only", who=who, n=n)
+
+
 def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
     """Declare the tasks on a bridge as ``suite.<name>``; returns them by name."""
     quick = Backoff(max_retries=3, base=0.01)
@@ -196,10 +201,11 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         refusing: {"lock": Lock("suite:{who}", "fail"), "retry": None},
         paced: {"rate_limit": RateLimit("20/s", key="{who}", burst=1)},
         throttled: {"rate_limit": RateLimit("100/s", key="{who}")},
+        only: {"unique": "until_started", "unique_by": ("who",)},
     }
     functions = (
         *(typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, awaits),
-        *(guarded, skipping, refusing, paced, throttled),
+        *(guarded, skipping, refusing, paced, throttled, only),
     )
     return {
         function.__name__: bridge.task(

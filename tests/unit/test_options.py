@@ -51,7 +51,7 @@ def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
 @pytest.mark.parametrize("option", ["retry", "unknown_args", "max_crashes", "park_for", "lock", "rate_limit"])
 def test_what_does_not_travel_is_refused_for_one_call(option: str):
     """The worker goes by its own declaration: what a call says of it would be ignored."""
-    with pytest.raises(ConfigError, match=f"^{option} is the task's own, .* takes delay, expires, priority and queue"):
+    with pytest.raises(ConfigError, match=f"^{option} is the task's own, .* takes debounce, delay, .* and unique_by"):
         TaskOptions().with_changes({option: None})
 
 
@@ -75,7 +75,7 @@ def test_changes_leave_the_rest():
 
 @pytest.mark.parametrize(
     ("word", "hint"),
-    [("qeue", "did you mean 'queue'"), ("expire", "did you mean 'expires'"), ("colour", "known are delay, expires")],
+    [("qeue", "did you mean 'queue'"), ("expire", "did you mean 'expires'"), ("colour", "known are debounce, delay")],
 )
 def test_unknown_option_is_refused(word: str, hint: str):
     """With the nearest that is known, or all of them."""

@@ -110,6 +110,7 @@ class MemoryClaims:
             needs.let_go(entry)
             entry.locks = entry.rates = ()
 
+        records.free_same(entry, start=True)
         records.depart(entry)
         records.fence += 1
         entry.fence, entry.claim = records.fence, request.claim
@@ -130,6 +131,8 @@ class MemoryClaims:
         entry.why = request.why
         entry.attempt += request.ran and request.counted
         entry.starts -= not request.ran
+        if not request.ran:
+            self._records.keep_same(entry)
         at_ms, needs = self._records.now_ms() + request.due_ms, self._records.needs
         shut = needs.shut(entry, request.group, request.due_ms) if request.state == "THROTTLED" else None
         state = "DELAYED" if request.state == "THROTTLED" and shut is None else request.state

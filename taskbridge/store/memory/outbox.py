@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Sequence
 
 from ...message import Message, encode
+from ...needs import Same
 from .. import RELAY_LEASE_MS, Due
 from .records import Entry, Records
 
@@ -21,6 +22,12 @@ class MemoryOutbox:
             created = [self._put(message, wait_ms) for message in messages]
             self._records.bell.notify_all()
             return created
+
+    def put_once(self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int) -> list[str]:
+        with self._records.lock:
+            ids = [self._put_once(message, keys, wait_ms) for message, keys in zip(messages, same, strict=True)]
+            self._records.bell.notify_all()
+            return ids
 
     def take(self, limit: int) -> list[Due]:
         records = self._records
@@ -52,6 +59,29 @@ class MemoryOutbox:
 
     def _kept(self) -> list[Entry]:
         return [entry for entry in self._records.kept("READY", "DELAYED") if not entry.hold]
+
+    def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int) -> str:
+        records, now_ms = self._records, self._records.now_ms()
+        if records.read(message.id).state:
+            return message.id
+        for one in keys:
+            other, until_ms = records.standing.get(one.key, ("", 0))
+            if now_ms < until_ms and (one.until != "debounce" or self._replaced(other, message, wait_ms)):
+                return other
+        self._put(message, wait_ms)
+        records.read(message.id).same = keys
+        records.standing |= {one.key: (message.id, now_ms + one.ttl_ms) for one in keys}
+        return message.id
+
+    def _replaced(self, id: str, message: Message, wait_ms: int) -> bool:
+        """A later call takes the place of one that has not begun, and its delay begins anew."""
+        entry = self._records.read(id)
+        if entry.state in {"", "RUN", "DONE", "DEAD"}:
+            return False
+        entry.body = encode(message)
+        if entry.state in {"READY", "DELAYED", "OUT"}:
+            self._records.redispatch(entry, "DELAYED", self._records.now_ms() + wait_ms)
+        return True
 
     def _put(self, message: Message, wait_ms: int) -> bool:
         if self._records.read(message.id).state:

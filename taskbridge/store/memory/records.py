@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...clock import Clock
-from ...needs import NeedsLock, NeedsTokens
-from .. import GAP_MS, LEASE_MS, LONG_WINDOW_MS, PATIENCE_MS, WINDOW_MS, Record
+from ...needs import NeedsLock, NeedsTokens, Same
+from .. import GAP_MS, LAST_RESORT_MS, LEASE_MS, LONG_WINDOW_MS, PATIENCE_MS, WINDOW_MS, Record
 from .needs import Needs
 
 STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "OUT", "DONE", "DEAD")
@@ -26,7 +26,7 @@ class Entry:
     ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs, ``turn`` grows with each that
     began to wait, ``at`` is the limit it waits at, ``released`` the one that let it out; ``front`` says that it has
     waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that it is code and no message;
-    ``woken`` when it may ask again.
+    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one.
     """
 
     id: str
@@ -57,6 +57,7 @@ class Entry:
     refused: str = ""
     hold: bool = False
     woken: bool = False
+    same: tuple[Same, ...] = ()
 
     def record(self) -> Record:
         return Record(
@@ -91,6 +92,7 @@ class Records:
         self._entries: dict[str, Entry] = {}
         self._kept: dict[str, dict[str, Entry]] = {state: {} for state in STATES}
         self.needs = Needs(self)
+        self.standing: dict[str, tuple[str, int]] = {}
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -138,8 +140,22 @@ class Records:
         self.enter(entry, state, at_ms)
         self.bell.notify_all()
 
+    def free_same(self, entry: Entry, *, start: bool = False) -> None:
+        """Another may be taken under its keys; ``start`` frees those that end with the first start."""
+        for one in entry.same:
+            ends = one.until in {"until_started", "debounce"} or (one.until == "until_done" and not start)
+            if ends and self.standing.get(one.key, ("", 0))[0] == entry.id:
+                del self.standing[one.key]
+
+    def keep_same(self, entry: Entry) -> None:
+        """It was begun and never entered: it has not started, and keeps the keys that nobody has taken meanwhile."""
+        for one in entry.same:
+            if one.until != "window":
+                self.standing.setdefault(one.key, (entry.id, self.now_ms() + LAST_RESORT_MS))
+
     def settle_done(self, entry: Entry, last: str = "", why: str = "") -> None:
         """Nobody's any more; a marker stays while a copy could come again. ``why`` is of ends but success."""
+        self.free_same(entry)
         while (eldest := next(self.kept("DONE"), None)) and self._forgotten(eldest):
             pass
         self.leave(entry)
@@ -152,6 +168,7 @@ class Records:
 
     def settle_dead(self, entry: Entry, why: str, traceback: str = "") -> None:
         """The dead letter is the marker; it keeps the body and has no end."""
+        self.free_same(entry)
         self.leave(entry)
         entry.claim, entry.why, entry.traceback = "", why, traceback
         self.enter(entry, "DEAD", self.now_ms())

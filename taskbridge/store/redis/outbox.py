@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...message import Message, encode
+from ...needs import Same
 from ...redis.script import Script
-from ...redis.server import Server, pack
+from ...redis.server import Argument, Server, pack
 from .. import RELAY_LEASE_MS, Due
 from ..keys import Keys
 from .claims import PACKAGE
@@ -25,6 +26,7 @@ class RedisOutbox:
         self._server = server
         self._keys = keys
         self._put = Script(server, PACKAGE, "put", keys.record)
+        self._put_once = Script(server, PACKAGE, "put_once", keys.record)
         self._take = Script(server, PACKAGE, "take", keys.record)
         self._mark = Script(server, PACKAGE, "mark", keys.record)
 
@@ -34,6 +36,14 @@ class RedisOutbox:
             words = [w for m in messages[start : start + BULK] for w in (m.id, m.queue, encode(m))]
             created += map(bool, self._put(wait_ms, *words))
         return created
+
+    def put_once(self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int) -> list[str]:
+        ids: list[str] = []
+        for start in range(0, len(messages), BULK // 2):
+            pairs = zip(messages[start : start + BULK // 2], same[start : start + BULK // 2], strict=True)
+            words = [word for message, keys in pairs for word in _once(message, keys)]
+            ids += [id.decode() for id in self._put_once(wait_ms, *words)]
+        return ids
 
     def take(self, limit: int) -> list[Due]:
         flat = self._take(RELAY_LEASE_MS, limit)
@@ -62,3 +72,8 @@ class RedisOutbox:
         if timeout_s > 0:
             timeout_s = max(timeout_s, SHORTEST_WAIT_S)
             self._server.blocking(pack(("BLPOP", self._keys.bell, f"{timeout_s:.3f}")), timeout_s)
+
+
+def _once(message: Message, keys: tuple[Same, ...]) -> list[Argument]:
+    of_keys = [word for one in keys for word in (one.until, one.key, one.ttl_ms)]
+    return [message.id, message.queue, encode(message), len(keys), *of_keys]

@@ -49,7 +49,7 @@ def run(store: Store, message: Message, claim: str = "c1", state: str = "DONE", 
 
 def take(store: Store) -> list[Message]:
     """Lease what is due and return the copies that would be published."""
-    return [decode(due.body).copy(seq=due.seq, attempt=due.attempt) for due in store.outbox.take(100)]
+    return [decode(due.body).copy(id=due.id, seq=due.seq, attempt=due.attempt) for due in store.outbox.take(100)]
 
 
 def publish(store: Store) -> list[Message]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from taskbridge.store.keys import SCHEMA, Keys
 
-#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[22].
+#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[23].
 RECORD = [
     "{bank}:m:",
     "{bank}:leases",
@@ -28,6 +28,7 @@ RECORD = [
     "{bank}:limits",
     "{bank}:turn",
     "{bank}:wake:",
+    "{bank}:unique:",
 ]
 
 

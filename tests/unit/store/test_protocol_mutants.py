@@ -188,6 +188,28 @@ MUTANTS = [
         (Needs, "refusing_rate", "or not (released or self._first(limit.waiting, entry))", ""),
     ),
     Mutant(
+        "test_repeated_put_is_the_same",
+        "C14: the key is looked at before the id",
+        ("put_once", "redis.call('EXISTS', KEYS[1] .. id) == 1", "false"),
+        (MemoryOutbox, "_put_once", "if records.read(message.id).state:", "if False:"),
+    ),
+    Mutant(
+        "test_claim_of_one_is_not_freed_by_another",
+        "C14: a key is freed whoever stands under it",
+        ("record", "if ends and redis.call('GET', KEYS[23] .. key) == m.id then", "if ends then"),
+        (Records, "free_same", 'ends and self.standing.get(one.key, ("", 0))[0] == entry.id', "ends and self.standing"),
+    ),
+    Mutant(
+        "test_every_end_frees_it",
+        "C14: only a success frees a key",
+        (
+            "record",
+            "local function settle_dead(m, why, traceback)\n  leave(m)\n  free_same(m)\n",
+            "local function settle_dead(m, why, traceback)\n  leave(m)\n",
+        ),
+        (Records, "settle_dead", "self.free_same(entry)", "pass"),
+    ),
+    Mutant(
         "test_turn_is_over_with_a_start",
         "a turn outlives a start",
         ("record", "redis.call('HDEL', key, 'turn', 'at'", "redis.call('HDEL', key, 'at'"),

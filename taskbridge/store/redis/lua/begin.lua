@@ -1,9 +1,9 @@
 -- begin: a worker asks to run one delivery. Recognises repeats, drops the expired, lets it wait for the first lock or limit
 -- that refuses, or writes the claim with the message in it. Locks are tested before any token is taken: all or none.
 -- begins with record.lua
--- KEYS[23] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
+-- KEYS[24] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
--- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[23]; '' when the broker is another server
+-- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[24]; '' when the broker is another server
 -- ARGV[10] locks   ARGV[11] limits, both as record.lua reads them   ARGV[12] 1 for code that is no message
 -- Returns {verdict, fence, starts, attempt, crashes, key, wait (us)}; verdicts: run, held (it runs to fail: a lock was
 -- refused), settled, stale, busy, expired, crashed, skipped, locked, throttled; `key` is of the lock or limit that refused.
@@ -13,7 +13,7 @@ local expires, limit = tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = read(id)
 
 local function acknowledged(verdict, key)
-  if ARGV[9] ~= '' then redis.call('HDEL', KEYS[23], ARGV[9]) end
+  if ARGV[9] ~= '' then redis.call('HDEL', KEYS[24], ARGV[9]) end
   return { verdict, 0, m.starts, m.attempt or 1, m.crashes, key or '', 0 }
 end
 
@@ -79,5 +79,6 @@ m.starts = m.starts + 1
 redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
   'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000))
 redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
+if m.same then free_same(m, true) end
 if asks then take_needs(m, claim, wait, refused) end
 return { refused and 'held' or 'run', fence, m.starts, m.attempt, m.crashes, refused or '', wait }

@@ -1,11 +1,11 @@
 -- finish: a worker tells what became of its claim; the broker's copy is acknowledged in the same step.
 -- begins with record.lua
--- KEYS[23] hash {tb}:held:<owner>  the broker's copy
+-- KEYS[24] hash {tb}:held:<owner>  the broker's copy
 -- ARGV[1] id   ARGV[2] claim   ARGV[3] state: DONE DEAD DELAYED READY PARKED THROTTLED   ARGV[4] 1 when an attempt was spent,
 --   -1 when the task was never entered
 -- ARGV[5] wait, or how long it stays parked, or its limit's key stays shut (ms)   ARGV[6] why   ARGV[7] traceback
 -- ARGV[8] group, or the limit's key   ARGV[9] new body, or ''
--- ARGV[10] tag of the broker's copy in KEYS[23]; '' when the broker is another server
+-- ARGV[10] tag of the broker's copy in KEYS[24]; '' when the broker is another server
 -- Returns ok, mine (told before), refused (the claim was lost) or unknown (no record: not acknowledged).
 
 local m, claim, state = read(ARGV[1]), ARGV[2], ARGV[3]
@@ -26,7 +26,10 @@ if m.st == 'RUN' and m.claim == claim then
       m.turn = 0 -- it had its turn already
       wait_at(m, shut)
     end
-    if ARGV[4] == '-1' then redis.call('HINCRBY', KEYS[1] .. m.id, 'starts', -1) end
+    if ARGV[4] == '-1' then
+      redis.call('HINCRBY', KEYS[1] .. m.id, 'starts', -1)
+      keep_same(m)
+    end
   end
   if state ~= 'DONE' then
     redis.call('HSET', KEYS[1] .. m.id, 'last', claim, 'why', ARGV[6])
@@ -35,5 +38,5 @@ if m.st == 'RUN' and m.claim == claim then
 elseif m.last == claim then
   answer = 'mine'
 end
-if ARGV[10] ~= '' then redis.call('HDEL', KEYS[23], ARGV[10]) end
+if ARGV[10] ~= '' then redis.call('HDEL', KEYS[24], ARGV[10]) end
 return answer

@@ -1,6 +1,7 @@
 -- record: the states of a message's record and the ways between them. Every script that moves a message begins with this.
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
---   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message
+--   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
+--   same has the keys under which it is the only one, a line each: "until key"
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -22,6 +23,7 @@
 -- KEYS[20] hash   {tb}:limits      name of a limit -> "interval (us) burst", changed at run time; "paused" behind or alone
 -- KEYS[21] string {tb}:turn        grows with each first wait: who waits longest goes first
 -- KEYS[22] prefix {tb}:wake:       list per hold: wakes the code that waits
+-- KEYS[23] prefix {tb}:unique:     string per key under which one message is taken: its id
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -35,18 +37,18 @@ local LEASE, GAP = 15000, 5000
 local PATIENCE = 30000
 -- A start may be let out so much early, and waits in its worker: only where the burst is too short to catch up (us).
 local EARLY, SHORT_BURST = 10000, 25000
-local WINDOW, LONG_WINDOW = 7200000, 604800000
+local WINDOW, LONG_WINDOW, LAST_RESORT = 7200000, 604800000, 1209600000
 local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, THROTTLED = true, DEAD = true }
 
 local function read(id)
   local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'attempt', 'starts', 'crashes', 'limit', 'claim', 'last',
-    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold')
+    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same')
   if not f[1] then return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '' } end
   return {
     id = id, st = f[1], seq = tonumber(f[2]), attempt = tonumber(f[3]) or 1, starts = tonumber(f[4]) or 0,
     crashes = tonumber(f[5]) or 0, limit = tonumber(f[6]) or 0, claim = f[7], last = f[8], pubs = tonumber(f[9]) or 0,
     queue = f[10] or '', group = f[11] or '', locks = f[12] or '', rates = f[13] or '', turn = tonumber(f[14]),
-    at = f[15] or '', released = f[16] or '', hold = f[17] == '1',
+    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18],
   }
 end
 
@@ -284,10 +286,26 @@ local function redispatch(m, st, at, group)
   end
 end
 
+-- free_same: from now on another message may be taken under these keys. `start` frees those that end with the first start.
+local function free_same(m, start)
+  for till, key in string.gmatch(m.same or '', '(%S+) ([^\n]+)') do
+    local ends = till == 'until_started' or till == 'debounce' or (till == 'until_done' and not start)
+    if ends and redis.call('GET', KEYS[23] .. key) == m.id then redis.call('DEL', KEYS[23] .. key) end
+  end
+end
+
+-- keep_same: it was begun and never entered: it has not started, and keeps the keys that nobody has taken meanwhile.
+local function keep_same(m)
+  for till, key in string.gmatch(m.same or '', '(%S+) ([^\n]+)') do
+    if till ~= 'window' then redis.call('SET', KEYS[23] .. key, m.id, 'NX', 'PX', LAST_RESORT) end
+  end
+end
+
 -- settle_done: nobody's any more; a marker stays for the window in which a copy could come again. `why` is of ends that
 -- are not the task's own success.
 local function settle_done(m, last, why)
   leave(m)
+  free_same(m)
   local key = KEYS[1] .. m.id
   redis.call('DEL', key)
   if m.hold then return end
@@ -299,6 +317,7 @@ end
 -- settle_dead: the dead letter is the marker; it keeps the body and has no end.
 local function settle_dead(m, why, traceback)
   leave(m)
+  free_same(m)
   m.st = 'DEAD'
   redis.call('HSET', KEYS[1] .. m.id, 'st', 'DEAD', 'claim', '', 'why', why, 'tb', traceback or '', 'crashes', m.crashes,
     'queue', m.queue)

@@ -1,0 +1,50 @@
+-- put_once: keep new messages, each unless one stands under one of its keys. Claim and message are written together.
+-- begins with record.lua
+-- ARGV[1] wait (ms)   ARGV[2..] id, queue, body, how many keys, then until, key, time to live (ms) of each; repeated
+-- Returns the ids of those that stand: a message's own, or the one that was there.
+
+local found, at, i = {}, now + tonumber(ARGV[1]), 2
+
+-- A later call takes the place of one that has not begun, and its delay begins anew.
+local function replaced(id, body)
+  local m = read(id)
+  if not m.st or m.st == 'RUN' or m.st == 'DONE' or m.st == 'DEAD' then return false end
+  redis.call('HSET', KEYS[1] .. id, 'body', body)
+  if m.st == 'READY' or m.st == 'DELAYED' or m.st == 'OUT' then redispatch(m, 'DELAYED', at) end
+  return true
+end
+
+-- The message that stands under one of these keys, and how.
+local function standing(keys)
+  for _, one in ipairs(keys) do
+    local other = redis.call('GET', KEYS[23] .. one.key)
+    if other then return other, one.till end
+  end
+end
+
+while i <= #ARGV do
+  local id, queue, body, count_of = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3])
+  local keys, lines = {}, {}
+  i = i + 4
+  for _ = 1, count_of do
+    keys[#keys + 1] = { till = ARGV[i], key = ARGV[i + 1], ttl = ARGV[i + 2] }
+    lines[#lines + 1] = ARGV[i] .. ' ' .. ARGV[i + 1]
+    i = i + 3
+  end
+  local other, till = standing(keys)
+  if redis.call('EXISTS', KEYS[1] .. id) == 1 then
+    found[#found + 1] = id
+  elseif other and (till ~= 'debounce' or replaced(other, body)) then
+    found[#found + 1] = other
+  else
+    local st = at > now and 'DELAYED' or 'READY'
+    for _, one in ipairs(keys) do redis.call('SET', KEYS[23] .. one.key, id, 'PX', one.ttl) end
+    redis.call('HSET', KEYS[1] .. id, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'same',
+      table.concat(lines, '\n'))
+    redis.call('ZADD', KEYS[3], at, id)
+    count({ st = st, queue = queue }, 1)
+    found[#found + 1] = id
+  end
+end
+ring(at)
+return found
