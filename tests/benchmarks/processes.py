@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,10 +27,17 @@ LEFT_OUT = ("TASKBRIDGE_", "CELERY_", "DRAMATIQ_", "PYTHON")
 @contextmanager
 def worker(side: Side, server: RedisServer) -> Iterator[psutil.Process]:
     """Run a side's worker inside the block; it and all its children are gone at the end. An error tells its log."""
+    with command(side, server, side.command) as process:
+        yield process
+
+
+@contextmanager
+def command(side: Side, server: RedisServer, words: Sequence[str]) -> Iterator[psutil.Process]:
+    """Run ``python -m WORDS`` as a side's process inside the block."""
     log = server.directory / "worker.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", *side.command],
+            [sys.executable, "-m", *words],
             cwd=ROOT, env=_environment(side, server), stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:

@@ -57,12 +57,12 @@ def _measure(side: Side, figures: int) -> Figures:
     with RedisServer() as server:
         produce(side, server, "fill", str(COUNT))
         with worker(side, server) as process:
-            rate = _rate(side, server, process)
+            figure = rate(side, server, process)
             time.sleep(REST_S)
-            return (rate, proportional_mib(process))[:figures]
+            return (figure, proportional_mib(process))[:figures]
 
 
-def _rate(side: Side, server: RedisServer, process: psutil.Process) -> float:
+def rate(side: Side, server: RedisServer, process: psutil.Process) -> float:
     """Return messages a second, from when a tenth was acknowledged until all were."""
     seen = []
     for at_most in (COUNT * 9 // 10, 0):
