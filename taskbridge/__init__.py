@@ -32,9 +32,14 @@ __all__ = [
     "Task",
     "TaskOptions",
     "TaskbridgeError",
+    "after_task",
+    "before_task",
     "current",
     "default_bridge",
     "external",
+    "middleware",
+    "on_failure",
+    "on_worker_start",
     "subscribe",
     "task",
 ]
@@ -44,3 +49,8 @@ default_bridge = Bridge()
 task = default_bridge.task
 external = default_bridge.external
 subscribe = default_bridge.subscribe
+before_task = default_bridge.before_task
+after_task = default_bridge.after_task
+on_failure = default_bridge.on_failure
+on_worker_start = default_bridge.on_worker_start
+middleware = default_bridge.middleware

@@ -5,7 +5,9 @@ Spans are seconds or timedelta at the API and whole milliseconds (``_ms``) insid
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol, get_args
@@ -26,6 +28,9 @@ MAX_CRASHES = 5
 
 #: How long a message waits for a worker that knows its task: 24 h.
 PARK_FOR = timedelta(hours=24)
+
+#: Options that the worker reads from its own declaration of the task.
+DECLARED = ("middleware",)
 
 UnknownArgs = Literal["park", "drop", "fail"]
 
@@ -50,6 +55,8 @@ class TaskOptions:
             argument with a warning, or ``fail``. Defaults to ``park``.
         max_crashes: how often a message may lose its worker (killed, or its lease lapsed). Defaults to 5.
         park_for: how long an unknown task or argument waits for a newer worker. Defaults to 24 h.
+        middleware: functions ``(call_next, current) -> result`` around each run, the first one outermost. Defaults to
+            none. It belongs to the declaration: ``using`` and ``external`` do not take it.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -63,6 +70,7 @@ class TaskOptions:
     unknown_args: UnknownArgs = "park"
     max_crashes: int = MAX_CRASHES
     park_for: Span = PARK_FOR
+    middleware: Sequence[Callable[..., Any]] = ()
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -75,6 +83,11 @@ class TaskOptions:
         _expect(self.unknown_args in get_args(UnknownArgs), "unknown_args", "park, drop or fail", self.unknown_args)
         _expect(_whole(self.max_crashes) and self.max_crashes >= 0, "max_crashes", "0 or more", self.max_crashes)
         _expect(milliseconds(self.park_for, "park_for") > 0, "park_for", "a span above 0", self.park_for)
+        layers = self.middleware
+        _expect(isinstance(layers, list | tuple), "middleware", "a list of functions (call_next, current)", layers)
+        for layer in layers:
+            check_function("middleware", layer, "call_next", "current")
+        object.__setattr__(self, "middleware", tuple(layers))
 
     @property
     def expires_ms(self) -> int:
@@ -93,9 +106,10 @@ class TaskOptions:
         """Return these options with some replaced.
 
         Raises:
-            ConfigError: an unknown option, or a value out of its range.
+            ConfigError: an unknown option, one that belongs to the declaration, or a value out of its range.
         """
         refuse_unknown(changes)
+        refuse_declared(changes)
         return replace(self, **changes)
 
 
@@ -105,6 +119,34 @@ def refuse_unknown(options: dict[str, Any]) -> None:
     for word in options:
         if word not in known:
             raise ConfigError(f"a task has no option {word!r}{nearest(word, known)}")
+
+
+def refuse_declared(options: dict[str, Any]) -> None:
+    """Refuse what only the process that runs a task can bring: a message does not carry it."""
+    for word in DECLARED:
+        if word in options:
+            raise ConfigError(f"{word} belongs where the task is declared; a message does not carry it to the worker")
+
+
+def check_function(option: str, function: object, *takes: str) -> None:
+    """Refuse what cannot be called with these arguments, and what such a call would not run: coroutines, generators.
+
+    Raises:
+        ConfigError: what was expected, and what came.
+    """
+    shape = f"a plain function ({', '.join(takes)})"
+    _expect(callable(function), option, shape, function)
+    called: Any = function
+    awaited = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
+    _expect(not awaited, option, f"{shape}, not an async def", function)
+    generates = inspect.isgeneratorfunction(inspect.unwrap(called))
+    _expect(not generates, option, f"{shape}, not a generator or a context manager", function)
+    try:
+        inspect.signature(called).bind(*takes)
+    except ValueError:  # a built-in that does not say what it takes
+        return
+    except TypeError as error:
+        raise ConfigError(f"{option}: expected {shape}, got {function!r}: {error}") from None
 
 
 def check_queue_name(name: object) -> None:
