@@ -19,7 +19,7 @@ FLOORS = (
     "store backend redis store.redis",
     "policies",
     "routing enqueue inbox current flow hooks runtime execution lease announcement migration relay",
-    "task bridge __init__",
+    "task bridge contrib.django __init__",
     "observe operations worker",
     "testing dashboard cli contrib __main__",
 )

@@ -9,7 +9,7 @@ Touches of Celery that its documentation does not name: ``celery.app.trace.trace
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -38,7 +38,7 @@ class CeleryRunner:
     """Runs attempts inside Celery's tracer, in one of our children."""
 
     def __init__(self, place: Place, conf: Mapping[str, Any], definitions: Definitions) -> None:
-        self._app = new_app(place, conf)
+        self._app = new_app(place, conf, fixups=())
         self._hostname = f"taskbridge@{socket.gethostname()}"
         self._worker = Worker(self._app, self._hostname)
         self._attempt: Attempt | None = None
@@ -83,10 +83,17 @@ class CeleryRunner:
         return spoken(outcome)
 
 
-def new_app(place: Place, conf: Mapping[str, Any]) -> Celery:
-    """Return a Celery app on a backend's broker, with every policy of its own off."""
+def new_app(place: Place, conf: Mapping[str, Any], fixups: Iterable[str] | None = None) -> Celery:
+    """Return a Celery app on a backend's broker, with every policy of its own off.
+
+    Args:
+        place: where the backend stands.
+        conf: the team's own configuration.
+        fixups: Celery's own; None means all. Its one for Django checks the whole project in each process, and closes
+            every connection after each task, whatever Django's settings say.
+    """
     keys = f"{{{place.namespace}}}:celery:"
-    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False)
+    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False, fixups=fixups)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,

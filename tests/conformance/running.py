@@ -14,13 +14,14 @@ from pathlib import Path
 STOP_S = 10.0
 
 
-def commands_of(engine: str, kind: str, tasks: str, queue: str) -> list[list[str]]:
-    """The commands that run a worker of one process: ``ours``, or ``native``."""
+def commands_of(engine: str, kind: str, tasks: str, queue: str, processes: int = 1) -> list[list[str]]:
+    """The commands that run a worker: ``ours``, or ``native``."""
+    n, bands = processes, [f"{queue}-high", queue, f"{queue}-low"]
     if kind == "ours":
-        return [["taskbridge", "worker", tasks, "--processes", "1"]]
+        return [["taskbridge", "worker", tasks, "--processes", str(n)]]
     own = {
-        "celery": f"celery -A taskbridge_celery.command worker -I {tasks} -c 1 -Q {queue}-high,{queue},{queue}-low",
-        "dramatiq": f"dramatiq taskbridge_dramatiq.command:broker {tasks} -p1 -t1 -Q {queue}-high {queue} {queue}-low",
+        "celery": f"celery -A taskbridge_celery.command worker -I {tasks} -c {n} -Q {','.join(bands)}",
+        "dramatiq": f"dramatiq taskbridge_dramatiq.command:broker {tasks} -p {n} -t 1 -Q {' '.join(bands)}",
     }
     return [own[engine].split(), ["taskbridge", "relay"]]
 
