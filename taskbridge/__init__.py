@@ -38,11 +38,16 @@ __all__ = [
     "TaskOptions",
     "TaskbridgeError",
     "Throttled",
+    "after_task",
+    "before_task",
     "current",
     "default_bridge",
     "external",
     "limit",
     "lock",
+    "middleware",
+    "on_failure",
+    "on_worker_start",
     "subscribe",
     "task",
 ]
@@ -54,3 +59,8 @@ external = default_bridge.external
 lock = default_bridge.lock
 limit = default_bridge.limit
 subscribe = default_bridge.subscribe
+before_task = default_bridge.before_task
+after_task = default_bridge.after_task
+on_failure = default_bridge.on_failure
+on_worker_start = default_bridge.on_worker_start
+middleware = default_bridge.middleware

@@ -23,7 +23,8 @@ from .definition import Definition
 from .enqueue import Sender
 from .errors import ConfigError, StoreUnavailable
 from .events import Events, Listener
-from .options import TaskOptions, refuse_unknown
+from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
+from .options import TaskOptions, refuse_declared, refuse_unknown
 from .policies.lock import Lock
 from .policies.needs import checked
 from .policies.rate import RateLimit
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+After = TypeVar("After", bound=AfterTask)
+Before = TypeVar("Before", bound=BeforeTask)
+Failure = TypeVar("Failure", bound=OnFailure)
+Layer = TypeVar("Layer", bound=Middleware)
+Start = TypeVar("Start", bound=OnWorkerStart)
 
 
 class Bridge:
@@ -54,6 +60,7 @@ class Bridge:
         self._backends: dict[str, Backend] = {}
         self.clock = SystemClock()
         self.events = Events()
+        self.hooks = Hooks()
 
     @cached_property
     def settings(self) -> Settings:
@@ -100,6 +107,7 @@ class Bridge:
             raise ConfigError(f"{name} runs in other workers only; enqueue it")
 
         refuse_unknown(options)
+        refuse_declared(options)
         task_options = TaskOptions(queue=queue, **options)
         return Task(
             Definition(name=name, function=elsewhere, options=task_options, arguments=Arguments(elsewhere, name)),
@@ -136,6 +144,26 @@ class Bridge:
     def subscribe(self, listener: Listener) -> Listener:
         """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
         return self.events.subscribe(listener)
+
+    def before_task(self, hook: Before) -> Before:
+        """Call ``hook(current)`` before each run, in declared order; what it raises stops the run. A decorator."""
+        return self.hooks.before_task(hook)
+
+    def after_task(self, hook: After) -> After:
+        """Call ``hook(current, outcome)`` after each run, whatever became of it. A decorator."""
+        return self.hooks.after_task(hook)
+
+    def on_failure(self, hook: Failure) -> Failure:
+        """Call ``hook(current, error, final)`` after each failed attempt; a final one is dead. A decorator."""
+        return self.hooks.on_failure(hook)
+
+    def on_worker_start(self, hook: Start) -> Start:
+        """Call ``hook()`` once in each process that runs tasks, before its first one. A decorator."""
+        return self.hooks.on_worker_start(hook)
+
+    def middleware(self, layer: Layer) -> Layer:
+        """Run every task of this bridge inside ``layer(call_next, current)``; the first is outermost. A decorator."""
+        return self.hooks.middleware(layer)
 
     def on_declared(self, listener: Callable[[Definition], None]) -> None:
         """Call ``listener`` with every task, those declared already and those to come."""
@@ -185,7 +213,9 @@ class Bridge:
     @cached_property
     def runtime(self) -> Runtime:
         """What running tasks needs."""
-        return Runtime(definitions=self.definitions, store=self.store, clock=self.clock, events=self.events)
+        return Runtime(
+            definitions=self.definitions, store=self.store, clock=self.clock, events=self.events, hooks=self.hooks
+        )
 
     @cached_property
     def _holding(self) -> Holding:

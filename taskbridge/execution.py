@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 #: How long a worker waits before it asks an absent store again, seconds: first, and at most.
 PATIENCE_S = (0.05, 2.0)
+
+#: How long a process waits before it calls a start hook that failed again, seconds: first, and at most.
+START_PATIENCE_S = (0.25, 10.0)
 
 #: A traceback in the dead letters is cut to its end.
 MAX_TRACEBACK = 16_384
@@ -225,6 +229,8 @@ def patiently(call: Callable[[], T], clock: Clock) -> T:
 
 def deliver(delivery: Delivery, message: Message, claim: str, backend: str, runtime: Runtime) -> Claimed:
     """Begin, attempt and settle one delivery; returns when the store knows. ``outcome`` is None if it was not run."""
+    if message.task in runtime.definitions:
+        _started(runtime)
     request = ask(delivery, message, claim, runtime)
     begun = patiently(lambda: runtime.store.claims.begin(request), runtime.clock)
     claimed = Claimed(delivery=delivery, message=message, claim=claim, backend=backend, begun=begun)
@@ -237,10 +243,22 @@ def deliver(delivery: Delivery, message: Message, claim: str, backend: str, runt
     return claimed
 
 
+def _started(runtime: Runtime) -> None:
+    """Call the start hooks before the first task, however long that takes: the engine starts no other process."""
+    wait_s, longest_s = START_PATIENCE_S
+    while True:
+        try:
+            return runtime.hooks.start()
+        except (Exception, SystemExit):
+            log.exception("on_worker_start failed; nothing is begun in this process, trying again in %.2f s", wait_s)
+            runtime.clock.sleep(wait_s)
+            wait_s = min(wait_s * 2, longest_s)
+
+
 def _run(
     definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
 ) -> Outcome:
-    message, begun = claimed.message, claimed.begun
+    message, begun, hooks = claimed.message, claimed.begun, runtime.hooks
     me = Current(
         id=message.id,
         task=message.task,
@@ -252,11 +270,20 @@ def _run(
         first_due_ms=message.first_due_ms,
     )
     with running(me):
+        outcome: Outcome
         try:
-            result = definition.function(*args, **kwargs)
-            return Done(_awaited(result) if inspect.iscoroutine(result) else result)
+            hooks.begin(definition, me)
+            outcome = Done(hooks.around(definition, me, partial(_call, definition, args, kwargs)))
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
-            return judge(error, claimed, runtime)
+            outcome = judge(error, claimed, runtime)
+            hooks.fail(me, error, outcome)
+        hooks.end(definition, me, outcome)
+        return outcome
+
+
+def _call(definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Any:
+    result = definition.function(*args, **kwargs)
+    return _awaited(result) if inspect.iscoroutine(result) else result
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -5,8 +5,9 @@ Spans are seconds or timedelta at the API and whole milliseconds (``_ms``) insid
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, Literal, Protocol, get_args
@@ -90,6 +91,8 @@ class TaskOptions:
         debounce: runs once, so long after the last of the same calls; with that one's arguments. Defaults to never.
         idempotency_key: for one call: what was enqueued under this key is not enqueued again, also after it is done.
         idempotency_window: how long that key is remembered. Defaults to 24 h.
+        middleware: functions ``(call_next, current) -> result`` around each run, the first one outermost. Defaults to
+            none. It belongs to the declaration: ``using`` and ``external`` do not take it.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -110,6 +113,7 @@ class TaskOptions:
     debounce: Span | None = None
     idempotency_key: str = ""
     idempotency_window: Span = IDEMPOTENCY_WINDOW
+    middleware: Sequence[Callable[..., Any]] = ()
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -126,8 +130,15 @@ class TaskOptions:
             _expect(hasattr(one, "on_conflict") and hasattr(one, "need"), "lock", "a Lock, or several", one)
         for limit in self.rate_limits:
             _expect(hasattr(limit, "named") and hasattr(limit, "need"), "rate_limit", "a RateLimit, or several", limit)
-
+        self._check_middleware()
         self._check_uniqueness()
+
+    def _check_middleware(self) -> None:
+        layers = self.middleware
+        _expect(isinstance(layers, list | tuple), "middleware", "a list of functions (call_next, current)", layers)
+        for layer in layers:
+            check_function("middleware", layer, "call_next", "current")
+        object.__setattr__(self, "middleware", tuple(layers))
 
     def _check_uniqueness(self) -> None:
         if isinstance(self.unique, str):
@@ -180,14 +191,10 @@ class TaskOptions:
         """Return these options with some replaced, for one call.
 
         Raises:
-            ConfigError: an unknown option, one that does not travel with a message, or a value out of its range.
+            ConfigError: an unknown option, one that belongs to the declaration, or a value out of its range.
         """
         refuse_unknown(changes)
-        for word in changes:
-            if word not in PER_CALL:
-                raise ConfigError(
-                    f"{word} is the task's own, for every call: declare it; a call takes {_listed(PER_CALL)}"
-                )
+        refuse_declared(changes)
         return replace(self, **changes)
 
 
@@ -197,6 +204,37 @@ def refuse_unknown(options: dict[str, Any]) -> None:
     for word in options:
         if word not in known:
             raise ConfigError(f"a task has no option {word!r}{nearest(word, known)}")
+
+
+def refuse_declared(options: dict[str, Any]) -> None:
+    """Refuse what is the word of the process that runs a task: a message does not carry it."""
+    for word in options:
+        if word not in PER_CALL:
+            raise ConfigError(
+                f"{word} belongs where the task is declared, for a message does not carry it to the worker; "
+                f"a call takes {_listed(PER_CALL)}"
+            )
+
+
+def check_function(option: str, function: object, *takes: str) -> None:
+    """Refuse what cannot be called with these arguments, and what such a call would not run: coroutines, generators.
+
+    Raises:
+        ConfigError: what was expected, and what came.
+    """
+    shape = f"a plain function ({', '.join(takes)})"
+    _expect(callable(function), option, shape, function)
+    called: Any = function
+    awaited = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
+    _expect(not awaited, option, f"{shape}, not an async def", function)
+    generates = inspect.isgeneratorfunction(inspect.unwrap(called))
+    _expect(not generates, option, f"{shape}, not a generator or a context manager", function)
+    try:
+        inspect.signature(called).bind(*takes)
+    except ValueError:  # a built-in that does not say what it takes
+        return
+    except TypeError as error:
+        raise ConfigError(f"{option}: expected {shape}, got {function!r}: {error}") from None
 
 
 def check_queue_name(name: object) -> None:

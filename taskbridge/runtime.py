@@ -7,6 +7,7 @@ import msgspec
 from .clock import Clock
 from .definition import Definitions
 from .events import Events
+from .hooks import Hooks
 from .store import Store
 
 
@@ -17,3 +18,4 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     clock: Clock
     events: Events
+    hooks: Hooks

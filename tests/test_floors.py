@@ -18,8 +18,8 @@ FLOORS = (
     "message wire codec outcome needs options definition config",
     "store backend redis store.redis",
     "policies",
-    "routing enqueue inbox current flow runtime execution lease holding announcement migration relay",
-    "task bridge __init__",
+    "routing enqueue inbox current flow hooks runtime execution lease holding announcement migration relay",
+    "task bridge contrib.django __init__",
     "observe operations worker",
     "testing dashboard cli contrib __main__",
 )

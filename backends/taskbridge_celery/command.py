@@ -17,6 +17,7 @@ from celery.exceptions import Ignore
 from taskbridge import default_bridge
 from taskbridge.backend import Delivery
 from taskbridge.bridge import Bridge
+from taskbridge.contrib import django
 from taskbridge.errors import ConfigError, DecodeError, StoreUnavailable
 from taskbridge.execution import deliver, patiently
 from taskbridge.lease import Lessor
@@ -38,6 +39,8 @@ def serve(bridge: Bridge) -> Celery:
     Raises:
         ConfigError: the settings name no Celery backend.
     """
+    django.set_up()
+    django.keep_connections(bridge)
     served = Served(bridge, _celery_backend(bridge))
     app = new_app(served.backend.place, served.backend.conf)
     bridge.on_declared(lambda definition: declare(app, definition, served.run))

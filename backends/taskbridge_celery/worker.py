@@ -9,8 +9,7 @@ Touches of Celery that its documentation does not name: ``celery.app.trace.trace
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
-from types import SimpleNamespace
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -27,19 +26,28 @@ from taskbridge.outcome import Again, Done, Ended, Outcome
 Attempt = Callable[[], Outcome]
 
 
+class Worker:
+    """Who sends Celery's start-up signals; compared by identity, for Celery keeps its senders in a dict."""
+
+    def __init__(self, app: Celery, hostname: str) -> None:
+        self.app = app
+        self.hostname = hostname
+
+
 class CeleryRunner:
     """Runs attempts inside Celery's tracer, in one of our children."""
 
     def __init__(self, place: Place, conf: Mapping[str, Any], definitions: Definitions) -> None:
-        self._app = new_app(place, conf)
+        self._app = new_app(place, conf, fixups=())
         self._hostname = f"taskbridge@{socket.gethostname()}"
+        self._worker = Worker(self._app, self._hostname)
         self._attempt: Attempt | None = None
         self._outcome: Outcome | None = None
         for definition in definitions.values():
             declare(self._app, definition, self._traced)
 
     def start(self) -> None:
-        signals.worker_init.send(sender=SimpleNamespace(app=self._app, hostname=self._hostname))
+        signals.worker_init.send(sender=self._worker)
         self._app.loader.import_default_modules()
         self._app.finalize()
         trace.setup_worker_optimizations(self._app, self._hostname)
@@ -66,7 +74,7 @@ class CeleryRunner:
 
     def stop(self) -> None:
         signals.worker_process_shutdown.send(sender=None, pid=None, exitcode=0)
-        signals.worker_shutdown.send(sender=SimpleNamespace(app=self._app, hostname=self._hostname))
+        signals.worker_shutdown.send(sender=self._worker)
 
     def _traced(self, task: Any, *args: Any, **kwargs: Any) -> Any:
         if self._attempt is None:  # called by other code of the same process, not delivered
@@ -75,10 +83,17 @@ class CeleryRunner:
         return spoken(outcome)
 
 
-def new_app(place: Place, conf: Mapping[str, Any]) -> Celery:
-    """Return a Celery app on a backend's broker, with every policy of its own off."""
+def new_app(place: Place, conf: Mapping[str, Any], fixups: Iterable[str] | None = None) -> Celery:
+    """Return a Celery app on a backend's broker, with every policy of its own off.
+
+    Args:
+        place: where the backend stands.
+        conf: the team's own configuration.
+        fixups: Celery's own; None means all. Its one for Django checks the whole project in each process, and closes
+            every connection after each task, whatever Django's settings say.
+    """
     keys = f"{{{place.namespace}}}:celery:"
-    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False)
+    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False, fixups=fixups)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,

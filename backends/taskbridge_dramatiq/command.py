@@ -14,6 +14,7 @@ from dramatiq.middleware import CurrentMessage, Middleware, SkipMessage
 from taskbridge import default_bridge
 from taskbridge.backend import Delivery
 from taskbridge.bridge import Bridge
+from taskbridge.contrib import django
 from taskbridge.definition import Definition
 from taskbridge.errors import ConfigError
 from taskbridge.execution import Claimed, deliver
@@ -30,6 +31,8 @@ def serve(bridge: Bridge) -> Broker:
     Raises:
         ConfigError: the settings name no Dramatiq backend.
     """
+    django.set_up()
+    django.keep_connections(bridge)
     served = Served(bridge, _dramatiq_backend(bridge))
     prefix = served.backend.place.queue_prefix
     broker = new_broker(served.backend.place, served, *served.backend.middleware)

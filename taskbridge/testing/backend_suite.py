@@ -26,7 +26,9 @@ from ..errors import ArgumentError, NotSupported, PayloadTooLarge
 from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
-from .suite_tasks import NOTES, QUEUE, Kind, Money
+from .hook_cases import HookCases
+from .suite_notes import NOTES, QUEUE
+from .suite_tasks import Kind, Money
 
 T = TypeVar("T")
 
@@ -102,7 +104,7 @@ class Arena:
         return gate
 
 
-class BackendSuite:
+class BackendSuite(HookCases):
     """Every backend behaves so."""
 
     @pytest.fixture

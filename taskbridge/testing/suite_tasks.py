@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
-import os
 import sqlite3
 import sys
 from dataclasses import dataclass
@@ -23,11 +21,8 @@ from ..policies.lock import Lock
 from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
 from ..task import Task
-
-#: The environment variable that names the file; not one of ours, for `taskbridge check` refuses those it does not know.
-NOTES = "BACKEND_SUITE_NOTES"
-
-QUEUE = "suite"
+from .suite_hooks import declare_hooked
+from .suite_notes import QUEUE, note
 
 _clock = SystemClock()
 
@@ -51,14 +46,6 @@ class Address(TypedDict):
     """A typed dict, as arguments have them."""
 
     city: str
-
-
-def note(what: str, **more: Any) -> None:
-    """Append a line: what happened, when, in which attempt of which message."""
-    me = current()
-    line = {"what": what, "id": me.id, "attempt": me.attempt, "at_ms": _clock.now_ms(), "pid": os.getpid(), **more}
-    with open(os.environ[NOTES], "a") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def typed(
@@ -212,7 +199,7 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
         )(function)
         for function in (*functions, lenient, strict)
-    }
+    } | declare_hooked(bridge)
 
 
 declare(default_bridge)

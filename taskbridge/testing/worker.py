@@ -48,6 +48,7 @@ class Worker:
 
     def run_pending(self) -> int:
         """Run all that is due now, and what that makes due; returns how many messages were served."""
+        self._bridge.hooks.start()
         served = 0
         while True:
             moved = self._relay.tick() if self._relay.lead() else 0
@@ -58,6 +59,7 @@ class Worker:
                 return served
 
     def __enter__(self) -> Self:
+        self._bridge.hooks.start()
         for thread in self._threads:
             thread.start()
         return self

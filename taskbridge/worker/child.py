@@ -38,11 +38,22 @@ def serve(bridge: Bridge, runners: Runners, queues: list[str], owner: str, slot:
     bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
     for source in sources:
         source.runner.start()
-    loop.run()
+    started = _started(bridge)
+    if started:
+        loop.run()
     for source in sources:
         source.runner.stop()
     bridge.close()
-    return 0
+    return 0 if started else 1
+
+
+def _started(bridge: Bridge) -> bool:
+    try:
+        bridge.hooks.start()
+    except (Exception, SystemExit):
+        log.exception("on_worker_start failed: this child ends having taken nothing, and another is started")
+        return False
+    return True
 
 
 def _on_terminate(loop: Loop) -> None:

@@ -9,11 +9,14 @@ import traceback
 
 from .. import default_bridge
 from ..bridge import Bridge
+from ..contrib import django
 from ..errors import ConfigError
 
 
 def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
     """Import modules with ``directory`` first on the path; ``module:name`` names the bridge, the default one otherwise.
+
+    Where its settings are named, Django is set up first; no connection of it is left open.
 
     Raises:
         ConfigError: a module does not import, or ``name`` is no Bridge in it.
@@ -22,6 +25,8 @@ def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
     if where not in sys.path:
         sys.path.insert(0, where)
     bridge = default_bridge
+    if modules:
+        django.set_up()
     for spec in modules:
         module, _, name = spec.partition(":")
         try:
@@ -34,4 +39,7 @@ def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
             if not isinstance(named, Bridge):
                 raise ConfigError(f"expected {name!r} in {module!r} to be a taskbridge.Bridge, got {named!r}")
             bridge = named
+    if modules:
+        django.keep_connections(bridge)
+        django.close_connections()
     return bridge

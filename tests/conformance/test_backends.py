@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,25 +15,14 @@ from taskbridge import Bridge, Settings
 from taskbridge.errors import NotSupported
 from taskbridge.testing.backend_suite import Arena, BackendSuite, NativeCall, notes_in
 from taskbridge.testing.memory_backend import MemoryBackend
-from taskbridge.testing.suite_tasks import QUEUE, declare
+from taskbridge.testing.suite_notes import QUEUE
+from taskbridge.testing.suite_tasks import declare
 from taskbridge.testing.worker import Worker
 from tests.servers import RedisServer, until
 
-TASKS = "taskbridge.testing.suite_tasks"
+from .running import commands_of, running
 
-#: The commands that run a worker of one process, by engine and kind.
-COMMANDS = {
-    ("celery", "ours"): [["taskbridge", "worker", TASKS, "--processes", "1"]],
-    ("dramatiq", "ours"): [["taskbridge", "worker", TASKS, "--processes", "1"]],
-    ("celery", "native"): [
-        f"celery -A taskbridge_celery.command worker -I {TASKS} -c 1 -Q {QUEUE}-high,{QUEUE},{QUEUE}-low".split(),
-        ["taskbridge", "relay"],
-    ],
-    ("dramatiq", "native"): [
-        f"dramatiq taskbridge_dramatiq.command:broker {TASKS} -p 1 -t 1 -Q {QUEUE} {QUEUE}-high {QUEUE}-low".split(),
-        ["taskbridge", "relay"],
-    ],
-}
+TASKS = "taskbridge.testing.suite_tasks"
 
 
 def celery_call(url: str) -> NativeCall:
@@ -74,31 +61,6 @@ def raw_push(engine: str, server: RedisServer) -> Any:
 
 
 @contextmanager
-def commands(engine: str, kind: str, environment: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a worker's processes, and end them."""
-    running = []
-    with log.open("wb") as output:
-        for command in COMMANDS[engine, kind]:
-            program = str(Path(sys.executable).parent / command[0])
-            running.append(
-                subprocess.Popen(
-                    [program, *command[1:]], env=environment, stdout=output, stderr=output, start_new_session=True
-                )
-            )
-        try:
-            yield
-        finally:
-            for process in running:
-                process.send_signal(signal.SIGTERM)
-            for process in running:
-                try:
-                    process.wait(timeout=10)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-
-
-@contextmanager
 def arena_of(engine: str, kind: str, server: RedisServer, directory: Path) -> Iterator[Arena]:
     """An arena with real processes on a real broker."""
     settings = Settings(backend=engine, broker_url=server.url())
@@ -109,7 +71,7 @@ def arena_of(engine: str, kind: str, server: RedisServer, directory: Path) -> It
     bridge = Bridge(settings)
     tasks = declare(bridge)
     call = celery_call(server.url()) if engine == "celery" else dramatiq_call(server.url())
-    with commands(engine, kind, environment, log):
+    with running(commands_of(engine, kind, TASKS, QUEUE), environment, log):
         arena = Arena(bridge, tasks, notes, raw_push(engine, server), call)
         first = tasks["plain"].enqueue(0, "warm")
         try:
@@ -184,8 +146,8 @@ class TestMemory(BackendSuite):
         def no_native(name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
             raise NotSupported("the memory engine has no producers but ours")
 
+        notes = notes_in(tmp_path_factory.mktemp("memory"))
         with Worker(bridge):
-            notes = notes_in(tmp_path_factory.mktemp("memory"))
             yield Arena(bridge, tasks, notes, lambda raw: backend.push(QUEUE, raw), no_native)
 
     @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from taskbridge import Bridge, Settings
-from taskbridge.testing.suite_tasks import NOTES, QUEUE
+from taskbridge.testing.suite_notes import NOTES, QUEUE
 from tests.conformance.test_backends import arena_of, celery_call, dramatiq_call
 from tests.servers import RedisServer, until
 
@@ -106,7 +106,7 @@ def test_a_native_priority_keeps_its_band(redis_server: RedisServer, tmp_path: P
 
 
 def test_both_engines_are_served_by_one_worker(redis_server: RedisServer, tmp_path: Path):
-    """``--backends celery,dramatiq`` serves the queues of both with the same loop."""
+    """``--backends celery,dramatiq`` serves the queues of both with the same loop, in a process that starts once."""
     redis_server.cli().flushall()
     notes = tmp_path / "notes"
     os.environ[NOTES] = str(notes)
@@ -120,9 +120,10 @@ def test_both_engines_are_served_by_one_worker(redis_server: RedisServer, tmp_pa
         celery_call(redis_server.url())("suite.plain", [1], {"text": "celery"}, QUEUE)
         dramatiq_call(redis_server.url())("suite.plain", [2], {"text": "dramatiq"}, QUEUE)
 
-        until(lambda: notes.exists() and notes.read_text().count("\n") == 2, 20, "one run of each engine")
+        until(lambda: notes.exists() and notes.read_text().count('"plain"') == 2, 20, "one run of each engine")
         assert "celery" in notes.read_text()
         assert "dramatiq" in notes.read_text()
+        assert 1 == notes.read_text().count('"started"')
     finally:
         worker.terminate()
         worker.wait(timeout=20)

@@ -15,8 +15,10 @@ import pytest
 from taskbridge import Bridge, Settings
 from taskbridge.testing.backend_suite import Arena, notes_in
 from taskbridge.testing.suite_tasks import declare
-from tests.conformance.test_backends import COMMANDS, celery_call, raw_push
+from tests.conformance.test_backends import QUEUE, TASKS, celery_call, raw_push
 from tests.servers import RedisServer, until
+
+from .running import commands_of
 
 #: What a machine of two cores may need beyond the declared time: start of the worker, the sweep's own step.
 MARGIN_S = 8.0
@@ -79,5 +81,5 @@ def _started(engine: str, kind: str, environment: dict[str, str], log: Path) -> 
                 stderr=output,
                 start_new_session=True,
             )
-            for program, *words in COMMANDS[engine, kind]
+            for program, *words in commands_of(engine, kind, TASKS, QUEUE)
         ]

@@ -5,8 +5,23 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, assert_type
 
-from taskbridge import Backoff, Bridge, Enqueued, Receipt, Settings, Task, current, external, task
+from taskbridge import (
+    Backoff,
+    Bridge,
+    Current,
+    Enqueued,
+    Receipt,
+    Settings,
+    Task,
+    before_task,
+    current,
+    external,
+    on_failure,
+    task,
+)
 from taskbridge.events import Event
+from taskbridge.hooks import CallNext
+from taskbridge.outcome import Outcome
 
 bridge = Bridge(Settings(backend="memory"))
 
@@ -94,3 +109,34 @@ def inside(connection: Any) -> None:
     with current().inbox(connection) as fresh:
         assert_type(fresh, bool)
     assert_type(current().attempt, int)
+
+
+# Hooks and middleware keep their own types; one that could not be called so is an error where it is declared.
+@before_task
+def before(me: Current) -> None:
+    assert_type(me.attempt, int)
+
+
+@bridge.after_task
+def after(me: Current, outcome: Outcome) -> None: ...
+
+
+@on_failure
+def failed(me: Current, error: BaseException, final: bool) -> None: ...
+
+
+@bridge.on_worker_start
+def connect() -> int:
+    return 1
+
+
+@bridge.middleware
+def timed(call_next: CallNext, me: Current) -> Any:
+    return call_next()
+
+
+assert_type(connect(), int)
+bridge.before_task(connect)  # error: type-var
+bridge.after_task(failed)  # error: type-var
+bridge.middleware(before)  # error: type-var
+bridge.on_worker_start(before)  # error: type-var

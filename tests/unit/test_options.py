@@ -51,7 +51,7 @@ def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
 @pytest.mark.parametrize("option", ["retry", "unknown_args", "max_crashes", "park_for", "lock", "rate_limit"])
 def test_what_does_not_travel_is_refused_for_one_call(option: str):
     """The worker goes by its own declaration: what a call says of it would be ignored."""
-    with pytest.raises(ConfigError, match=f"^{option} is the task's own, .* takes debounce, delay, .* and unique_by"):
+    with pytest.raises(ConfigError, match=f"^{option} belongs where the task is declared, .* takes debounce, delay"):
         TaskOptions().with_changes({option: None})
 
 

@@ -1,0 +1,58 @@
+"""Workers as real processes: ours, or the engine's own command with a relay beside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+#: How long a worker may take to end, seconds, before it is killed.
+STOP_S = 10.0
+
+
+def commands_of(engine: str, kind: str, tasks: str, queue: str, processes: int = 1) -> list[list[str]]:
+    """The commands that run a worker: ``ours``, or ``native``."""
+    n, bands = processes, [f"{queue}-high", queue, f"{queue}-low"]
+    if kind == "ours":
+        return [["taskbridge", "worker", tasks, "--processes", str(n)]]
+    own = {
+        "celery": f"celery -A taskbridge_celery.command worker -I {tasks} -c {n} -Q {','.join(bands)}",
+        "dramatiq": f"dramatiq taskbridge_dramatiq.command:broker {tasks} -p {n} -t 1 -Q {' '.join(bands)}",
+    }
+    return [own[engine].split(), ["taskbridge", "relay"]]
+
+
+@contextmanager
+def running(
+    commands: list[list[str]], environment: dict[str, str], log: Path, folder: Path | None = None
+) -> Iterator[None]:
+    """Run these processes, in ``folder`` when it is given, and end them."""
+    processes = []
+    with log.open("wb") as output:
+        for command in commands:
+            program = str(Path(sys.executable).parent / command[0])
+            processes.append(
+                subprocess.Popen(
+                    [program, *command[1:]],
+                    cwd=folder,
+                    env=environment,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+            )
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.send_signal(signal.SIGTERM)
+            for process in processes:
+                try:
+                    process.wait(timeout=STOP_S)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
