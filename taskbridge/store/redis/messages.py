@@ -45,7 +45,8 @@ class RedisMessages:
         flat = self._server.call("ZRANGE", self._keys.leases, 0, -1, "WITHSCORES")
         for i in range(0, len(flat), 2):
             flat[i] = flat[i].partition(b" ")[2]
-        return read_records(self._server, self._keys, flat)
+        found = read_records(self._server, self._keys, flat)
+        return [record for record in found if record.state == "RUN"]  # others have ended between the two looks
 
 
 def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Record]:
