@@ -19,13 +19,22 @@ EVERY_S = 5.0
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
-    """One supervisor. ``tasks`` has the keyword arguments of each, and ``**`` where it takes any."""
+    """One supervisor. ``tasks`` has the keyword arguments of each, and ``**`` where it takes any.
+
+    ``serving`` says how many of the processes serve each queue; a worker of a release before groups leaves it out, and
+    all of its processes serve all of its queues.
+    """
 
     name: str
     backends: list[str]
     queues: list[str]
     processes: int
     tasks: dict[str, list[str]]
+    serving: dict[str, int] = {}
+
+    def processes_of(self, queue: str) -> int:
+        """How many processes serve this one of its queues."""
+        return self.serving.get(queue, 0) if self.serving else self.processes
 
 
 _decoder = msgspec.json.Decoder(Announcement)

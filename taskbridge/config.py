@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigError, nearest
+from .options import check_queue_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,9 @@ ENGINES = ("celery", "dramatiq", "memory")
 
 #: A backend's name is part of a claim, "worker:backend:number" (worker/slots.py).
 BACKEND_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+#: Most processes of one group; each has a slot in memory and connections of its own.
+MAX_PROCESSES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,34 @@ class Share:
 
     to: Mapping[str, float]
     key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSettings:
+    """Processes of a worker with queues of their own: ``[tool.taskbridge.groups.NAME]``.
+
+    Args:
+        processes: how many, 1 to 1000.
+        queues: what they serve, and nothing else; a queue may be in several groups.
+
+    Raises:
+        ConfigError: a number or a queue that cannot be.
+    """
+
+    processes: int
+    queues: Sequence[str]
+
+    def __post_init__(self) -> None:
+        processes: Any = self.processes
+        queues: Any = self.queues
+        if isinstance(processes, bool) or not isinstance(processes, int) or not 1 <= processes <= MAX_PROCESSES:
+            raise ConfigError(f"processes: expected a whole number of 1 to {MAX_PROCESSES}, got {processes!r}")
+        if isinstance(queues, str) or not isinstance(queues, Sequence) or not queues:
+            raise ConfigError(f'queues: expected the names of one or more, such as ["urgent"], got {queues!r}')
+        for name in queues:
+            check_queue_name(name)
+        if len(set(queues)) < len(queues):
+            raise ConfigError(f"queues: expected each name once, got {list(queues)!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +181,29 @@ def load(environ: Mapping[str, str] | None = None, here: Path | None = None, **c
     """
     environ = os.environ if environ is None else environ
     words = _from_file(environ.get(PREFIX + "CONFIG"), here)
+    _groups(words.pop("groups", {}))
     words |= _from_environment(environ)
     return _settings(words | code, "the settings")
+
+
+def load_groups(environ: Mapping[str, str] | None = None, here: Path | None = None) -> dict[str, GroupSettings]:
+    """Return the worker's groups that the file names; a worker reads them, and no bridge.
+
+    Raises:
+        ConfigError: an unknown word in a group, or a value that does not fit.
+    """
+    environ = os.environ if environ is None else environ
+    return _groups(_from_file(environ.get(PREFIX + "CONFIG"), here).get("groups", {}))
+
+
+def check_group_name(name: str) -> None:
+    """Refuse a name that a group cannot have.
+
+    Raises:
+        ConfigError: the name, and what was expected.
+    """
+    if not BACKEND_NAME.fullmatch(name):
+        raise ConfigError(f"groups: expected a name of up to 40 letters, digits, - and _, got {name!r}")
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
@@ -169,7 +222,7 @@ def _from_file(named: str | None, here: Path | None) -> dict[str, Any]:
     import tomllib
     from pathlib import Path
 
-    path = Path(named) if named else (here or Path.cwd()) / "pyproject.toml"
+    path = (here or Path.cwd()) / (named or "pyproject.toml")
     if not named and not path.exists():
         return {}
     try:
@@ -203,6 +256,26 @@ def _settings(words: dict[str, Any], where: str) -> Settings:
     words["shares"] = {name: _share(entry, f"shares.{name}") for name, entry in shares.items()}
     settings: Settings = _table(Settings, words, where)
     return settings
+
+
+def _groups(entries: Any) -> dict[str, GroupSettings]:
+    return {name: _group(name, entry) for name, entry in _mapping(entries, "groups").items()}
+
+
+def _group(name: str, entry: Any) -> GroupSettings:
+    check_group_name(name)
+    where = f"groups.{name}"
+    known = [f.name for f in fields(GroupSettings)]
+    for word in _mapping(entry, where, '{processes = 2, queues = ["urgent"]}'):
+        if word not in known:
+            raise ConfigError(f"{where} has no {word!r}{nearest(word, known)}")
+    for word in known:
+        if word not in entry:
+            raise ConfigError(f"{where}: {word} is missing")
+    try:
+        return GroupSettings(**entry)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _share(entry: Any, where: str) -> Share:

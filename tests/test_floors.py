@@ -41,6 +41,7 @@ HOMES = {
     "psycopg": ("taskbridge/inbox.py",),
     "prometheus_client": ("taskbridge/observe/",),
     "sentry_sdk": ("taskbridge/observe/",),
+    "watchfiles": ("taskbridge/worker/",),
     "taskbridge.relay": ("taskbridge/relay/", "taskbridge/worker/", "taskbridge/testing/", "taskbridge/cli/"),
 }
 

@@ -84,7 +84,7 @@ def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:
     for worker in workers:
         for queue in worker.queues:
             for backend in worker.backends:
-                by_name[queue].backends.setdefault(backend, Side()).processes += worker.processes
+                by_name[queue].backends.setdefault(backend, Side()).processes += worker.processes_of(queue)
     found.queues = list(by_name.values())
     return found
 

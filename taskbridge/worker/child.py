@@ -66,7 +66,7 @@ def _on_terminate(loop: Loop) -> None:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill us when the template dies; elsewhere the lost claim is what stops us."""
+    """Have the kernel kill us when the process that started us dies; elsewhere the lost claim stops a child."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before we asked

@@ -1,4 +1,7 @@
-"""What a supervisor does with store and brokers, in threads: leases, the dead, relay, bell and announcement."""
+"""What a supervisor does with store and brokers, in threads: leases, the dead, relay, bells and announcement.
+
+Each generation of children has a keep of its own, with the tasks, queues and settings of its code.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
@@ -32,40 +36,61 @@ BEAT_EVERY_S = 10.0
 #: How often the threads look whether something is due, seconds.
 TICK_S = 0.1
 
+#: How long to leave an absent store alone at the start, seconds.
+AWAY_S = 1.0
+
 
 class Keep:
-    """Keeps what the children of one worker hold.
+    """Keeps what the children of one generation hold.
 
     Args:
         options: what the worker is.
         ready: what its template said: tasks, queues, settings.
-        posts: its children.
-        bell: the end of the pipe that wakes one.
+        posts: returns those that are its.
+        bells: by group, the end of the pipe that wakes one of its children.
     """
 
-    def __init__(self, options: WorkerOptions, ready: Ready, posts: list[Post], bell: int) -> None:
+    def __init__(
+        self, options: WorkerOptions, ready: Ready, posts: Callable[[], list[Post]], bells: Mapping[str, int]
+    ) -> None:
         self._bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
+        self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
+        self.fit = False
+        self.unfit: Exception | None = None
+        self._tasks = ready.tasks
+        self._queues_of = ready.queues
         self._posts = posts
-        self._bell = bell
+        self._bells = bells
         names = options.backends or [self._bridge.settings.backend]
-        self._keepers = {name: self._bridge.backend(name).keeper(ready.queues) for name in names}
-        self._announcement = Announcement(
-            name=self.name, backends=names, queues=ready.queues, processes=len(posts), tasks=ready.tasks
-        )
+        self._keepers = {name: self._bridge.backend(name).keeper(self.queues) for name in names}
+        self._told: Announcement | None = None
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._rang_s = self._beat_s = 0.0
+        self._rang_s = dict.fromkeys(ready.queues, 0.0)
+        self._beat_s = 0.0
         self._threads = [
             threading.Thread(target=self._rounds, name="rounds"),
             threading.Thread(target=self._run_errands, name="errands"),
             threading.Thread(target=relay_of(self._bridge.sender, self.name).run, args=(self._stopping,), name="relay"),
+            *(self._watch(group, name) for group in ready.queues for name in names),
         ]
-        for keeper in self._keepers.values():
-            watch = partial(keeper.watch, self._ring, self._stopping)
-            self._threads.append(threading.Thread(target=watch, name="watch", daemon=True))
 
-    def store_is_fit(self) -> bool:
+    def look_at_the_store(self) -> None:
+        """Find out, in a thread, whether it is fit; while it is away neither ``fit`` nor ``unfit`` is set."""
+        threading.Thread(target=self._look_at_the_store, name="fitness", daemon=True).start()
+
+    def _look_at_the_store(self) -> None:
+        try:
+            while not self._store_is_fit():
+                if self._stopping.wait(AWAY_S):
+                    return
+        except Exception as error:  # the supervisor decides what becomes of it
+            self.unfit = error
+        else:
+            self.fit = True
+
+    def _store_is_fit(self) -> bool:
         """Look at the store; False when it is away.
 
         Raises:
@@ -84,15 +109,16 @@ class Keep:
 
     def start(self) -> None:
         """Begin."""
-        self._errands.put(partial(warn_of_unserved, self._bridge, list(self._keepers), self._announcement.queues))
+        self._errands.put(partial(warn_of_unserved, self._bridge, list(self._keepers), self.queues))
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Do what is left to do, withdraw, and end."""
+        """Do what is left to do, withdraw, and end; it may not have been started."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join(timeout=10)
+            if thread.ident is not None:
+                thread.join(timeout=10)
         self._bridge.close()
 
     def settle(self, post: Post) -> None:
@@ -120,14 +146,19 @@ class Keep:
 
         self._errands.put(empty)
 
-    def work_waits(self, patience_s: float) -> bool:
-        """Whether queues have had messages all the while, by a broker that answers."""
+    def work_waits(self, group: str, patience_s: float) -> bool:
+        """Whether a group's queues have had messages all the while, by a broker that answers."""
         now_s = self._bridge.clock.monotonic_s()
-        return now_s - self._rang_s < patience_s / 10 and now_s - self._beat_s < BEAT_EVERY_S * 2
+        return now_s - self._rang_s[group] < patience_s / 10 and now_s - self._beat_s < BEAT_EVERY_S * 2
 
-    def _ring(self) -> None:
-        self._rang_s = self._bridge.clock.monotonic_s()
-        strike(self._bell)
+    def _watch(self, group: str, backend: str) -> threading.Thread:
+        keeper = self._bridge.backend(backend).keeper(self._queues_of[group])
+        watch = partial(keeper.watch, partial(self._ring, group), self._stopping)
+        return threading.Thread(target=watch, name=f"watch {group}".rstrip(), daemon=True)
+
+    def _ring(self, group: str) -> None:
+        self._rang_s[group] = self._bridge.clock.monotonic_s()
+        strike(self._bells[group])
 
     def _run_errands(self) -> None:
         """Settle the dead, in order, each until it is done."""
@@ -147,21 +178,41 @@ class Keep:
         rounds = [
             Round("renewing claims", self._renew, RENEW_EVERY_S),
             Round("keeping the shelves", self._beat, BEAT_EVERY_S),
-            Round("announcing", lambda: announce(self._bridge.store, self._announcement), ANNOUNCE_EVERY_S),
+            announcing := Round("announcing", self._announce, ANNOUNCE_EVERY_S),
         ]
         while not self._stopping.wait(TICK_S):
+            if self._told != self._announcement():  # a reload moves processes from one generation to the next
+                announcing.due_s = min(announcing.due_s, clock.monotonic_s())
             for one in rounds:
                 if clock.monotonic_s() >= one.due_s:
                     done = self._tried(one.name, one.run)
                     one.due_s = clock.monotonic_s() + (one.every_s if done else TICK_S * 5)
         self._tried("withdrawing", lambda: withdraw(self._bridge.store, self.name))
 
+    def _announcement(self) -> Announcement:
+        processes = Counter(post.group for post in self._posts())
+        serving = Counter[str]()
+        for group, queues in self._queues_of.items():
+            serving.update(dict.fromkeys(queues, processes[group]))
+        return Announcement(
+            name=self.name,
+            backends=list(self._keepers),
+            queues=self.queues,
+            processes=processes.total(),
+            tasks=self._tasks,
+            serving=dict(serving),
+        )
+
+    def _announce(self) -> None:
+        self._told = self._announcement()
+        announce(self._bridge.store, self._told)
+
     def _renew(self) -> None:
-        claims = [(one.id, one.claim) for post in self._posts if post.pid for one in post.slot.running()]
+        claims = [(one.id, one.claim) for post in self._posts() if post.pid for one in post.slot.running()]
         self._bridge.store.claims.renew(claims)
 
     def _beat(self) -> None:
-        owners = [post.owner for post in self._posts if post.pid]
+        owners = [post.owner for post in self._posts() if post.pid]
         for keeper in self._keepers.values():
             keeper.beat(owners)
         self._beat_s = self._bridge.clock.monotonic_s()

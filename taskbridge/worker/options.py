@@ -8,27 +8,41 @@ import msgspec
 GRACE_S = 30.0
 
 
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Processes that serve the same queues and no others; ``queues`` empty means those of the tasks."""
+
+    name: str = ""
+    queues: list[str] = []
+    processes: int = 2
+
+
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One worker.
 
-    ``modules`` are imported for their tasks; ``module:name`` names a ``Bridge`` in it. ``queues`` empty means those of
-    the tasks, ``backends`` empty the default one. ``directory`` is the current one and on ``sys.path``.
+    ``modules`` are imported for their tasks; ``module:name`` names a ``Bridge`` in it. ``groups`` is one without a name
+    where none was asked for; ``backends`` empty means the default one. ``directory`` is the current one and on
+    ``sys.path``. ``reload`` is whether code that changes is taken by itself.
     """
 
     modules: list[str]
-    queues: list[str] = []
+    groups: list[Group] = msgspec.field(default_factory=lambda: [Group()])
     backends: list[str] = []
-    processes: int = 2
     grace_s: float = GRACE_S
     directory: str = "."
     log_level: str = "INFO"
+    reload: bool = False
+
+    @property
+    def processes(self) -> int:
+        """Of all groups together."""
+        return sum(group.processes for group in self.groups)
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The template has imported the tasks. ``settings`` are those of their bridge."""
+    """The template has imported the tasks. ``queues`` are those of each group; ``settings`` those of their bridge."""
 
     tasks: dict[str, list[str]]
-    queues: list[str]
+    queues: dict[str, list[str]]
     settings: msgspec.Raw
 
 
@@ -39,10 +53,11 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
 
 
 class Fork(msgspec.Struct, frozen=True, tag=True):
-    """The supervisor wants a child in a slot, called ``owner``."""
+    """The supervisor wants a child of a group in a slot, called ``owner``."""
 
     slot: int
     owner: str
+    group: str
 
 
 class Forked(msgspec.Struct, frozen=True, tag=True):

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from .slots import Slot
 
+if TYPE_CHECKING:
+    from .generation import Generation
+    from .keep import Keep
+
 
 class Post:
-    """Knows its child's pid and name, and when to ask for another. Instants are monotonic seconds."""
+    """Knows its child's pid and name, and when to ask for another. Instants are monotonic seconds.
 
-    def __init__(self, number: int, slot: Slot) -> None:
+    ``generation`` is whose child stands here, or stood here last; ``group`` is the name of its group.
+    """
+
+    def __init__(self, number: int, slot: Slot, group: str = "") -> None:
         self.number = number
         self.slot = slot
+        self.group = group
+        self.generation: Generation | None = None
         self.pid = 0
         self.owner = ""
         self.boots = 0
@@ -21,6 +31,7 @@ class Post:
         self.draining = False
         self._ordered = False
         self._since_s = 0.0
+        self._told_s: float | None = None
         self._not_before_s = 0.0
         self._early_ends = 0
 
@@ -33,12 +44,36 @@ class Post:
         """Whether a child stands here or is on its way."""
         return bool(self.pid) or self._ordered
 
+    @property
+    def keep(self) -> Keep:
+        """What keeps the child that stands here, or stood here last."""
+        assert self.generation is not None
+        assert self.generation.keep is not None
+        return self.generation.keep
+
+    @property
+    def retiring(self) -> bool:
+        """Whether the child was told to make room for another."""
+        return self._told_s is not None
+
+    def retiring_for_s(self, now_s: float) -> float:
+        """How long ago it was told; 0 when it was not."""
+        return now_s - self._told_s if self._told_s is not None else 0.0
+
+    def changes_hands(self, now_s: float, at_most_s: float) -> bool:
+        """Whether one child is about to leave, or the next to begin; neither is waited for longer than so."""
+        if self._told_s is not None:
+            return now_s - self._told_s < at_most_s
+        begun = self.slot.last_life_s > self._since_s or bool(self.slot.running())
+        return self.taken and not begun and now_s - self._since_s < at_most_s
+
     def ordered(self, owner: str, now_s: float) -> None:
         """A child of this name was asked for."""
         self.boots += 1
         self.owner = owner
         self.slot.reset(now_s)
-        self._ordered, self._since_s, self.hand_emptied = True, now_s, False
+        self._ordered, self._since_s, self._told_s = True, now_s, None
+        self.hand_emptied = self.draining = False
 
     def forked(self, pid: int) -> None:
         """It came."""
@@ -47,10 +82,20 @@ class Post:
     def vacated(self, now_s: float, *, too_soon_s: float, patience_s: float) -> None:
         """It is gone; one that went too soon, and had settled nothing, is not replaced at once."""
         self.pid, self._ordered = 0, False
-        futile = now_s - self._since_s < too_soon_s and not self.slot.settled
+        futile = now_s - self._since_s < too_soon_s and not self.slot.settled and not self.retiring
         self._early_ends = self._early_ends + 1 if futile else 0
         wait_s = 0.0 if self._early_ends < 3 else min(patience_s, 0.25 * 2 ** min(self._early_ends, 16))
         self._not_before_s = now_s + wait_s
+        self._told_s = None
+
+    def forgive(self) -> None:
+        """Ask at once again: there is new code."""
+        self._early_ends, self._not_before_s = 0, 0.0
+
+    def retire(self, now_s: float) -> None:
+        """Ask the child to finish and make room for another."""
+        self._told_s = now_s
+        self.terminate()
 
     def terminate(self) -> None:
         """Ask it to finish."""

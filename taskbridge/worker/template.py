@@ -1,7 +1,7 @@
 """The template: imports the tasks once, opens nothing, and forks the children.
 
 Its own process, started by the supervisor, so that the supervisor never imports the user's code. It hears and tells one
-JSON word a line over a socket; when that closes, the supervisor is gone and so are we, and our children with us.
+JSON word a line over a socket; when that closes, the supervisor wants no more of us, and our children go with us.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from types import FrameType
 
@@ -29,15 +30,18 @@ from .slots import Slot, shared_memory
 
 log = logging.getLogger("taskbridge.worker")
 
+#: The pipe of each group's bell: where it is heard, and where it is struck.
+Bells = Mapping[str, tuple[int, int]]
+
 
 class Template:
     """Waits for orders to fork, and for children to end."""
 
-    def __init__(self, channel: socket.socket, memory_fd: int, bell: tuple[int, int], options: WorkerOptions) -> None:
+    def __init__(self, channel: socket.socket, memory_fd: int, bells: Bells, options: WorkerOptions) -> None:
         self._channel = channel
         self._options = options
         self._memory = shared_memory(memory_fd, options.processes)
-        self._bell = bell
+        self._bells = bells
         self._children: set[int] = set()
 
     def run(self) -> None:
@@ -61,11 +65,12 @@ class Template:
 
     def _look(self, bridge: Bridge) -> Ready:
         """See what there is to serve."""
-        queues = self._options.queues or sorted({one.options.queue for one in bridge.definitions.values()})
+        of_tasks = sorted({one.options.queue for one in bridge.definitions.values()})
+        queues = {group.name: group.queues or of_tasks for group in self._options.groups}
         settings = msgspec.Raw(msgspec.json.encode(_plain(bridge)))
         return Ready(tasks=tasks_of(bridge.definitions), queues=queues, settings=settings)
 
-    def _listen(self, bridge: Bridge, runners: Runners, queues: list[str]) -> None:
+    def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
         self._channel.settimeout(0.1)
         heard = b""
         while True:
@@ -82,14 +87,14 @@ class Template:
                 if isinstance(order, Fork):
                     self._fork(order, bridge, runners, queues)
 
-    def _fork(self, order: Fork, bridge: Bridge, runners: Runners, queues: list[str]) -> None:
+    def _fork(self, order: Fork, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
         slot = Slot(self._memory, order.slot)
         parent = os.getpid()
 
         def child() -> int:
             self._channel.close()
             die_with(parent)
-            return serve(bridge, runners, queues, order.owner, slot, self._bell)
+            return serve(bridge, runners, queues[order.group], order.owner, slot, self._bells[order.group])
 
         pid = forked(child)
         self._children.add(pid)
@@ -137,13 +142,16 @@ def _wake(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Start as the supervisor says: socket, memory and bell by file descriptor, options as JSON."""
-    channel, memory, hear, ring = map(int, sys.argv[1:5])
-    options = msgspec.json.decode(sys.argv[5], type=WorkerOptions)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Start as the supervisor says: its pid; socket, memory and two ends a bell by file descriptor; options as JSON."""
+    supervisor, channel, memory, *ends = map(int, sys.argv[1:-1])
+    die_with(supervisor)  # an import may take its time, and does not hear that the channel was closed
+    options = msgspec.json.decode(sys.argv[-1], type=WorkerOptions)
+    bells = dict(zip((group.name for group in options.groups), zip(ends[::2], ends[1::2], strict=True), strict=True))
+    for ignored in (signal.SIGINT, signal.SIGHUP):  # they are for the supervisor
+        signal.signal(ignored, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a child hears it as soon as it can obey
     set_up_logs(options.log_level)
-    Template(socket.socket(fileno=channel), memory, (hear, ring), options).run()
+    Template(socket.socket(fileno=channel), memory, bells, options).run()
 
 
 if __name__ == "__main__":

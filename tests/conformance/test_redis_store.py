@@ -53,6 +53,15 @@ class TestRedisAlone:
         assert len(keys) > 15
         assert [] == [key for key in keys if not key.startswith(f"{TAG}:")]
 
+    def test_what_ends_while_it_is_looked_at_does_not_run(self, store: RedisStore, client: redis.Redis) -> None:
+        """Leases are read first and records after: one that has ended in between is none of the running."""
+        ends, runs = a_message(), a_message()
+        run(store, ends, "c1", "DONE")
+        begin(store, runs, "c2")
+        client.zadd(f"{TAG}:leases", {f"c1 {ends.id}": 1e15})
+
+        assert [runs.id] == [record.id for record in store.messages.running()]
+
     def test_fields_of_a_record_are_deliberate(self, store: RedisStore, client: redis.Redis) -> None:
         """What a record's hash holds is part of the schema: another release reads it."""
         message = a_message()

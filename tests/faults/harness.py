@@ -77,6 +77,7 @@ class Evidence:
         self.starts: dict[int, list[float]] = {}
         self.ends: dict[int, list[float]] = {}
         self.fails: dict[int, list[float]] = {}
+        self.others: dict[str, set[int]] = {}
         self._read = 0
         self._lock = threading.Lock()
         with closing(sqlite3.connect(folder / "effects.sqlite3")) as database:
@@ -93,8 +94,11 @@ class Evidence:
             self._read += len(new)
             for line in new.splitlines():
                 word, n, at = line.split()
-                told = {b"start": self.starts, b"done": self.ends, b"fail": self.fails}[word]
-                told.setdefault(int(n), []).append(float(at))
+                told = {b"start": self.starts, b"done": self.ends, b"fail": self.fails}.get(word)
+                if told is None:
+                    self.others.setdefault(word.decode(), set()).add(int(n))
+                else:
+                    told.setdefault(int(n), []).append(float(at))
         return self
 
     def ended(self) -> set[int]:
@@ -129,6 +133,8 @@ class Worker:
         engine: its default backend.
         url: its broker. Defaults to the stage's Redis.
         processes: how many children.
+        groups: their groups, as the command has them; ``processes`` is how many they are together.
+        tasks: the module of its tasks, which is imported from ``directory``.
         options: further arguments of the command.
         variables: of its environment, beside those of the stage.
         constants: see ``launch``.
@@ -142,6 +148,9 @@ class Worker:
         engine: str = "",
         url: str = "",
         processes: int = 2,
+        groups: Iterable[str] = (),
+        tasks: str = TASKS,
+        directory: Path = ROOT,
         options: Iterable[str] = (),
         variables: Mapping[str, str] | None = None,
         constants: Mapping[str, float] | None = None,
@@ -151,19 +160,20 @@ class Worker:
         self._url = url or stage.server.url()
         self._evidence = stage.evidence.folder
         self._processes = processes
-        self._options = list(options)
         self._variables = dict(variables or {})
+        many = [f"--group={group}" for group in groups] or ["--processes", str(processes)]
+        self._arguments = ["worker", tasks, "--chdir", str(directory), *many, *options]
         self._constants = dict(constants or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         """Start it; returns when all its children are there."""
-        arguments = ["worker", TASKS, "--processes", str(self._processes), "--chdir", str(ROOT), *self._options]
-        command = [sys.executable, "-m", "tests.faults.launch", json.dumps(self._constants), *arguments]
+        command = [sys.executable, "-m", "tests.faults.launch", json.dumps(self._constants), *self._arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKBRIDGE_")} | {
             "TASKBRIDGE_BACKEND": self.engine,
             "TASKBRIDGE_BROKER_URL": self._url,
             "FAULTS_EVIDENCE": str(self._evidence),
+            "PYTHONPATH": str(ROOT),
             **self._variables,
         }
         leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
@@ -189,18 +199,25 @@ class Worker:
         assert not code, f"the worker ended with {code}: {self.read()[-3000:]}"
         return code is None
 
+    def templates(self) -> list[int]:
+        """The templates' pids, the oldest first; during a reload there are several."""
+        return [one.pid for one in _below(self.pid) if _runs(one) and "taskbridge.worker.template" in _command(one)]
+
     def template(self) -> int:
         """The template's pid; 0 when there is none."""
-        return next((one.pid for one in _below(self.pid) if "taskbridge.worker.template" in _command(one)), 0)
+        return next(iter(self.templates()), 0)
 
     def children(self) -> list[int]:
         """The pids of the children that run."""
-        template = self.template()
-        return [one.pid for one in _below(template) if _runs(one)] if template else []
+        return [one.pid for template in self.templates() for one in _below(template) if _runs(one)]
 
     def everyone(self) -> list[int]:
         """All its pids, the supervisor's first."""
-        return [self.pid, *filter(None, [self.template()]), *self.children()]
+        return [self.pid, *self.templates(), *self.children()]
+
+    def reload(self) -> None:
+        """Ask for new code."""
+        send([self.pid], signal.SIGHUP)
 
     def kill_a_child(self) -> int:
         """SIGKILL to a random child; returns how many were hit."""

@@ -6,6 +6,7 @@ Imported by workers only, which are told the folder by ``FAULTS_EVIDENCE``.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -45,6 +46,14 @@ def flaky(n: int, failures: int = 1) -> None:
         raise ConnectionError(f"failure {current().attempt} of {failures}")
     note("start", n)
     effect(n)
+    note("done", n)
+
+
+@task(queue="urgent")
+async def urgent(n: int) -> None:
+    """Only notes that it ran, in a loop of its own."""
+    note("start", n)
+    await asyncio.sleep(0.02)
     note("done", n)
 
 

@@ -63,6 +63,14 @@ def test_a_worker_of_another_release_harms_nothing(store: MemoryStore, words: by
     assert "what the worker other announces cannot be read" in caplog.text
 
 
+def test_processes_are_told_by_queue():
+    """A worker of a release before groups has all of its processes at each of its queues."""
+    old, new = a_worker("old", processes=3), a_worker("new", processes=3, serving={"mail": 2, "urgent": 1})
+
+    assert (3, 2, 1) == (old.processes_of("mail"), new.processes_of("mail"), new.processes_of("urgent"))
+    assert 0 == a_worker("leaves", processes=0, serving={"mail": 0}).processes_of("mail")
+
+
 def test_arguments_are_announced_as_declared():
     """Annotations are the codec's business."""
     bridge = Bridge()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskbridge.config import BackendSettings, Settings, Share, load, unknown_variables
+from taskbridge.config import BackendSettings, GroupSettings, Settings, Share, load, load_groups, unknown_variables
 from taskbridge.errors import ConfigError
 
 SECRET = "hush"
@@ -148,6 +148,97 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, toml: str, why: str):
 
     assert str(refused.value).startswith(why)
     assert SECRET not in str(refused.value)
+
+
+GROUPS = """
+[tool.taskbridge]
+backend = "dramatiq"
+
+[tool.taskbridge.groups.high]
+processes = 2
+queues = ["urgent"]
+
+[tool.taskbridge.groups.low]
+processes = 6
+queues = ["emails", "urgent"]
+"""
+
+
+def test_groups_are_for_workers(tmp_path: Path):
+    """In the order of the file; a bridge reads past them, and code has none."""
+    here = pyproject(tmp_path, GROUPS)
+
+    groups = load_groups({}, here)
+
+    assert [
+        ("high", GroupSettings(processes=2, queues=["urgent"])),
+        ("low", GroupSettings(processes=6, queues=["emails", "urgent"])),
+    ] == list(groups.items())
+    assert Settings(backend="dramatiq") == load({}, here)
+    assert {} == load_groups({}, tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="the settings have no 'groups'"):
+        load({}, here, groups={})
+
+
+def test_named_file_is_found_from_where_the_worker_runs(tmp_path: Path):
+    """``TASKBRIDGE_CONFIG`` without a leading slash is below the directory that is looked in."""
+    (tmp_path / "bank.toml").write_text(GROUPS)
+
+    assert {"high", "low"} == load_groups({"TASKBRIDGE_CONFIG": "bank.toml"}, tmp_path).keys()
+
+
+@pytest.mark.parametrize(
+    ("toml", "why"),
+    [
+        ("groups = 5", "groups: expected a table, got 5"),
+        ("[groups]\nhigh = 5", 'groups.high: expected a table such as {processes = 2, queues = ["urgent"]}, got 5'),
+        ("[groups.high]\nprocesses = 2", "groups.high: queues is missing"),
+        ("[groups.high]\nqueues = ['a']", "groups.high: processes is missing"),
+        (
+            "[groups.high]\nprocesses = 2\nqueues = []",
+            "groups.high: queues: expected the names of one or more, such as ",
+        ),
+        (
+            "[groups.high]\nprocesses = 2\nqueues = 'a'",
+            "groups.high: queues: expected the names of one or more, such as ",
+        ),
+        ("[groups.high]\nprocesses = 2\nqueues = [5]", "groups.high: expected a queue name of a letter or underscore"),
+        (
+            "[groups.high]\nprocesses = 2\nqueues = ['a-low']",
+            "groups.high: the queue name 'a-low' ends like a priority",
+        ),
+        (
+            "[groups.high]\nprocesses = 2\nqueues = ['a', 'a']",
+            "groups.high: queues: expected each name once, got ['a',",
+        ),
+        (
+            "[groups.high]\nprocesses = 0\nqueues = ['a']",
+            "groups.high: processes: expected a whole number of 1 to 1000",
+        ),
+        (
+            "[groups.high]\nprocesses = -1\nqueues = ['a']",
+            "groups.high: processes: expected a whole number of 1 to 1000",
+        ),
+        ("[groups.high]\nprocesses = true\nqueues = ['a']", "groups.high: processes: expected a whole number of 1 to"),
+        (
+            "[groups.high]\nprocesses = '2'\nqueues = ['a']",
+            "groups.high: processes: expected a whole number of 1 to 1000",
+        ),
+        ("[groups.high]\nprocess = 2\nqueues = ['a']", "groups.high has no 'process'; did you mean 'processes'?"),
+        (
+            "[groups.'a b']\nprocesses = 2\nqueues = ['a']",
+            "groups: expected a name of up to 40 letters, digits, - and _",
+        ),
+    ],
+)
+def test_group_that_does_not_fit_is_refused(tmp_path: Path, toml: str, why: str):
+    """By the worker, which reads it, and by whoever reads the settings."""
+    (tmp_path / "bank.toml").write_text(toml)
+
+    for read in (load, load_groups):
+        with pytest.raises(ConfigError) as refused:
+            read({"TASKBRIDGE_CONFIG": "bank.toml"}, tmp_path)
+        assert str(refused.value).startswith(why)
 
 
 def test_our_table_has_to_be_one(tmp_path: Path):

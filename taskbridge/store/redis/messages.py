@@ -48,7 +48,9 @@ class RedisMessages:
         flat = self._server.call("ZRANGE", self._keys.leases, 0, -1, "WITHSCORES")
         for i in range(0, len(flat), 2):
             flat[i] = flat[i].partition(b" ")[2]
-        return [record for record in read_records(self._server, self._keys, flat) if record.body]  # code has none
+        found = read_records(self._server, self._keys, flat)
+        # others have ended between the two looks, and code that holds has no body
+        return [record for record in found if record.state == "RUN" and record.body]
 
 
 def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Record]:

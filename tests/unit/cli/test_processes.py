@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from taskbridge import Bridge
+from taskbridge.announcement import announced
 from taskbridge.testing import a_message
 from tests.servers import until
 
@@ -72,3 +74,23 @@ def test_worker_says_what_it_does_not_serve(cli: Cli, bridge: Bridge, tmp_path: 
 
     told = f"{other}'s queue 'slow' holds 3 messages that this worker does not serve: start it with --backends "
     assert told + f"{engine},{other}" in log.read_text()
+
+
+def test_a_terminal_that_is_closed_ends_the_worker(cli: Cli, bridge: Bridge):
+    """It sends the signal that asks for a reload; nobody asked, and nobody is left to end the worker."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "taskbridge", "worker", "app", "--processes", "1"])
+    try:
+        said = b""
+        while b"serving" not in said:
+            said += os.read(terminal, 1000)
+        until(lambda: announced(bridge.store), 5, "it is announced")
+
+        os.close(terminal)
+
+        assert (pid, 0) == until(lambda: (ended := os.waitpid(pid, os.WNOHANG))[0] and ended, 15, "it has ended")
+        assert [] == announced(bridge.store)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise

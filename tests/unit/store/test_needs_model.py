@@ -83,7 +83,7 @@ class Needing(RuleBasedStateMachine):
         verdict = self.ask(worker)
         if reply_lost:
             again = self.ask(worker)
-            assert again == verdict or (verdict, again) in {("locked", "stale"), ("throttled", "stale")}
+            assert again == verdict or (again == "stale" and verdict in {"locked", "throttled", "busy"})
         worker.runs = verdict == "run"
         worker.copy = worker.copy if worker.runs else None
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from taskbridge.worker.options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
+from taskbridge.worker.options import Exited, Fork, Forked, Group, Ready, Refused, Word, WorkerOptions, line, word
 
 WORDS: list[Word] = [
-    Ready(tasks={"t": ["a"]}, queues=["mail"], settings=msgspec.Raw(b'{"backend":"celery"}')),
+    Ready(
+        tasks={"t": ["a"]},
+        queues={"": ["mail"], "low": ["mail", "reports"]},
+        settings=msgspec.Raw(b'{"backend":"celery"}'),
+    ),
     Refused(why="no module:\nTraceback é"),
-    Fork(slot=1, owner="host.1.ab.0.1"),
+    Fork(slot=1, owner="host.1.ab.0.1", group="low"),
     Forked(slot=1, pid=123),
     Exited(pid=123, code=-9),
 ]
@@ -28,7 +32,10 @@ def test_a_word_is_one_line(said: Word):
 
 def test_options_travel():
     """From the command line to the template, with the defaults of those that were not given."""
-    options = WorkerOptions(modules=["app.tasks:bridge"], queues=["mail"], processes=4)
+    groups = [Group(name="high", queues=["mail"], processes=4), Group(name="low", queues=["reports"])]
+    options = WorkerOptions(modules=["app.tasks:bridge"], groups=groups)
 
     assert options == msgspec.json.decode(msgspec.json.encode(options), type=WorkerOptions)
-    assert ([], 30.0, ".") == (options.backends, options.grace_s, options.directory)
+    assert ([], 30.0, ".", False) == (options.backends, options.grace_s, options.directory, options.reload)
+    assert 6 == options.processes
+    assert [Group(name="", queues=[], processes=2)] == WorkerOptions(modules=["app"]).groups

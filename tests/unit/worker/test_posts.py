@@ -46,11 +46,12 @@ def test_a_child_is_wanted_once(post: Post):
 def test_a_new_child_finds_a_clean_slot(post: Post):
     """What the one before ran is not its."""
     post.slot.write(0, "m", "o:celery:1", 1.0)
-    post.hand_emptied = True
+    post.hand_emptied = post.draining = True
 
     post.ordered("another", 5.0)
 
-    assert ([], 5.0, False) == (post.slot.running(), post.slot.last_life_s, post.hand_emptied)
+    assert ([], 5.0) == (post.slot.running(), post.slot.last_life_s)
+    assert (False, False) == (post.hand_emptied, post.draining)
 
 
 def test_children_that_end_at_once_are_waited_for(post: Post):
@@ -75,6 +76,43 @@ def test_waiting_is_forgotten_when_one_has_lived(post: Post):
     post.slot.clear(0, 500.0)
     post.vacated(500.1, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
     assert post.wants_child(500.1)
+
+
+def test_new_code_is_tried_at_once(post: Post):
+    """However long the old code is waited for."""
+    for since_s in range(0, 100, 20):
+        stand(post, since_s, since_s + 0.1)
+
+    post.forgive()
+
+    assert post.wants_child(100.0)
+    assert 0 == stand(post, 100.0, 100.1)
+
+
+def test_a_child_that_makes_room_is_no_trouble(post: Post):
+    """However soon after it came it was told to."""
+    for since_s in range(0, 100, 20):
+        post.ordered("owner", since_s)
+        post.retire(since_s + 0.1)
+        post.vacated(since_s + 0.2, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+
+        assert post.wants_child(since_s + 0.2)
+
+
+def test_a_post_changes_hands_for_a_while(post: Post):
+    """From the order until the child begins, and from when it is told to leave; never longer than is waited for."""
+    seen = [post.changes_hands(0.0, 1.0)]
+    post.ordered("owner", 0.0)
+    seen += [post.changes_hands(0.9, 1.0), post.changes_hands(1.1, 1.0)]
+    post.slot.alive(0.5)
+    seen.append(post.changes_hands(0.6, 1.0))
+    post.retire(5.0)
+    seen += [post.changes_hands(5.9, 1.0), post.changes_hands(6.1, 1.0)]
+
+    assert [False, True, False, False, True, False] == seen
+    assert (True, 2.0) == (post.retiring, post.retiring_for_s(7.0))
+    post.vacated(8.0, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+    assert (False, 0.0) == (post.retiring, post.retiring_for_s(9.0))
 
 
 def test_trouble_that_lasts_for_days_is_waited_for(post: Post):

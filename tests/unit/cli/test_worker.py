@@ -1,0 +1,119 @@
+"""``taskbridge worker``: what it is asked to be."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from taskbridge.worker.options import Group, WorkerOptions
+
+from .conftest import Cli
+
+GROUPS = """
+[tool.taskbridge.groups.high]
+processes = 2
+queues = ["urgent"]
+"""
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[WorkerOptions]:
+    """The options of the supervisors that were started, none of which runs."""
+    found: list[WorkerOptions] = []
+
+    class Supervisor:
+        def __init__(self, options: WorkerOptions) -> None:
+            found.append(options)
+
+        def run(self) -> int:
+            return 0
+
+    monkeypatch.setattr("taskbridge.worker.supervisor.Supervisor", Supervisor)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        ("", [Group(name="high", queues=["urgent"], processes=2)]),
+        ("--queues a,b", [Group(queues=["a", "b"], processes=os.cpu_count() or 2)]),
+        ("--processes 3", [Group(processes=3)]),
+        ("--group x=1:a", [Group(name="x", queues=["a"], processes=1)]),
+        (
+            "--group high=2:urgent --group low=6:emails,urgent",
+            [Group(name="high", queues=["urgent"]), Group(name="low", queues=["emails", "urgent"], processes=6)],
+        ),
+    ],
+)
+def test_the_command_line_beats_the_file(cli: Cli, asked: list[WorkerOptions], words: str, groups: list[Group]):
+    """Whatever it says of processes and queues, the groups of the file are not taken then."""
+    cli.write("pyproject.toml", GROUPS)
+
+    result = cli("worker", "app", *words.split())
+
+    assert 0 == result.exit_code, result.output
+    assert groups == asked[0].groups
+
+
+def test_the_file_is_looked_for_where_the_modules_are(cli: Cli, asked: list[WorkerOptions], tmp_path_factory):
+    """With ``--chdir`` it is that directory's; without any file there is one group of as many as there are cores."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "pyproject.toml").write_text(GROUPS)
+
+    cli("worker", "app", "--chdir", str(elsewhere))
+    cli("worker", "app")
+
+    assert ["high"] == [group.name for group in asked[0].groups]
+    assert [Group(processes=os.cpu_count() or 2)] == asked[1].groups
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--group high", "expected NAME=PROCESSES:QUEUE,QUEUE such as high=2:urgent, got 'high'"),
+        ("--group high=2", "expected NAME=PROCESSES:QUEUE,QUEUE such as high=2:urgent, got 'high=2'"),
+        ("--group high:urgent", "expected NAME=PROCESSES:QUEUE,QUEUE such as high=2:urgent, got 'high:urgent'"),
+        ("--group =2:urgent", "expected a name of up to 40 letters, digits, - and _, got ''"),
+        ("--group high=2:", "queues: expected the names of one or more, such as"),
+        ("--group high=2:,", "queues: expected the names of one or more, such as"),
+        ("--group high=0:urgent", "processes: expected a whole number of 1 to 1000, got 0"),
+        ("--group high=-1:urgent", "processes: expected a whole number of 1 to 1000, got -1"),
+        ("--group high=two:urgent", "processes: expected a whole number of 1 to 1000, got 'two'"),
+        ("--group high=:urgent", "processes: expected a whole number of 1 to 1000, got ''"),
+        ("--group high=2:urgent-high", "the queue name 'urgent-high' ends like a priority band"),
+        ("--group high=2:1st", "expected a queue name of a letter or underscore"),
+        ("--group high=2:a --group high=3:b", "expected each group once, got 'high' twice"),
+        ("--group high=2:a --queues b", "leave out --queues and --processes"),
+        ("--group high=2:a --processes 4", "leave out --queues and --processes"),
+    ],
+)
+def test_a_group_that_does_not_fit_is_refused(cli: Cli, asked: list[WorkerOptions], words: str, why: str):
+    """With what was expected; exit code 2, and nothing is started."""
+    result = cli("worker", "app", *words.split())
+
+    assert 2 == result.exit_code
+    assert why in " ".join(result.stderr.split())
+    assert [] == asked
+
+
+def test_a_group_of_the_file_that_does_not_fit_is_refused(cli: Cli, asked: list[WorkerOptions]):
+    """As any setting: exit code 1."""
+    cli.write("pyproject.toml", GROUPS.replace("processes", "process"))
+
+    result = cli("worker", "app")
+
+    assert 1 == result.exit_code
+    assert "groups.high has no 'process'; did you mean 'processes'?" in result.stderr
+    assert [] == asked
+
+
+def test_reload_says_what_it_needs(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    """Where the package that watches files is not installed."""
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+
+    result = cli("worker", "app", "--reload")
+
+    assert 1 == result.exit_code
+    assert "--reload needs the package 'watchfiles': pip install 'taskbridge[reload]'" in result.stderr
