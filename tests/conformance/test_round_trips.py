@@ -77,6 +77,8 @@ def commands(server: RedisServer) -> int:
 @pytest.mark.parametrize("engine", ["celery", "dramatiq"])
 def test_policies_cost_no_trip(redis_server: RedisServer, engine: str, monkeypatch: pytest.MonkeyPatch):
     """A task with locks, limits and uniqueness makes as many calls as one without, begin and finish for each."""
+    trips(redis_server, engine, {}, monkeypatch)  # the server knows the scripts after that
+
     sent = {name: trips(redis_server, engine, options, monkeypatch) for name, options in POLICIES.items()}
 
     assert dict.fromkeys(POLICIES, 2 * COUNT) == sent

@@ -25,7 +25,7 @@ def test_running_says_since_when_and_by_whom(cli: Cli, bridge: Bridge):
 @pytest.mark.parametrize(
     ("state", "more", "shown", "told"),
     [
-        ("DELAYED", {"due_ms": 7_200_000, "why": "OSError: no"}, "delayed", "(in 1 h 59 min); last time: OSError: no"),
+        ("DELAYED", {"due_ms": 7_170_000, "why": "OSError: no"}, "delayed", "(in 1 h 59 min); last time: OSError: no"),
         ("READY", {}, "ready", "the relay publishes it now"),
         ("PARKED", {"due_ms": 60_000, "group": "a.b"}, "parked", "waits for a worker that knows the task a.b; dead at"),
         ("PARKED", {"due_ms": 60_000, "group": "a.b x y"}, "parked", "has the argument x, y of a.b"),
