@@ -14,7 +14,7 @@ from .bridge import Bridge
 from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
-from .errors import Drop, Reschedule, Retry, TaskbridgeError
+from .errors import Drop, HardTimeout, Reschedule, Retry, SoftTimeout, TaskbridgeError
 from .options import TaskOptions
 from .policies.retry import Backoff
 from .task import Task
@@ -25,10 +25,12 @@ __all__ = [
     "Current",
     "Drop",
     "Enqueued",
+    "HardTimeout",
     "Receipt",
     "Reschedule",
     "Retry",
     "Settings",
+    "SoftTimeout",
     "Task",
     "TaskOptions",
     "TaskbridgeError",

@@ -92,11 +92,9 @@ class Bridge:
             raise ConfigError(f"{name} runs in other workers only; enqueue it")
 
         refuse_unknown(options)
-        task_options = TaskOptions(queue=queue, **options)
-        return Task(
-            Definition(name=name, function=elsewhere, options=task_options, arguments=Arguments(elsewhere, name)),
-            lambda: self.sender,
-        )
+        bare = TaskOptions(queue=queue)  # what its workers know of it is theirs; the rest travels with each call
+        definition = Definition(name=name, function=elsewhere, options=bare, arguments=Arguments(elsewhere, name))
+        return Task(definition, lambda: self.sender, TaskOptions(queue=queue, **options))
 
     def subscribe(self, listener: Listener) -> Listener:
         """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
@@ -150,7 +148,13 @@ class Bridge:
     @cached_property
     def runtime(self) -> Runtime:
         """What running tasks needs."""
-        return Runtime(definitions=self.definitions, store=self.store, clock=self.clock, events=self.events)
+        return Runtime(
+            definitions=self.definitions,
+            store=self.store,
+            clock=self.clock,
+            events=self.events,
+            timeouts=self.settings.timeouts,
+        )
 
     def close(self) -> None:
         """Give all connections back."""

@@ -6,25 +6,26 @@ worker's loop calls them around the engine's hooks; ``deliver`` is all three, fo
 
 from __future__ import annotations
 
-import inspect
 import logging
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from . import events
-from .backend import Delivery
+from .alarm import Alarm, can_ring
+from .backend import Capabilities, Delivery
 from .clock import Clock, milliseconds
-from .current import Current, running
+from .current import Current, TimeLeft, running
 from .definition import Definition
-from .errors import DecodeError, Drop, Reschedule, StoreUnavailable
+from .errors import DecodeError, Drop, HardTimeout, NotSupported, Reschedule, StoreUnavailable
 from .message import Message, encode
-from .options import MAX_CRASHES, PARK_FOR
+from .options import MAX_CRASHES, NO_TIMEOUTS, PARK_FOR, Timeouts
 from .outcome import Again, Done, Ended, Outcome, Parked
 from .policies.retry import NEVER
+from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
 from .store import Begin, Begun, Finish
@@ -40,15 +41,27 @@ PATIENCE_S = (0.05, 2.0)
 MAX_TRACEBACK = 16_384
 
 
+class Watch(Protocol):
+    """Who ends this process at a hard timeout, and tells the store then what that leads to."""
+
+    def limit(self, deadline_s: float, overdue: Overdue) -> None:
+        """From now until ``unlimit``; ``deadline_s`` is monotonic seconds."""
+
+    def unlimit(self) -> None:
+        """The task has left."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Claimed:
-    """A delivery that is this worker's to run."""
+    """A delivery that is this worker's to run; without a ``watch`` nobody keeps a hard timeout."""
 
     delivery: Delivery
     message: Message
     claim: str
     backend: str
     begun: Begun
+    watch: Watch | None = None
+    timeouts: Timeouts = NO_TIMEOUTS
     outcome: Outcome | None = None
     ran_ms: float = 0.0
 
@@ -103,6 +116,10 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
         args, kwargs = definition.arguments.decode(message.args, message.kwargs, without=unknown)
     except (DecodeError, msgspec.DecodeError) as error:
         return Ended(how="dead", why=str(error), error=error)
+    try:
+        claimed.timeouts = _kept(claimed, definition, runtime)
+    except NotSupported as error:
+        return Ended(how="dead", why=f"NotSupported: {error}", error=error)
     started_s = runtime.clock.monotonic_s()
     try:
         return _run(definition, claimed, args, kwargs, runtime)
@@ -110,8 +127,15 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
         claimed.ran_ms = (runtime.clock.monotonic_s() - started_s) * 1000
 
 
-def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
-    """Say what a failure leads to, by the task's own policy; where nothing can be said, it is dead."""
+def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms: int = 0) -> Outcome:
+    """Say what a failure leads to, by the task's own policy; where nothing can be said, it is dead.
+
+    Args:
+        error: what the attempt raised.
+        claimed: whose attempt.
+        runtime: where its task and the time are.
+        later_ms: how far ahead the failure lies.
+    """
     definition = runtime.definitions.get(claimed.message.task)
     try:
         if isinstance(error, Drop):
@@ -119,7 +143,7 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
         if isinstance(error, Reschedule) and definition is not None:
             return _rescheduled(error, claimed.message, definition)
         policy = (definition.options.retry if definition else None) or NEVER
-        age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
+        age_ms = runtime.clock.now_ms() + later_ms - claimed.message.first_due_ms
         return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
     except Exception as wrong:  # a wait that is none, arguments that do not fit, a policy of the user's that fails
         wrong.__cause__ = error  # the letter shows where in the task it was asked for
@@ -216,10 +240,24 @@ def deliver(delivery: Delivery, message: Message, claim: str, backend: str, runt
     return claimed
 
 
+def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeouts:
+    """Return how long this attempt may take.
+
+    Raises:
+        NotSupported: nobody here would see to it; a message with a caller's own timeouts may come to any worker.
+    """
+    timeouts = timeouts_for(claimed.message, definition.options, runtime.timeouts)
+    if runtime.enforced and (timeouts.soft_ms or timeouts.hard_ms):
+        kept = Capabilities(soft_timeout=can_ring(), hard_timeout=claimed.watch is not None)
+        refuse_unkept(timeouts, kept, claimed.message.task, "this worker")
+    return timeouts
+
+
 def _run(
     definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
 ) -> Outcome:
     message, begun = claimed.message, claimed.begun
+    within_ms = claimed.timeouts.soft_ms or claimed.timeouts.hard_ms
     me = Current(
         id=message.id,
         task=message.task,
@@ -229,13 +267,45 @@ def _run(
         fencing_token=begun.fence,
         enqueued_at_ms=message.enqueued_at_ms,
         first_due_ms=message.first_due_ms,
+        left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
     )
     with running(me):
         try:
-            result = definition.function(*args, **kwargs)
-            return Done(_awaited(result) if inspect.iscoroutine(result) else result)
+            return Done(_in_time(definition, claimed, args, kwargs, runtime))
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             return judge(error, claimed, runtime)
+
+
+def _in_time(
+    definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
+) -> Any:
+    """Call the task, to its end if it is a coroutine, under its timeouts: they begin and end with it."""
+    timeouts, watch = claimed.timeouts, claimed.watch
+    alarm = Alarm(timeouts.soft_ms / 1000 if runtime.enforced else 0, _awaited)
+    if watch is None or not timeouts.hard_ms or not runtime.enforced:
+        return alarm.around(definition.function, args, kwargs)
+    deadline_s = runtime.clock.monotonic_s() + timeouts.hard_ms / 1000
+    watch.limit(deadline_s, _overdue(claimed, runtime))
+    try:
+        return alarm.around(definition.function, args, kwargs)
+    finally:
+        watch.unlimit()
+
+
+def _overdue(claimed: Claimed, runtime: Runtime) -> Overdue:
+    """Say what a hard timeout would lead to, while there is somebody who knows the task's policy."""
+    message, hard_ms = claimed.message, claimed.timeouts.hard_ms
+    error = HardTimeout(f"hard timeout after {hard_ms / 1000:g} s")
+    finish = telling(claimed, judge(error, claimed, runtime, later_ms=hard_ms), runtime)
+    return Overdue(
+        task=message.task,
+        queue=message.queue,
+        attempt=claimed.begun.attempt,
+        state=finish.state,
+        counted=finish.counted,
+        due_ms=finish.due_ms,
+        why=finish.why,
+    )
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal, Protocol, get_args
+
+import msgspec
 
 from .clock import Span, milliseconds
 from .errors import ConfigError, nearest
@@ -27,6 +30,9 @@ MAX_CRASHES = 5
 #: How long a message waits for a worker that knows its task: 24 h.
 PARK_FOR = timedelta(hours=24)
 
+#: ``Message.timeout_ms`` and ``hard_timeout_ms``: this call asks for the settings' own, whatever its task says.
+AS_THE_SETTINGS_MS = -1
+
 UnknownArgs = Literal["park", "drop", "fail"]
 
 
@@ -34,6 +40,16 @@ class RetryPolicy(Protocol):
     """Decides what a failed attempt leads to."""
 
     def judge(self, error: BaseException, *, attempt: int, age_ms: int) -> Again | Ended: ...
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an attempt may take, milliseconds; 0 is no limit."""
+
+    soft_ms: int = 0
+    hard_ms: int = 0
+
+
+NO_TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +66,8 @@ class TaskOptions:
             argument with a warning, or ``fail``. Defaults to ``park``.
         max_crashes: how often a message may lose its worker (killed, or its lease lapsed). Defaults to 5.
         park_for: how long an unknown task or argument waits for a newer worker. Defaults to 24 h.
+        timeout: how long an attempt may take before ``SoftTimeout`` is raised inside it. Defaults to the settings'.
+        hard_timeout: how long before its process is ended, and the attempt has failed. Defaults to the settings'.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -63,6 +81,8 @@ class TaskOptions:
     unknown_args: UnknownArgs = "park"
     max_crashes: int = MAX_CRASHES
     park_for: Span = PARK_FOR
+    timeout: Span | None = None
+    hard_timeout: Span | None = None
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -75,6 +95,7 @@ class TaskOptions:
         _expect(self.unknown_args in get_args(UnknownArgs), "unknown_args", "park, drop or fail", self.unknown_args)
         _expect(_whole(self.max_crashes) and self.max_crashes >= 0, "max_crashes", "0 or more", self.max_crashes)
         _expect(milliseconds(self.park_for, "park_for") > 0, "park_for", "a span above 0", self.park_for)
+        timeouts_of(self.timeout, self.hard_timeout)
 
     @property
     def expires_ms(self) -> int:
@@ -89,6 +110,11 @@ class TaskOptions:
     def park_for_ms(self) -> int:
         return milliseconds(self.park_for)
 
+    @property
+    def timeouts(self) -> Timeouts:
+        """What the task itself asks for."""
+        return _known_timeouts(self.timeout, self.hard_timeout)
+
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
         """Return these options with some replaced.
 
@@ -97,6 +123,17 @@ class TaskOptions:
         """
         refuse_unknown(changes)
         return replace(self, **changes)
+
+
+def timeouts_of(timeout: Span | None, hard_timeout: Span | None) -> Timeouts:
+    """Return both in milliseconds.
+
+    Raises:
+        ConfigError: one is no span of 1 ms or more, or the hard one is below the soft one and would always win.
+    """
+    soft_ms, hard_ms = _timeout_ms(timeout, "timeout"), _timeout_ms(hard_timeout, "hard_timeout")
+    _expect(not 0 < hard_ms < soft_ms, "hard_timeout", f"at least the timeout ({timeout!r})", hard_timeout)
+    return Timeouts(soft_ms=soft_ms, hard_ms=hard_ms)
 
 
 def refuse_unknown(options: dict[str, Any]) -> None:
@@ -126,6 +163,18 @@ def check_queue_name(name: object) -> None:
 def band(priority: int) -> str:
     """Return the suffix of the queue that carries this priority: ``-high`` 7-9, none 4-6, ``-low`` 0-3."""
     return "-high" if priority >= 7 else "" if priority >= 4 else "-low"
+
+
+def _timeout_ms(span: Span | None, option: str) -> int:
+    if span is None:
+        return 0
+    ms = milliseconds(span, option)
+    _expect(ms > 0 and not isinstance(span, bool), option, "a span of 1 ms or more, or None", span)
+    return ms
+
+
+#: For those that were validated: each attempt asks.
+_known_timeouts = lru_cache(maxsize=1024)(timeouts_of)
 
 
 def _whole(value: object) -> bool:

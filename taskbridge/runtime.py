@@ -7,13 +7,19 @@ import msgspec
 from .clock import Clock
 from .definition import Definitions
 from .events import Events
+from .options import NO_TIMEOUTS, Timeouts
 from .store import Store
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """The tasks, and what they run on."""
+    """The tasks, and what they run on.
+
+    ``timeouts`` are those of tasks that name none; they are ``enforced`` but in a test that says otherwise.
+    """
 
     definitions: Definitions
     store: Store
     clock: Clock
     events: Events
+    timeouts: Timeouts = NO_TIMEOUTS
+    enforced: bool = True

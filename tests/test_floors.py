@@ -18,7 +18,7 @@ FLOORS = (
     "message wire codec outcome options definition config",
     "store backend redis store.redis",
     "policies",
-    "routing enqueue inbox current flow runtime execution lease announcement migration relay",
+    "routing enqueue inbox current alarm flow runtime execution lease announcement migration relay",
     "task bridge __init__",
     "observe operations worker",
     "testing dashboard cli contrib __main__",

@@ -18,7 +18,7 @@ from .. import default_bridge
 from ..bridge import Bridge
 from ..clock import SystemClock
 from ..current import current
-from ..errors import Drop, Reschedule, Retry
+from ..errors import Drop, Reschedule, Retry, SoftTimeout
 from ..policies.retry import Backoff
 from ..task import Task
 
@@ -138,6 +138,15 @@ def pays(database: str) -> None:
             raise ValueError("after the commit")
 
 
+def stays(seconds: float) -> None:
+    """Take so long, and say what it was interrupted by."""
+    try:
+        _clock.sleep(seconds)
+    except SoftTimeout as error:
+        note("stays", met=str(error))
+        raise
+
+
 async def awaits(n: int) -> None:
     """Be a coroutine."""
     note("awaits", n=n)
@@ -159,11 +168,12 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
     options: dict[Any, dict[str, Any]] = {
         doomed: {"retry": Backoff(max_retries=2, base=0.01)},
         leaves: {"retry": None},
+        stays: {"retry": None},
         asks_retry: {"retry": Backoff(max_retries=1, base=30)},
         lenient: {"unknown_args": "drop"},
         strict: {"unknown_args": "fail"},
     }
-    functions = (typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, awaits)
+    functions = (typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, stays, awaits)
     return {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -33,8 +34,9 @@ def serve(bridge: Bridge, runners: Runners, queues: list[str], owner: str, slot:
         Source(backend=name, consumer=bridge.backend(name).consumer(queues, owner, bridge.store), runner=runner)
         for name, runner in runners.items()
     ]
-    loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring)
+    loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring, watch=slot)
     _on_terminate(loop)
+    faulthandler.register(signal.SIGUSR1)  # the stacks of all threads go to the log, whoever holds the GIL
     bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
     for source in sources:
         source.runner.start()

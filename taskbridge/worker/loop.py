@@ -14,7 +14,7 @@ from functools import partial
 
 from ..backend import Consumer, Delivery, Runner
 from ..errors import BrokerUnavailable, StoreUnavailable
-from ..execution import Claimed, accepted, ask, attempt, judge, patiently, telling, told
+from ..execution import Claimed, Watch, accepted, ask, attempt, judge, patiently, telling, told
 from ..message import raw_id
 from ..outcome import Outcome
 from ..runtime import Runtime
@@ -61,6 +61,7 @@ class Loop:
         slot: where its claims are shown.
         wait: waits for the bell, at most so many seconds.
         ring: wakes another child, for there is more.
+        watch: who ends this process at a hard timeout. Defaults to nobody.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Loop:
         slot: Slot,
         wait: Callable[[float], None],
         ring: Callable[[], None],
+        *,
+        watch: Watch | None = None,
     ) -> None:
         self.stopping = False
         self._owner = owner
@@ -79,6 +82,7 @@ class Loop:
         self._slot = slot
         self._wait = wait
         self._ring = ring
+        self._watch = watch
         self._pace = Pace()
         self._hand: deque[tuple[Source, Delivery]] = deque()
         self._emptied = slot.emptied
@@ -142,7 +146,14 @@ class Loop:
             finish = self._ran.finish
             answer, begun = patiently(lambda: claims.finish_and_begin(finish, request), clock)
             self._told(answer)
-        claimed = Claimed(delivery=delivery, message=message, claim=claim, backend=source.backend, begun=begun)
+        claimed = Claimed(
+            delivery=delivery,
+            message=message,
+            claim=claim,
+            backend=source.backend,
+            begun=begun,
+            watch=self._watch,
+        )
         return claimed, cell
 
     def _settle(self) -> None:

@@ -20,6 +20,7 @@ import msgspec
 from ..clock import SystemClock
 from ..errors import ConfigError
 from .keep import Keep
+from .limits import Limits
 from .options import Exited, Fork, Forked, Ready, Refused, WorkerOptions, line, word
 from .posts import Post
 from .slots import SLOT_SIZE, Slot, shared_memory
@@ -63,6 +64,7 @@ class Supervisor:
         self._bell = os.pipe()
         for end in self._bell:
             os.set_blocking(end, False)
+        self._limits = Limits()
         self._posts = [Post(number, Slot(memory, number)) for number in range(options.processes)]
         self._stops = 0
         self._keep: Keep | None = None
@@ -105,6 +107,7 @@ class Supervisor:
             if post.wants_child(now_s):
                 self._order(post, now_s)
             elif post.pid:
+                self._limits.look(post, now_s)
                 self._look_at(post, now_s)
 
     def _order(self, post: Post, now_s: float) -> None:
@@ -138,6 +141,8 @@ class Supervisor:
                 log.warning("the grace time is over: what is unfinished is given back")
                 break
             self._hear()
+            for post in self._posts:
+                self._limits.look(post, self._clock.monotonic_s())
         for post in self._posts:
             post.draining = True
             post.kill()
@@ -189,7 +194,7 @@ class Supervisor:
 
     def _gone(self, post: Post, code: int) -> None:
         assert self._keep is not None
-        if code and not post.draining:
+        if code and not post.draining and not post.ended_for:
             log.warning("child %d ended with %s", post.pid, _told(code))
         self._keep.settle(post)
         post.vacated(self._clock.monotonic_s(), too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)

@@ -22,6 +22,7 @@ from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..errors import NotSupported, TaskbridgeError
 from ..observe.logs import log_event, set_up_logs
+from ..policies.timeout import refuse_tasks
 from .child import Runners, die_with, forked, serve
 from .modules import import_bridge
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
@@ -113,6 +114,7 @@ def _runner(bridge: Bridge, name: str) -> Runner:
     backend = bridge.backend(name)
     if not backend.capabilities.processes:
         raise NotSupported(f"the backend {name!r} lives in one process: run its tasks with taskbridge.testing.Worker")
+    refuse_tasks(bridge.definitions, bridge.settings.timeouts, backend.capabilities, f"the backend {name!r}")
     return runner_of(backend, bridge.definitions)
 
 

@@ -131,6 +131,7 @@ class Worker:
         processes: how many children.
         options: further arguments of the command.
         constants: see ``launch``.
+        environment: more variables.
     """
 
     def __init__(
@@ -143,6 +144,7 @@ class Worker:
         processes: int = 2,
         options: Iterable[str] = (),
         constants: Mapping[str, float] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.log = stage.folder / f"{name}.log"
         self.engine = engine or stage.engine
@@ -151,6 +153,7 @@ class Worker:
         self._processes = processes
         self._options = list(options)
         self._constants = dict(constants or {})
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -161,6 +164,7 @@ class Worker:
             "TASKBRIDGE_BACKEND": self.engine,
             "TASKBRIDGE_BROKER_URL": self._url,
             "FAULTS_EVIDENCE": str(self._evidence),
+            **self._environment,
         }
         leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
         said = len(self.read())

@@ -6,14 +6,16 @@ Imported by workers only, which are told the folder by ``FAULTS_EVIDENCE``.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import socket
 import sqlite3
 import time
 from functools import cache
 from pathlib import Path
 
-from taskbridge import Backoff, current, task
+from taskbridge import Backoff, SoftTimeout, current, task
 
 FOLDER = Path(os.environ["FAULTS_EVIDENCE"])
 
@@ -53,6 +55,71 @@ def deadly(n: int) -> None:
     """Kills the process that runs it."""
     note("start", n)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(queue=QUEUE, timeout=1, hard_timeout=2, retry=None)
+def stays(n: int, how: str) -> None:
+    """Takes for ever; notes a failure when it meets its soft timeout."""
+    note("start", n)
+    try:
+        WAYS[how]()
+    except SoftTimeout:
+        note("fail", n)
+        raise
+
+
+@task(queue=QUEUE, timeout=1, retry=None)
+async def stays_waiting(n: int) -> None:
+    """Takes for ever in a coroutine."""
+    note("start", n)
+    try:
+        await asyncio.sleep(60)
+    except SoftTimeout:
+        note("fail", n)
+        raise
+
+
+@task(queue=QUEUE, hard_timeout=0.5, retry=Backoff(max_retries=2, base=0, cap=0))
+def stuck(n: int) -> None:
+    """Is in C code for ever."""
+    note("start", n)
+    hold_the_gil()
+
+
+@task(queue=QUEUE, retry=Backoff(max_retries=1, base=0, cap=0))
+def patient(n: int, seconds: float) -> None:
+    """Has no timeout of its own."""
+    note("start", n)
+    time.sleep(seconds)
+    note("done", n)
+
+
+@task(queue=QUEUE, retry=None)
+def unmoved(n: int) -> None:
+    """Goes on, whatever is raised in it."""
+    note("start", n)
+    while True:
+        try:
+            time.sleep(60)
+        except SoftTimeout:
+            note("fail", n)
+
+
+def receive() -> None:
+    ours, _theirs = socket.socketpair()
+    ours.recv(1)
+
+
+def loop() -> None:
+    while True:
+        pass
+
+
+def hold_the_gil() -> None:
+    sum(range(10**11))
+
+
+WAYS = {"sleep": lambda: time.sleep(60), "recv": receive, "loop": loop, "C": hold_the_gil}
 
 
 def note(word: str, n: int) -> None:
