@@ -18,6 +18,7 @@ Examples:
   taskbridge worker app.tasks --queues emails,reports --processes 4
   taskbridge worker app.tasks --backends celery,dramatiq   # serve both engines' queues
   taskbridge worker app.tasks:bridge --grace 60            # a Bridge of your own
+  taskbridge worker app.tasks --max-tasks 10000 --max-memory-mb 400 --hard-memory-mb 800
 """
 
 
@@ -27,6 +28,9 @@ Examples:
 @click.option("--backends", default="", callback=words, help="Comma-separated names. Defaults to TASKBRIDGE_BACKEND.")
 @click.option("--processes", default=os.cpu_count() or 2, type=click.IntRange(1, 1000), show_default="the cores")
 @click.option("--grace", default=GRACE_S, type=click.FloatRange(0), show_default=True, help="Seconds a drain may take.")
+@click.option("--max-tasks", default=0, type=click.IntRange(0), help="Replace a child after so many tasks. 0: never.")
+@click.option("--max-memory-mb", default=0, type=click.IntRange(0), help="Replace it after a task that left it over.")
+@click.option("--hard-memory-mb", default=0, type=click.IntRange(0), help="End it at once; its task counts a crash.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
 @click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
 def worker(
@@ -35,6 +39,9 @@ def worker(
     backends: list[str],
     processes: int,
     grace: float,
+    max_tasks: int,
+    max_memory_mb: int,
+    hard_memory_mb: int,
     chdir: str,
     log_level: str,
 ) -> None:
@@ -50,6 +57,9 @@ def worker(
         backends=backends,
         processes=processes,
         grace_s=grace,
+        max_tasks=max_tasks,
+        max_memory_mb=max_memory_mb,
+        hard_memory_mb=hard_memory_mb,
         directory=os.path.abspath(chdir),
         log_level=log_level,
     )

@@ -7,6 +7,7 @@ A message is never acknowledged before the store has the next state; what the st
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..runtime import Runtime
 from ..store import Finish
 from .pace import Pace
 from .slots import Slot
+from .tenure import Tenure
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -62,6 +64,7 @@ class Loop:
         wait: waits for the bell, at most so many seconds.
         ring: wakes another child, for there is more.
         watch: who ends this process at a hard timeout. Defaults to nobody.
+        tenure: how long this child serves. Defaults to until it is told to stop.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Loop:
         ring: Callable[[], None],
         *,
         watch: Watch | None = None,
+        tenure: Tenure | None = None,
     ) -> None:
         self.stopping = False
         self._owner = owner
@@ -83,6 +87,7 @@ class Loop:
         self._wait = wait
         self._ring = ring
         self._watch = watch
+        self._tenure = tenure
         self._pace = Pace()
         self._hand: deque[tuple[Source, Delivery]] = deque()
         self._emptied = slot.emptied
@@ -123,6 +128,9 @@ class Loop:
         outcome = self._run_in_hooks(source, claimed)
         self._pace.ran(claimed.ran_ms)
         self._ran = Ran(source, claimed, outcome, telling(claimed, outcome, self._runtime), cell)
+        if self._tenure and (why := self._tenure.ran()):
+            log.info("child %d goes and is replaced: %s", os.getpid(), why)
+            self.stopping = True
 
     def _run_in_hooks(self, source: Source, claimed: Claimed) -> Outcome:
         try:

@@ -64,7 +64,7 @@ class Supervisor:
         self._bell = os.pipe()
         for end in self._bell:
             os.set_blocking(end, False)
-        self._limits = Limits()
+        self._limits = Limits(options.hard_memory_mb)
         self._posts = [Post(number, Slot(memory, number)) for number in range(options.processes)]
         self._stops = 0
         self._keep: Keep | None = None

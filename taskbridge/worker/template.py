@@ -24,9 +24,11 @@ from ..errors import NotSupported, TaskbridgeError
 from ..observe.logs import log_event, set_up_logs
 from ..policies.timeout import refuse_tasks
 from .child import Runners, die_with, forked, serve
+from .memory import own_memory
 from .modules import import_bridge
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
 from .slots import Slot, shared_memory
+from .tenure import Tenure
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -90,7 +92,8 @@ class Template:
         def child() -> int:
             self._channel.close()
             die_with(parent)
-            return serve(bridge, runners, queues, order.owner, slot, self._bell)
+            tenure = Tenure(self._options.max_tasks, self._options.max_memory_mb, own_memory())
+            return serve(bridge, runners, queues, order.owner, slot, self._bell, tenure)
 
         pid = forked(child)
         self._children.add(pid)

@@ -105,6 +105,27 @@ def unmoved(n: int) -> None:
             note("fail", n)
 
 
+@task(queue=QUEUE)
+def leak(n: int, megabytes: int = 1) -> None:
+    """Keeps memory, and notes what its process holds: pid and MiB."""
+    note("start", n)
+    _kept.append(bytearray(os.urandom(4096) * (megabytes * 256)))
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    with (FOLDER / "memory").open("a") as file:
+        file.write(f"{os.getpid()} {resident:.3f}\n")
+    note("done", n)
+
+
+@task(queue=QUEUE, max_crashes=1)
+def hog(n: int) -> None:
+    """Takes more and more."""
+    note("start", n)
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(4096) * 256))
+        time.sleep(0.002)
+
+
 def receive() -> None:
     ours, _theirs = socket.socketpair()
     ours.recv(1)
@@ -133,6 +154,10 @@ def effect(n: int) -> None:
     with current().inbox(connection) as fresh:
         if fresh:
             connection.execute("INSERT INTO effects (n) VALUES (?)", (n,))
+
+
+#: What ``leak`` never gives back.
+_kept: list[bytearray] = []
 
 
 @cache
