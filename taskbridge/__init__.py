@@ -14,7 +14,7 @@ from .bridge import Bridge
 from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
-from .errors import Drop, LockHeld, Reschedule, Retry, TaskbridgeError, Throttled
+from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
 from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
@@ -27,6 +27,7 @@ __all__ = [
     "Current",
     "Drop",
     "Enqueued",
+    "HardTimeout",
     "Lock",
     "LockHeld",
     "RateLimit",
@@ -34,6 +35,7 @@ __all__ = [
     "Reschedule",
     "Retry",
     "Settings",
+    "SoftTimeout",
     "Task",
     "TaskOptions",
     "TaskbridgeError",

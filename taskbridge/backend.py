@@ -34,6 +34,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         native_producers: plain producers of the engine can call a task, and tasks can call what plain workers have.
         bands: priority bands are read in order.
         poison: bytes that are no message are buried, and cost no other message.
+        soft_timeout: a task whose time is over is interrupted from inside.
+        hard_timeout: the process of one that stays is ended, and the attempt has failed.
         recovery_s: how long until what a killed worker had fetched runs again, seconds.
     """
 
@@ -41,6 +43,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     native_producers: bool = True
     bands: bool = True
     poison: bool = True
+    soft_timeout: bool = True
+    hard_timeout: bool = True
     recovery_s: float = 16.0
 
 

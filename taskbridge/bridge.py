@@ -108,11 +108,9 @@ class Bridge:
 
         refuse_unknown(options)
         refuse_declared(options)
-        task_options = TaskOptions(queue=queue, **options)
-        return Task(
-            Definition(name=name, function=elsewhere, options=task_options, arguments=Arguments(elsewhere, name)),
-            lambda: self.sender,
-        )
+        bare = TaskOptions(queue=queue)  # what its workers know of it is theirs; the rest travels with each call
+        definition = Definition(name=name, function=elsewhere, options=bare, arguments=Arguments(elsewhere, name))
+        return Task(definition, lambda: self.sender, TaskOptions(queue=queue, **options))
 
     def lock(self, key: str, *, at_most: int = 1, timeout: Span | None = None) -> AbstractContextManager[Hold]:
         """Hold a lock inside a ``with`` block, in any code: the lock that tasks take by ``Lock(key)``.
@@ -214,7 +212,12 @@ class Bridge:
     def runtime(self) -> Runtime:
         """What running tasks needs."""
         return Runtime(
-            definitions=self.definitions, store=self.store, clock=self.clock, events=self.events, hooks=self.hooks
+            definitions=self.definitions,
+            store=self.store,
+            clock=self.clock,
+            events=self.events,
+            hooks=self.hooks,
+            timeouts=self.settings.timeouts,
         )
 
     @cached_property

@@ -14,8 +14,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from .clock import Span
 from .errors import ConfigError, nearest
-from .options import check_queue_name
+from .options import Timeouts, check_queue_name, timeouts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +101,8 @@ class Settings:
         namespace: prefix of the store's keys. Defaults to ``taskbridge``.
         queue_prefix: prefix of queue names on the broker. Defaults to empty.
         max_payload: most bytes of one message. Defaults to 65536.
+        timeout: soft timeout of tasks that name none, seconds or timedelta. Defaults to none.
+        hard_timeout: hard timeout of tasks that name none. Defaults to none.
         backends: named backends. Defaults to one per engine, on ``broker_url``.
         shares: fixed shares of traffic per task. Defaults to none.
     """
@@ -110,6 +113,8 @@ class Settings:
     namespace: str = "taskbridge"
     queue_prefix: str = ""
     max_payload: int = MAX_PAYLOAD_BYTES
+    timeout: Span | None = None
+    hard_timeout: Span | None = None
     backends: Mapping[str, BackendSettings] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
 
@@ -120,6 +125,7 @@ class Settings:
             raise ConfigError(f"namespace: expected a word without braces or blanks, got {self.namespace!r}")
         if self.max_payload < 1:
             raise ConfigError(f"max_payload: expected 1 byte or more, got {self.max_payload!r}")
+        timeouts_of(self.timeout, self.hard_timeout)
         for name in self.backends:
             if not BACKEND_NAME.fullmatch(name):
                 raise ConfigError(f"backends: expected a name of up to 40 letters, digits, - and _, got {name!r}")
@@ -145,6 +151,11 @@ class Settings:
         """The default backend, then every other that is named or shared to."""
         shared = [name for share in self.shares.values() for name in share.to]
         return list(dict.fromkeys([self.backend, *self.backends, *shared]))
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """What tasks have that name none of their own."""
+        return timeouts_of(self.timeout, self.hard_timeout)
 
     @property
     def effective_store_url(self) -> str:
@@ -246,7 +257,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not found["max_payload"].isdecimal():
             raise ConfigError(f"TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got {found['max_payload']!r}")
         found["max_payload"] = int(found["max_payload"])
-    return found
+    return found | {name: _seconds(name, found[name]) for name in ("timeout", "hard_timeout") if name in found}
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{PREFIX}{name.upper()}: expected a number of seconds, got {text!r}") from None
 
 
 def _settings(words: dict[str, Any], where: str) -> Settings:

@@ -6,10 +6,31 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+from .clock import Clock
 from .errors import TaskbridgeError
 from .inbox import Inbox
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLeft:
+    """Until when an attempt may take: its soft timeout, else its hard one.
+
+    Args:
+        clock: what time is read from.
+        within_ms: how long it may take from now.
+    """
+
+    clock: Clock
+    within_ms: int
+    at_ms: int = field(init=False)
+    over_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at_ms", self.clock.now_ms() + self.within_ms)
+        object.__setattr__(self, "over_s", self.clock.monotonic_s() + self.within_ms / 1000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +46,7 @@ class Current:
         fencing_token: grows with every accepted begin of any message; a resource refuses a lower one than it has seen.
         enqueued_at_ms: when it was enqueued.
         first_due_ms: when it was first due.
+        left: until when this attempt may take; None without a timeout.
     """
 
     id: str
@@ -35,7 +57,18 @@ class Current:
     fencing_token: int
     enqueued_at_ms: int
     first_due_ms: int
+    left: TimeLeft | None = field(default=None, repr=False, compare=False)
     _ended: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When this attempt must be over, in UTC: by its soft timeout, else its hard one; None without either."""
+        return datetime.fromtimestamp(self.left.at_ms / 1000, UTC) if self.left else None
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until ``deadline``, never below 0: what a task may give its own calls to others; None without one."""
+        return max(0.0, self.left.over_s - self.left.clock.monotonic_s()) if self.left else None
 
     def inbox(self, connection: Any) -> AbstractContextManager[bool]:
         """Commit this message's effect at most once, in the task's own database transaction.

@@ -18,6 +18,7 @@ from .definition import Definition
 from .errors import ArgumentError, PayloadTooLarge
 from .message import Message, encode, new_id
 from .options import TaskOptions
+from .policies.timeout import stamps
 from .policies.unique import sameness_of
 from .routing import fill, names_in, route
 from .store import Store
@@ -117,6 +118,7 @@ def stamp(
     delay_ms, expires_ms = options.delay_ms or options.debounce_ms, options.expires_ms
     now_ms = sender.clock.now_ms()
     due_ms = now_ms + delay_ms
+    timeouts = stamps(options, definition.options)
     message = Message(
         id=new_id(),
         task=definition.name,
@@ -128,6 +130,8 @@ def stamp(
         expires_at_ms=due_ms + expires_ms if expires_ms else 0,
         priority=options.priority,
         route_key=_route_key(definition, args, kwargs, sender.settings),
+        timeout_ms=timeouts.soft_ms,
+        hard_timeout_ms=timeouts.hard_ms,
     )
     _refuse_large(message, sender.settings.max_payload)
     return message

@@ -21,6 +21,8 @@
     ├── Reschedule               again, and it does not
     ├── Throttled                the far side said "too many": its limit's key stops for everyone for a while
     └── Drop                     no more of this message
+    SoftTimeout                  raised inside a task whose time is over
+    HardTimeout                  what a retry policy is shown when a task was killed at its hard timeout
 
 A message says what was expected, what came, and what to do. No vendor's exception passes an adapter.
 """
@@ -140,6 +142,14 @@ class Drop(Signal):
 
     def __init__(self, why: str = "dropped by the task") -> None:
         super().__init__(why)
+
+
+class SoftTimeout(Exception):
+    """The task's time is over. Raised inside it, wherever it is, and again each second until it has left."""
+
+
+class HardTimeout(Exception):
+    """The task's process was ended at its hard timeout. Never raised in a task: a retry policy is shown it."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

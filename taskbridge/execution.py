@@ -6,27 +6,38 @@ worker's loop calls them around the engine's hooks; ``deliver`` is all three, fo
 
 from __future__ import annotations
 
-import inspect
 import logging
 import traceback
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from . import events
-from .backend import Delivery
+from .alarm import Alarm, can_ring
+from .backend import Capabilities, Delivery
 from .clock import Clock, milliseconds
-from .current import Current, running
+from .current import Current, TimeLeft, running
 from .definition import Definition
-from .errors import ConfigError, DecodeError, Drop, LockHeld, Reschedule, StoreUnavailable, Throttled
+from .errors import (
+    ConfigError,
+    DecodeError,
+    Drop,
+    HardTimeout,
+    LockHeld,
+    NotSupported,
+    Reschedule,
+    StoreUnavailable,
+    Throttled,
+)
 from .message import Message, encode
-from .options import MAX_CRASHES, PARK_FOR
+from .options import MAX_CRASHES, NO_TIMEOUTS, PARK_FOR, Timeouts
 from .outcome import Again, Done, Ended, Outcome, Parked
 from .policies.needs import needs_of
 from .policies.retry import NEVER
+from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
 from .store import Begin, Begun, Finish
@@ -45,15 +56,27 @@ START_PATIENCE_S = (0.25, 10.0)
 MAX_TRACEBACK = 16_384
 
 
+class Watch(Protocol):
+    """Who ends this process at a hard timeout, and tells the store then what that leads to."""
+
+    def limit(self, deadline_s: float, overdue: Overdue) -> None:
+        """From now until ``unlimit``; ``deadline_s`` is monotonic seconds."""
+
+    def unlimit(self) -> None:
+        """The task has left."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Claimed:
-    """A delivery that is this worker's to run."""
+    """A delivery that is this worker's to run; without a ``watch`` nobody keeps a hard timeout."""
 
     delivery: Delivery
     message: Message
     claim: str
     backend: str
     begun: Begun
+    watch: Watch | None = None
+    timeouts: Timeouts = NO_TIMEOUTS
     outcome: Outcome | None = None
     ran_ms: float = 0.0
 
@@ -125,6 +148,10 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
         args, kwargs = definition.arguments.decode(message.args, message.kwargs, without=unknown)
     except (DecodeError, msgspec.DecodeError) as error:
         return Ended(how="dead", why=str(error), error=error)
+    try:
+        claimed.timeouts = _kept(claimed, definition, runtime)
+    except NotSupported as error:
+        return Ended(how="dead", why=f"NotSupported: {error}", error=error)
     started_s = runtime.clock.monotonic_s()
     try:
         return _run(definition, claimed, args, kwargs, runtime)
@@ -132,8 +159,15 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
         claimed.ran_ms = (runtime.clock.monotonic_s() - started_s) * 1000
 
 
-def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
-    """Say what a failure leads to, by the task's own policy; where nothing can be said, it is dead."""
+def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms: int = 0) -> Outcome:
+    """Say what a failure leads to, by the task's own policy; where nothing can be said, it is dead.
+
+    Args:
+        error: what the attempt raised.
+        claimed: whose attempt.
+        runtime: where its task and the time are.
+        later_ms: how far ahead the failure lies.
+    """
     definition = runtime.definitions.get(claimed.message.task)
     try:
         if isinstance(error, Drop):
@@ -143,7 +177,7 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime) -> Outcome:
         if isinstance(error, Throttled) and definition is not None:
             return _throttled(error, claimed.message, definition)
         policy = (definition.options.retry if definition else None) or NEVER
-        age_ms = runtime.clock.now_ms() - claimed.message.first_due_ms
+        age_ms = runtime.clock.now_ms() + later_ms - claimed.message.first_due_ms
         return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
     except Exception as wrong:  # a wait that is none, arguments that do not fit, a policy of the user's that fails
         wrong.__cause__ = error  # the letter shows where in the task it was asked for
@@ -255,10 +289,24 @@ def _started(runtime: Runtime) -> None:
             wait_s = min(wait_s * 2, longest_s)
 
 
+def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeouts:
+    """Return how long this attempt may take.
+
+    Raises:
+        NotSupported: nobody here would see to it; a message with a caller's own timeouts may come to any worker.
+    """
+    timeouts = timeouts_for(claimed.message, definition.options, runtime.timeouts)
+    if runtime.enforced and (timeouts.soft_ms or timeouts.hard_ms):
+        kept = Capabilities(soft_timeout=can_ring(), hard_timeout=claimed.watch is not None)
+        refuse_unkept(timeouts, kept, claimed.message.task, "this worker")
+    return timeouts
+
+
 def _run(
     definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
 ) -> Outcome:
     message, begun, hooks = claimed.message, claimed.begun, runtime.hooks
+    within_ms = claimed.timeouts.soft_ms or claimed.timeouts.hard_ms
     me = Current(
         id=message.id,
         task=message.task,
@@ -268,12 +316,12 @@ def _run(
         fencing_token=begun.fence,
         enqueued_at_ms=message.enqueued_at_ms,
         first_due_ms=message.first_due_ms,
+        left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
     )
     with running(me):
         outcome: Outcome
         try:
-            hooks.begin(definition, me)
-            outcome = Done(hooks.around(definition, me, partial(_call, definition, args, kwargs)))
+            outcome = Done(_watched(claimed, runtime, partial(_hooked, definition, claimed, me, args, kwargs, runtime)))
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             outcome = judge(error, claimed, runtime)
             hooks.fail(me, error, outcome)
@@ -281,9 +329,41 @@ def _run(
         return outcome
 
 
-def _call(definition: Definition, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    result = definition.function(*args, **kwargs)
-    return _awaited(result) if inspect.iscoroutine(result) else result
+def _hooked(
+    definition: Definition, claimed: Claimed, me: Current, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
+) -> Any:
+    """Call the task inside what users have run around it; the soft timeout is of the task alone."""
+    alarm = Alarm(claimed.timeouts.soft_ms / 1000 if runtime.enforced else 0, _awaited)
+    runtime.hooks.begin(definition, me)
+    return runtime.hooks.around(definition, me, partial(alarm.around, definition.function, args, kwargs))
+
+
+def _watched(claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:
+    """Run it where the supervisor sees until when it may take, and what a hard timeout leads to."""
+    hard_ms, watch = claimed.timeouts.hard_ms, claimed.watch
+    if watch is None or not hard_ms or not runtime.enforced:
+        return run()
+    watch.limit(runtime.clock.monotonic_s() + hard_ms / 1000, _overdue(claimed, runtime))
+    try:
+        return run()
+    finally:
+        watch.unlimit()
+
+
+def _overdue(claimed: Claimed, runtime: Runtime) -> Overdue:
+    """Say what a hard timeout would lead to, while there is somebody who knows the task's policy."""
+    message, hard_ms = claimed.message, claimed.timeouts.hard_ms
+    error = HardTimeout(f"hard timeout after {hard_ms / 1000:g} s")
+    finish = telling(claimed, judge(error, claimed, runtime, later_ms=hard_ms), runtime)
+    return Overdue(
+        task=message.task,
+        queue=message.queue,
+        attempt=claimed.begun.attempt,
+        state=finish.state,
+        counted=finish.counted,
+        due_ms=finish.due_ms,
+        why=finish.why,
+    )
 
 
 def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:

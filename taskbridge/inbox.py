@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any
 
-from .errors import ClaimLost, ConfigError, Signal
+from .errors import ClaimLost, ConfigError, Signal, SoftTimeout
 
 #: id is a message's, at most 160 bytes and a hash for longer ones (message.MAX_ID_BYTES).
 TABLE = """
@@ -76,7 +76,8 @@ class Inbox:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> bool:
         self._end(error if self._fresh else _Undo())
-        known_and_done = not self._fresh and isinstance(error, Exception) and not isinstance(error, Signal | ClaimLost)
+        passes = isinstance(error, Signal | ClaimLost | SoftTimeout)
+        known_and_done = not self._fresh and isinstance(error, Exception) and not passes
         if error is None or known_and_done:
             self._ended.add(self._id)
         return known_and_done

@@ -30,6 +30,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``args`` and ``kwargs`` are JSON as it travels; ``codec`` makes values of them. ``due_at_ms`` is when it was
     first due, ``expires_at_ms`` when it is no longer worth beginning, ``released_at_ms`` when the relay last handed it
     to an engine. ``attempt`` is information: the record decides. ``route_key`` is what a share of traffic is sticky by.
+    ``timeout_ms`` and ``hard_timeout_ms`` are of this call alone: 0 is what its task says, -1 what the settings say.
     ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``.
     """
 
@@ -49,6 +50,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     released_at_ms: int = 0
     route_key: str = ""
     v: int = VERSION
+    timeout_ms: int = 0
+    hard_timeout_ms: int = 0
 
     @property
     def first_due_ms(self) -> int:

@@ -10,7 +10,10 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal, Protocol, get_args
+
+import msgspec
 
 from .clock import Span, milliseconds
 from .errors import ConfigError, nearest
@@ -32,6 +35,8 @@ PARK_FOR = timedelta(hours=24)
 
 #: How long an idempotency key is remembered: 24 h.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+#: ``Message.timeout_ms`` and ``hard_timeout_ms``: this call asks for the settings' own, whatever its task says.
+AS_THE_SETTINGS_MS = -1
 
 UnknownArgs = Literal["park", "drop", "fail"]
 Unique = Literal["until_started", "until_done"]
@@ -64,9 +69,19 @@ class RatePolicy(Protocol):
 
 #: What ``.using`` takes: what is decided when it is enqueued. All else is the word of the worker that runs it.
 PER_CALL = (
-    *("debounce", "delay", "expires", "idempotency_key", "idempotency_window"),
-    *("priority", "queue", "unique", "unique_by"),
+    *("debounce", "delay", "expires", "hard_timeout", "idempotency_key", "idempotency_window"),
+    *("priority", "queue", "timeout", "unique", "unique_by"),
 )
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an attempt may take, milliseconds; 0 is no limit."""
+
+    soft_ms: int = 0
+    hard_ms: int = 0
+
+
+NO_TIMEOUTS = Timeouts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +108,8 @@ class TaskOptions:
         idempotency_window: how long that key is remembered. Defaults to 24 h.
         middleware: functions ``(call_next, current) -> result`` around each run, the first one outermost. Defaults to
             none. It belongs to the declaration: ``using`` and ``external`` do not take it.
+        timeout: how long an attempt may take before ``SoftTimeout`` is raised inside it. Defaults to the settings'.
+        hard_timeout: how long before its process is ended, and the attempt has failed. Defaults to the settings'.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -114,6 +131,8 @@ class TaskOptions:
     idempotency_key: str = ""
     idempotency_window: Span = IDEMPOTENCY_WINDOW
     middleware: Sequence[Callable[..., Any]] = ()
+    timeout: Span | None = None
+    hard_timeout: Span | None = None
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -130,6 +149,7 @@ class TaskOptions:
             _expect(hasattr(one, "on_conflict") and hasattr(one, "need"), "lock", "a Lock, or several", one)
         for limit in self.rate_limits:
             _expect(hasattr(limit, "named") and hasattr(limit, "need"), "rate_limit", "a RateLimit, or several", limit)
+        timeouts_of(self.timeout, self.hard_timeout)
         self._check_middleware()
         self._check_uniqueness()
 
@@ -187,6 +207,11 @@ class TaskOptions:
         """The limits, one or several alike."""
         return _several(self.rate_limit)
 
+    @property
+    def timeouts(self) -> Timeouts:
+        """What the task itself asks for."""
+        return _known_timeouts(self.timeout, self.hard_timeout)
+
     def with_changes(self, changes: dict[str, Any]) -> TaskOptions:
         """Return these options with some replaced, for one call.
 
@@ -196,6 +221,17 @@ class TaskOptions:
         refuse_unknown(changes)
         refuse_declared(changes)
         return replace(self, **changes)
+
+
+def timeouts_of(timeout: Span | None, hard_timeout: Span | None) -> Timeouts:
+    """Return both in milliseconds.
+
+    Raises:
+        ConfigError: one is no span of 1 ms or more, or the hard one is below the soft one and would always win.
+    """
+    soft_ms, hard_ms = _timeout_ms(timeout, "timeout"), _timeout_ms(hard_timeout, "hard_timeout")
+    _expect(not 0 < hard_ms < soft_ms, "hard_timeout", f"at least the timeout ({timeout!r})", hard_timeout)
+    return Timeouts(soft_ms=soft_ms, hard_ms=hard_ms)
 
 
 def refuse_unknown(options: dict[str, Any]) -> None:
@@ -264,6 +300,18 @@ def _several(one: Any) -> tuple[Any, ...]:
 
 def _listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _timeout_ms(span: Span | None, option: str) -> int:
+    if span is None:
+        return 0
+    ms = milliseconds(span, option)
+    _expect(ms > 0 and not isinstance(span, bool), option, "a span of 1 ms or more, or None", span)
+    return ms
+
+
+#: For those that were validated: each attempt asks.
+_known_timeouts = lru_cache(maxsize=1024)(timeouts_of)
 
 
 def _whole(value: object) -> bool:

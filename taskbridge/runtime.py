@@ -8,14 +8,20 @@ from .clock import Clock
 from .definition import Definitions
 from .events import Events
 from .hooks import Hooks
+from .options import NO_TIMEOUTS, Timeouts
 from .store import Store
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """The tasks, and what they run on."""
+    """The tasks, and what they run on.
+
+    ``timeouts`` are those of tasks that name none; they are ``enforced`` but in a test that says otherwise.
+    """
 
     definitions: Definitions
     store: Store
     clock: Clock
     events: Events
     hooks: Hooks
+    timeouts: Timeouts = NO_TIMEOUTS
+    enforced: bool = True

@@ -20,8 +20,11 @@ class Task(Generic[P, R]):
     ``enqueue`` takes what the function takes; type checkers know it.
     """
 
-    def __init__(self, definition: Definition, sender: Callable[[], Sender]) -> None:
+    def __init__(
+        self, definition: Definition, sender: Callable[[], Sender], options: TaskOptions | None = None
+    ) -> None:
         self.definition = definition
+        self._options = options or definition.options
         self._sender = sender
         update_wrapper(self, definition.function)
 
@@ -32,8 +35,8 @@ class Task(Generic[P, R]):
 
     @property
     def options(self) -> TaskOptions:
-        """What the task asks for."""
-        return self.definition.options
+        """What the task asks for, with what ``using`` has changed."""
+        return self._options
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         result: R = self.definition.function(*args, **kwargs)
@@ -69,10 +72,7 @@ class Task(Generic[P, R]):
         Raises:
             ConfigError: an unknown option, or a value out of its range.
         """
-        changed = self.options.with_changes(options)
-        d = self.definition
-        definition = Definition(name=d.name, function=d.function, options=changed, arguments=d.arguments)
-        return Task(definition, self._sender)
+        return Task(self.definition, self._sender, self.options.with_changes(options))
 
     def __repr__(self) -> str:
         return f"<Task {self.name} on queue {self.options.queue!r}>"

@@ -25,6 +25,8 @@ class Ours(msgspec.Struct, omit_defaults=True):
     route_key: str = ""
     engine: str = ""
     v: int = VERSION
+    timeout_ms: int = 0
+    hard_timeout_ms: int = 0
     front: bool = False
     """It has waited already, and lies before what came later."""
 
@@ -44,6 +46,8 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         route_key=message.route_key,
         engine=message.engine,
         v=message.v,
+        timeout_ms=message.timeout_ms,
+        hard_timeout_ms=message.hard_timeout_ms,
         front=front,
     )
 
@@ -77,4 +81,6 @@ def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw
         released_at_ms=said.released_at_ms,
         route_key=said.route_key,
         v=said.v,
+        timeout_ms=said.timeout_ms,
+        hard_timeout_ms=said.hard_timeout_ms,
     )

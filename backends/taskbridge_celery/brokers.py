@@ -15,9 +15,10 @@ STEPS = (3, 6, 9)
 CAPABILITIES = {"redis": Capabilities()}
 
 #: Under Celery's own command. It hides what it has fetched for 45 s and looks for it every two (``worker.new_app``);
-#: kombu reads its queues in turn, whatever their order; bytes that are no message break its connection.
+#: kombu reads its queues in turn, whatever their order; bytes that are no message break its connection. Its own hard
+#: limit is none while the broker is away, and leaves it open whether the attempt failed.
 #: Source: kombu 5.7 transport/redis.py, ``_brpop_read`` and ``queue_order_strategy``.
-OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, recovery_s=50.0)}
+OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, hard_timeout=False, recovery_s=50.0)}
 
 
 class RedisLayout:

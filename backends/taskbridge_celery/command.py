@@ -15,13 +15,15 @@ from celery import Celery, bootsteps
 from celery.exceptions import Ignore
 
 from taskbridge import default_bridge
-from taskbridge.backend import Delivery
+from taskbridge.backend import Capabilities, Delivery
 from taskbridge.bridge import Bridge
 from taskbridge.contrib import django
+from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import ConfigError, DecodeError, StoreUnavailable
 from taskbridge.execution import deliver, patiently
 from taskbridge.lease import Lessor
 from taskbridge.message import Message
+from taskbridge.policies.timeout import refuse_tasks
 
 from . import wire
 from .backend import CeleryBackend
@@ -32,18 +34,27 @@ log = logging.getLogger("taskbridge")
 #: Ask the broker so often, seconds: a failed answer makes Celery reconnect where it would stay deaf.
 PING_S = 2.0
 
+#: Those that run a task in the main thread of its process, where a signal can interrupt it.
+POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
+
 
 def serve(bridge: Bridge) -> Celery:
     """Return an app whose workers run the bridge's tasks.
 
     Raises:
         ConfigError: the settings name no Celery backend.
+        NotSupported: a task has a hard timeout, which this command does not keep.
     """
     django.set_up()
     django.keep_connections(bridge)
     served = Served(bridge, _celery_backend(bridge))
     app = new_app(served.backend.place, served.backend.conf)
-    bridge.on_declared(lambda definition: declare(app, definition, served.run))
+
+    def task_of(definition: Definition) -> None:
+        served.refuse(served.backend.own_command, "Celery's own command", {definition.name: definition})
+        declare(app, definition, served.run)
+
+    bridge.on_declared(task_of)
     app.steps["consumer"].add(_step(served))
     return app
 
@@ -79,6 +90,20 @@ class Served:
         id = f"raw-{message.delivery_tag}"
         patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
 
+    def refuse(self, kept: Capabilities, where: str, definitions: Definitions) -> None:
+        """Refuse tasks whose timeouts are not kept."""
+        refuse_tasks(definitions, self._bridge.settings.timeouts, kept, where)
+
+    def refuse_pool(self, pool: str) -> None:
+        """Refuse tasks with a soft timeout under a pool of Celery's that does not run them in a main thread.
+
+        Raises:
+            NotSupported: there is such a task.
+        """
+        own = self.backend.own_command
+        kept = msgspec.structs.replace(own, soft_timeout=own.soft_timeout and pool in POOLS)
+        self.refuse(kept, f"Celery's pool {pool}", self._bridge.definitions)
+
     def ping(self) -> None:
         """Ask the broker whether it is there, on a connection of our own.
 
@@ -103,6 +128,10 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
         """Before Celery throws a message away, keep it; while it waits for the broker, ask whether it is there."""
 
         requires = ("celery.worker.consumer.connection:Connection",)
+
+        def __init__(self, consumer: Any, **options: Any) -> None:
+            super().__init__(consumer, **options)
+            served.refuse_pool(consumer.controller.pool_cls.__module__)
 
         def start(self, consumer: Any) -> None:
             theirs = type(consumer)

@@ -14,8 +14,11 @@ CAPABILITIES = {"redis": Capabilities()}
 
 #: Under Dramatiq's own command. It has a consumer per queue, in no order; bytes that it cannot read strand what it
 #: fetched with them until it restarts; a silent worker is found by the commands of others
-#: (``worker.MAINTENANCE_CHANCE``). Source: dramatiq 2.2 worker.py and brokers/redis.py.
-OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, recovery_s=60.0)}
+#: (``worker.MAINTENANCE_CHANCE``); its tasks run in threads, where a signal raises nothing.
+#: Source: dramatiq 2.2 worker.py and brokers/redis.py.
+OWN_COMMAND = {
+    "redis": Capabilities(bands=False, poison=False, soft_timeout=False, hard_timeout=False, recovery_s=60.0)
+}
 
 
 class RedisLayout:

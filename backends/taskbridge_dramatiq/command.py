@@ -19,6 +19,7 @@ from taskbridge.definition import Definition
 from taskbridge.errors import ConfigError
 from taskbridge.execution import Claimed, deliver
 from taskbridge.lease import Lessor
+from taskbridge.policies.timeout import refuse_tasks
 
 from . import wire
 from .backend import DramatiqBackend
@@ -30,6 +31,7 @@ def serve(bridge: Bridge) -> Broker:
 
     Raises:
         ConfigError: the settings name no Dramatiq backend.
+        NotSupported: a task has a timeout; its threads keep none.
     """
     django.set_up()
     django.keep_connections(bridge)
@@ -38,6 +40,8 @@ def serve(bridge: Bridge) -> Broker:
     broker = new_broker(served.backend.place, served, *served.backend.middleware)
 
     def actor_of(definition: Definition) -> None:
+        of_one = {definition.name: definition}
+        refuse_tasks(of_one, bridge.settings.timeouts, served.backend.own_command, "Dramatiq's own command")
         declare(broker, definition, prefix, served.body_of(definition))
         for band in ("-high", "-low"):
             broker.declare_queue(prefix + definition.options.queue + band)

@@ -23,6 +23,7 @@ Examples:
   taskbridge worker app.tasks --group high=2:urgent --group low=6:emails,urgent
   taskbridge worker app.tasks --backends celery,dramatiq   # serve both engines' queues
   taskbridge worker app.tasks:bridge --grace 60            # a Bridge of your own
+  taskbridge worker app.tasks --max-tasks 10000 --max-memory-mb 400 --hard-memory-mb 800
   taskbridge worker app.tasks --reload                     # while you develop
 """
 
@@ -62,6 +63,9 @@ def named_groups(
     help="Processes for these queues alone; may be given again. Defaults to the groups of the settings' file.",
 )
 @click.option("--grace", default=GRACE_S, type=click.FloatRange(0), show_default=True, help="Seconds a drain may take.")
+@click.option("--max-tasks", default=0, type=click.IntRange(0), help="Replace a child after so many tasks. 0: never.")
+@click.option("--max-memory-mb", default=0, type=click.IntRange(0), help="Replace it after a task that left it over.")
+@click.option("--hard-memory-mb", default=0, type=click.IntRange(0), help="End it at once; its task counts a crash.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
 @click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
 @click.option("--reload", is_flag=True, help="Take new code by itself when Python files below --chdir change.")
@@ -72,6 +76,9 @@ def worker(
     processes: int | None,
     groups: dict[str, GroupSettings],
     grace: float,
+    max_tasks: int,
+    max_memory_mb: int,
+    hard_memory_mb: int,
     chdir: str,
     log_level: str,
     reload: bool,
@@ -92,6 +99,9 @@ def worker(
         groups=_groups(queues, processes, groups, Path(chdir)),
         backends=backends,
         grace_s=grace,
+        max_tasks=max_tasks,
+        max_memory_mb=max_memory_mb,
+        hard_memory_mb=hard_memory_mb,
         directory=os.path.abspath(chdir),
         log_level=log_level,
         reload=reload,

@@ -13,6 +13,7 @@ from ..backend import Backend, runner_of
 from ..bridge import Bridge
 from ..config import Settings, unknown_variables
 from ..errors import TaskbridgeError, nearest
+from ..policies.timeout import refuse_tasks
 from ..redis.url import redacted
 from ..routing import names_in
 
@@ -69,6 +70,7 @@ def shown(settings: Settings) -> dict[str, object]:
     }
     chosen = {name: settings.backend_settings(name) for name in settings.backend_names}
     plain["max_payload"] = settings.max_payload
+    plain |= {"timeout": settings.timeouts.soft_ms / 1000, "hard_timeout": settings.timeouts.hard_ms / 1000}
     plain["backends"] = {
         name: {"engine": one.engine, "broker_url": redacted(one.broker_url)} for name, one in chosen.items()
     }
@@ -90,6 +92,7 @@ def _backend(bridge: Bridge, name: str) -> Iterator[Finding]:
         return
     try:
         runner_of(backend, bridge.definitions)
+        refuse_tasks(bridge.definitions, bridge.settings.timeouts, backend.capabilities, f"the backend {name!r}")
         yield Finding(level="ok", about=about, text=f"the engine {backend.engine} is installed and takes the tasks")
     except TaskbridgeError as error:
         yield faulty(about, error)

@@ -387,6 +387,32 @@ class BackendSuite(HookCases):
         arena.ended(after.id)
         assert 1 == len(arena.lines(after.id))
 
+    def test_a_soft_timeout_is_raised_inside_the_task(self, arena: Arena) -> None:
+        """Of one call, so that any worker may meet it: kept, or the message is dead unrun and says why."""
+        sent = arena.tasks["stays"].using(timeout=0.2).enqueue(30)
+
+        record = arena.ended(sent.id, "DEAD")
+
+        if arena.backend.capabilities.soft_timeout:
+            assert "failed 1 times: SoftTimeout: soft timeout after 0.2 s" == record.why
+            assert ["soft timeout after 0.2 s"] == [line["met"] for line in arena.lines(sent.id)]
+        else:
+            assert record.why.startswith("NotSupported: this worker cannot keep the timeout of 0.2 s of suite.stays")
+
+    def test_a_hard_timeout_ends_the_process_and_the_attempt(self, arena: Arena) -> None:
+        """A failed attempt and no crash; where nobody would end it, the message is dead unrun and says why."""
+        sent = arena.tasks["stays"].using(hard_timeout=0.2).enqueue(30)
+
+        record = arena.ended(sent.id, "DEAD")
+        after = arena.tasks["plain"].enqueue(9)
+
+        arena.ended(after.id)
+        assert (0, []) == (record.crashes, arena.lines(sent.id))
+        if arena.backend.capabilities.hard_timeout:
+            assert "failed 1 times: HardTimeout: hard timeout after 0.2 s" == record.why
+        else:
+            assert record.why.startswith("NotSupported: this worker cannot keep the hard_timeout of 0.2 s of suite.sta")
+
     def test_a_coroutine_is_a_task(self, arena: Arena) -> None:
         """``async def`` runs."""
         sent = arena.tasks["awaits"].enqueue(6)

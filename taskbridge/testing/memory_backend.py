@@ -25,7 +25,9 @@ class MemoryBackend:
     """Queues of one process, gone with it."""
 
     engine = "memory"
-    capabilities = own_command = Capabilities(processes=False, native_producers=False)
+    capabilities = own_command = Capabilities(
+        processes=False, native_producers=False, soft_timeout=False, hard_timeout=False
+    )
 
     def __init__(self, place: Place) -> None:
         self.name = place.name

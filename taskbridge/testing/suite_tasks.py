@@ -16,7 +16,7 @@ from .. import default_bridge
 from ..bridge import Bridge
 from ..clock import SystemClock
 from ..current import current
-from ..errors import Drop, Reschedule, Retry, Throttled
+from ..errors import Drop, Reschedule, Retry, SoftTimeout, Throttled
 from ..policies.lock import Lock
 from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
@@ -127,6 +127,15 @@ def pays(database: str) -> None:
             raise ValueError("after the commit")
 
 
+def stays(seconds: float) -> None:
+    """Take so long, and say what it was interrupted by."""
+    try:
+        _clock.sleep(seconds)
+    except SoftTimeout as error:
+        note("stays", met=str(error))
+        raise
+
+
 async def awaits(n: int) -> None:
     """Be a coroutine."""
     note("awaits", n=n)
@@ -180,6 +189,7 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
     options: dict[Any, dict[str, Any]] = {
         doomed: {"retry": Backoff(max_retries=2, base=0.01)},
         leaves: {"retry": None},
+        stays: {"retry": None},
         asks_retry: {"retry": Backoff(max_retries=1, base=30)},
         lenient: {"unknown_args": "drop"},
         strict: {"unknown_args": "fail"},
@@ -191,7 +201,7 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         only: {"unique": "until_started", "unique_by": ("who",)},
     }
     functions = (
-        *(typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, awaits),
+        *(typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, stays, awaits),
         *(guarded, skipping, refusing, paced, throttled, only),
     )
     return {

@@ -6,6 +6,8 @@
         receipt = report.enqueue(7)
         ...
     Worker(bridge).run_pending()    # here and now: all that is due, and what it leads to
+
+A hard timeout is the supervisor's, and a soft one is kept in the main thread only: by ``run_pending``.
 """
 
 from __future__ import annotations
@@ -13,10 +15,15 @@ from __future__ import annotations
 import mmap
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from ..backend import Backend
+import msgspec
+
+from ..alarm import can_ring
+from ..backend import Backend, Capabilities
 from ..bridge import Bridge
+from ..errors import ConfigError
+from ..policies.timeout import refuse_tasks
 from ..relay import relay_of
 from ..worker.loop import Loop, Source
 from ..worker.slots import SLOT_SIZE, Slot
@@ -29,16 +36,27 @@ class Worker:
     Args:
         bridge: whose tasks.
         queues: which queues. Defaults to those of its tasks.
+        timeouts: ``keep`` refuses tasks whose timeouts cannot be kept here; ``ignore`` runs them without. Defaults to
+            ``keep``.
+
+    Raises:
+        NotSupported: when it begins: a task has a timeout that is not kept here.
     """
 
-    def __init__(self, bridge: Bridge, queues: list[str] | None = None) -> None:
+    def __init__(
+        self, bridge: Bridge, queues: list[str] | None = None, *, timeouts: Literal["keep", "ignore"] = "keep"
+    ) -> None:
+        if timeouts not in ("keep", "ignore"):
+            raise ConfigError(f"timeouts: expected keep or ignore, got {timeouts!r}")
         self._bridge = bridge
+        self._keeps_timeouts = timeouts == "keep"
+        runtime = msgspec.structs.replace(bridge.runtime, enforced=self._keeps_timeouts)
         self._queues = queues or sorted({one.options.queue for one in bridge.definitions.values()})
         self._backend: Backend = bridge.backend(bridge.settings.backend)
         consumer = self._backend.consumer(self._queues, "here", bridge.store)
         source = Source(backend=self._backend.name, consumer=consumer, runner=self._backend.runner(bridge.definitions))
         slot = Slot(mmap.mmap(-1, SLOT_SIZE), 0)
-        self._loop = Loop("here", [source], bridge.runtime, slot, self._wait, lambda: None)
+        self._loop = Loop("here", [source], runtime, slot, self._wait, lambda: None)
         self._relay = relay_of(bridge.sender, "here")
         self._stopping = threading.Event()
         self._threads = [
@@ -48,6 +66,7 @@ class Worker:
 
     def run_pending(self) -> int:
         """Run all that is due now, and what that makes due; returns how many messages were served."""
+        self._refuse_timeouts(soft=can_ring())
         self._bridge.hooks.start()
         served = 0
         while True:
@@ -59,6 +78,7 @@ class Worker:
                 return served
 
     def __enter__(self) -> Self:
+        self._refuse_timeouts(soft=False)
         self._bridge.hooks.start()
         for thread in self._threads:
             thread.start()
@@ -69,6 +89,12 @@ class Worker:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+
+    def _refuse_timeouts(self, *, soft: bool) -> None:
+        if self._keeps_timeouts:
+            kept = Capabilities(soft_timeout=soft, hard_timeout=False)
+            where = "taskbridge.testing.Worker (but for timeouts='ignore')"
+            refuse_tasks(self._bridge.definitions, self._bridge.settings.timeouts, kept, where)
 
     def _wait(self, timeout_s: float) -> None:
         if isinstance(self._backend, MemoryBackend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ from ..execution import patiently
 from .bell import Bell
 from .loop import Loop, Source
 from .slots import Slot
+from .tenure import Tenure
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -26,15 +28,24 @@ Runners = Mapping[str, Runner]
 PR_SET_PDEATHSIG = 1
 
 
-def serve(bridge: Bridge, runners: Runners, queues: list[str], owner: str, slot: Slot, bell: tuple[int, int]) -> int:
+def serve(
+    bridge: Bridge,
+    runners: Runners,
+    queues: list[str],
+    owner: str,
+    slot: Slot,
+    bell: tuple[int, int],
+    tenure: Tenure,
+) -> int:
     """Be a child: run the loop, and return the exit code. Called right after the fork, with SIGTERM blocked."""
     waker = Bell(bell)
     sources = [
         Source(backend=name, consumer=bridge.backend(name).consumer(queues, owner, bridge.store), runner=runner)
         for name, runner in runners.items()
     ]
-    loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring)
+    loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring, watch=slot, tenure=tenure)
     _on_terminate(loop)
+    faulthandler.register(signal.SIGUSR1)  # the stacks of all threads go to the log, whoever holds the GIL
     bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
     for source in sources:
         source.runner.start()

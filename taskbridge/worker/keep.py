@@ -22,11 +22,14 @@ from ..config import load
 from ..errors import StoreUnavailable, StoreUnfit, TaskbridgeError
 from ..lease import EVERY_S as RENEW_EVERY_S
 from ..lease import host
+from ..observe.logs import log_event
 from ..operations.unserved import warn_of_unserved
 from ..relay import relay_of
 from .bell import strike
 from .options import Ready, WorkerOptions
+from .overdue import fail
 from .posts import Post
+from .slots import Running
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -54,6 +57,7 @@ class Keep:
         self, options: WorkerOptions, ready: Ready, posts: Callable[[], list[Post]], bells: Mapping[str, int]
     ) -> None:
         self._bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
+        self._bridge.subscribe(log_event)
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
         self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
         self.fit = False
@@ -124,15 +128,25 @@ class Keep:
     def settle(self, post: Post) -> None:
         """A child is gone: bring back what it ran and what it held. Asked for until the store knows."""
         running = post.slot.running()
-        lose = self._bridge.store.claims.release if post.draining else self._bridge.store.claims.lose
+        settle = self._way_of(post)
 
         def bring_back() -> None:
-            back = [one for one in running if lose(one.id, one.claim)]
+            back = [one for one in running if settle(one)]
             for name, keeper in self._keepers.items():
                 keeper.reclaim(owner, done=[one.tag for one in back if one.backend == name])
 
         owner = post.owner
         self._errands.put(bring_back)
+
+    def _way_of(self, post: Post) -> Callable[[Running], bool]:
+        """Return what becomes of a claim of a child that is gone; it answers whether that claim stood."""
+        claims = self._bridge.store.claims
+        overdue = post.slot.overdue if post.ended_for == "time" else None
+        if overdue is not None:
+            return lambda one: fail(one, overdue, self._bridge, self.name)
+        if post.draining or post.ended_for == "time":  # in the latter case it had left its task just in time
+            return lambda one: claims.release(one.id, one.claim)
+        return lambda one: claims.lose(one.id, one.claim)
 
     def give_back_hand(self, post: Post) -> None:
         """A child runs one task for long: what it has not begun goes back to the queues."""

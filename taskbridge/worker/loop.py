@@ -7,6 +7,7 @@ A message is never acknowledged before the store has the next state; what the st
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from functools import partial
 
 from ..backend import Consumer, Delivery, Runner
 from ..errors import BrokerUnavailable, StoreUnavailable
-from ..execution import Claimed, accepted, ask, attempt, judge, patiently, telling, told
+from ..execution import Claimed, Watch, accepted, ask, attempt, judge, patiently, telling, told
 from ..message import raw_id
 from ..outcome import Outcome
 from ..runtime import Runtime
 from ..store import Finish
 from .pace import Pace
 from .slots import Slot
+from .tenure import Tenure
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -61,6 +63,8 @@ class Loop:
         slot: where its claims are shown.
         wait: waits for the bell, at most so many seconds.
         ring: wakes another child, for there is more.
+        watch: who ends this process at a hard timeout. Defaults to nobody.
+        tenure: how long this child serves. Defaults to until it is told to stop.
     """
 
     def __init__(
@@ -71,6 +75,9 @@ class Loop:
         slot: Slot,
         wait: Callable[[float], None],
         ring: Callable[[], None],
+        *,
+        watch: Watch | None = None,
+        tenure: Tenure | None = None,
     ) -> None:
         self.stopping = False
         self._owner = owner
@@ -79,6 +86,8 @@ class Loop:
         self._slot = slot
         self._wait = wait
         self._ring = ring
+        self._watch = watch
+        self._tenure = tenure
         self._pace = Pace()
         self._hand: deque[tuple[Source, Delivery]] = deque()
         self._emptied = slot.emptied
@@ -119,6 +128,9 @@ class Loop:
         outcome = self._run_in_hooks(source, claimed)
         self._pace.ran(claimed.ran_ms)
         self._ran = Ran(source, claimed, outcome, telling(claimed, outcome, self._runtime), cell)
+        if self._tenure and (why := self._tenure.ran()):
+            log.info("child %d goes and is replaced: %s", os.getpid(), why)
+            self.stopping = True
 
     def _run_in_hooks(self, source: Source, claimed: Claimed) -> Outcome:
         try:
@@ -142,7 +154,14 @@ class Loop:
             finish = self._ran.finish
             answer, begun = patiently(lambda: claims.finish_and_begin(finish, request), clock)
             self._told(answer)
-        claimed = Claimed(delivery=delivery, message=message, claim=claim, backend=source.backend, begun=begun)
+        claimed = Claimed(
+            delivery=delivery,
+            message=message,
+            claim=claim,
+            backend=source.backend,
+            begun=begun,
+            watch=self._watch,
+        )
         return claimed, cell
 
     def _settle(self) -> None:

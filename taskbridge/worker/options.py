@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from ..errors import ConfigError
+
 #: How long a drain may take, seconds.
 GRACE_S = 30.0
 
@@ -22,6 +24,11 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     ``modules`` are imported for their tasks; ``module:name`` names a ``Bridge`` in it. ``groups`` is one without a name
     where none was asked for; ``backends`` empty means the default one. ``directory`` is the current one and on
     ``sys.path``. ``reload`` is whether code that changes is taken by itself.
+    A child is replaced after ``max_tasks``, or after a task that left it with more than ``max_memory_mb``; over
+    ``hard_memory_mb`` it is ended at once, and its message counts a crash. MiB; 0 is no limit.
+
+    Raises:
+        ConfigError: a negative limit, or a hard one below the soft one.
     """
 
     modules: list[str]
@@ -31,6 +38,18 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     directory: str = "."
     log_level: str = "INFO"
     reload: bool = False
+    max_tasks: int = 0
+    max_memory_mb: int = 0
+    hard_memory_mb: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("max_tasks", "max_memory_mb", "hard_memory_mb"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: expected 0 (no limit) or more, got {getattr(self, name)!r}")
+        if 0 < self.hard_memory_mb < self.max_memory_mb:
+            raise ConfigError(
+                f"hard_memory_mb: expected at least max_memory_mb ({self.max_memory_mb}), got {self.hard_memory_mb}"
+            )
 
     @property
     def processes(self) -> int:

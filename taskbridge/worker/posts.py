@@ -29,6 +29,8 @@ class Post:
         self.boots = 0
         self.hand_emptied = False
         self.draining = False
+        self.ended_for = ""
+        self.stacks_for_s = self.stacks_at_s = 0.0
         self._ordered = False
         self._since_s = 0.0
         self._told_s: float | None = None
@@ -74,15 +76,20 @@ class Post:
         self.slot.reset(now_s)
         self._ordered, self._since_s, self._told_s = True, now_s, None
         self.hand_emptied = self.draining = False
+        self.ended_for, self.stacks_for_s = "", 0.0
 
     def forked(self, pid: int) -> None:
         """It came."""
         self.pid, self._ordered = pid, False
 
     def vacated(self, now_s: float, *, too_soon_s: float, patience_s: float) -> None:
-        """It is gone; one that went too soon, and had settled nothing, is not replaced at once."""
+        """It is gone; one that went too soon, and had settled nothing, is not replaced at once.
+
+        One that we ended for what its task did is no sign of trouble.
+        """
         self.pid, self._ordered = 0, False
         futile = now_s - self._since_s < too_soon_s and not self.slot.settled and not self.retiring
+        futile = futile and not (self.ended_for and self.slot.running())
         self._early_ends = self._early_ends + 1 if futile else 0
         wait_s = 0.0 if self._early_ends < 3 else min(patience_s, 0.25 * 2 ** min(self._early_ends, 16))
         self._not_before_s = now_s + wait_s
@@ -104,6 +111,20 @@ class Post:
     def kill(self) -> None:
         """End it."""
         self._send(signal.SIGKILL)
+
+    def end_for(self, why: str) -> None:
+        """End it for what its task does: ``time`` or ``memory``."""
+        self.ended_for = why
+        self.kill()
+
+    def show_stacks(self, deadline_s: float, now_s: float) -> None:
+        """Have it write the stacks of its threads to the log, for it has missed this deadline."""
+        self.stacks_for_s, self.stacks_at_s = deadline_s, now_s
+        self._send(signal.SIGUSR1)
+
+    def runs(self) -> str:
+        """What it runs, for the log."""
+        return " and ".join(one.id for one in self.slot.running()) or "nothing"
 
     def _send(self, number: signal.Signals) -> None:
         if self.pid:

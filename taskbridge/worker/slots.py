@@ -2,7 +2,8 @@
 
 A child writes the claim before ``begin`` is sent and clears it after ``finish`` was answered; the supervisor renews
 what it reads there, and settles it when the child is dead. A cell is written between an odd and an even number, so
-that a torn one is recognised: its claim was not sent yet. Instants are monotonic seconds, one clock per machine.
+that a torn one is recognised: its claim was not sent yet. While a task with a hard timeout runs, its deadline stands
+here, and what missing it leads to. Instants are monotonic seconds, one clock per machine.
 
 Numbers are written through a memoryview, which stores eight aligned bytes at once. ``struct`` fills them with zeros
 first, and a reader of the other process sees those.
@@ -13,6 +14,10 @@ from __future__ import annotations
 import mmap
 from dataclasses import dataclass
 
+import msgspec
+
+from ..policies.timeout import Overdue
+
 #: A cell in words of eight bytes: version, when begun, bytes of the text, text ("claim id"; both are bounded, see
 #: message.MAX_ID_BYTES).
 _VERSION, _SINCE, _LENGTH, _TEXT = range(4)
@@ -21,7 +26,15 @@ _TEXT_BYTES = (_CELL_WORDS - _TEXT) * 8
 
 #: After two cells, for finish of one message and begin of the next travel together.
 _LIFE, _EMPTIED, _SETTLED = range(2 * _CELL_WORDS, 2 * _CELL_WORDS + 3)
-SLOT_SIZE = (2 * _CELL_WORDS + 4) * 8
+
+#: The deadline of what runs (0 is none), bytes of the text, text (an ``Overdue``; its own texts are cut to fit).
+_DEADLINE, _OVERDUE_LENGTH, _OVERDUE = range(2 * _CELL_WORDS + 3, 2 * _CELL_WORDS + 6)
+_OVERDUE_WORDS = 90
+_CUT = 200
+SLOT_SIZE = (_OVERDUE + _OVERDUE_WORDS) * 8
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Overdue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +80,30 @@ class Slot:
         self._counts[_SETTLED] += 1
         self._counts[cell * _CELL_WORDS + _LENGTH] = 0
 
+    def limit(self, deadline_s: float, overdue: Overdue) -> None:
+        """Say until when the task that runs may take, and what it leads to when it takes longer."""
+        short = {name: _cut(getattr(overdue, name)) for name in ("task", "queue", "why")}
+        text = _encoder.encode(msgspec.structs.replace(overdue, **short))
+        self._counts[_OVERDUE_LENGTH] = len(text)
+        self._bytes[_OVERDUE * 8 : _OVERDUE * 8 + len(text)] = text
+        self._instants[_DEADLINE] = deadline_s
+
+    def unlimit(self) -> None:
+        """Say that it has left."""
+        self._instants[_DEADLINE] = 0.0
+
+    @property
+    def deadline_s(self) -> float:
+        """Until when the task that runs may take; 0 without a limit."""
+        return self._instants[_DEADLINE]
+
+    @property
+    def overdue(self) -> Overdue | None:
+        """What the deadline that stands leads to. Read when the child is dead."""
+        if not self.deadline_s:
+            return None
+        return _decoder.decode(self._bytes[_OVERDUE * 8 : _OVERDUE * 8 + self._counts[_OVERDUE_LENGTH]])
+
     def running(self) -> list[Running]:
         """Return the claims that stand here."""
         return [found for cell in (0, 1) if (found := self._read(cell))]
@@ -107,6 +144,10 @@ class Slot:
             return None
         claim, _, id = text.decode(errors="replace").partition(" ")
         return Running(id, claim, since_s)
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:_CUT].decode(errors="ignore")
 
 
 def shared_memory(fd: int, slots: int) -> mmap.mmap:

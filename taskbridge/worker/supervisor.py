@@ -17,6 +17,7 @@ from types import FrameType
 from ..clock import SystemClock
 from .changes import watch_code
 from .generation import GONE_S, Generation
+from .limits import Limits
 from .options import Exited, Forked, WorkerOptions
 from .posts import Post
 from .slots import SLOT_SIZE, Slot, shared_memory
@@ -53,6 +54,7 @@ class Supervisor:
             self._page = os.dup(page.fileno())
         memory = shared_memory(self._page, options.processes)
         self._bells = {group.name: _bell() for group in options.groups}
+        self._limits = Limits(options.hard_memory_mb)
         groups = [group.name for group in options.groups for _ in range(group.processes)]
         self._posts = [Post(number, Slot(memory, number), group) for number, group in enumerate(groups)]
         self._succession = Succession(self._posts, self._start, PATIENCE_S)
@@ -85,6 +87,7 @@ class Supervisor:
             if post.wants_child(now_s):
                 self._succession.order(post, now_s)
             elif post.pid:
+                self._limits.look(post, now_s)
                 self._look_at(post, now_s)
         self._succession.make_room(now_s)
 
@@ -116,6 +119,8 @@ class Supervisor:
                 log.warning("the grace time is over: what is unfinished is given back")
                 break
             self._hear()
+            for post in self._posts:
+                self._limits.look(post, self._clock.monotonic_s())
         for post in self._posts:
             post.draining = True
             post.kill()
@@ -165,7 +170,7 @@ class Supervisor:
                     self._gone(post, -signal.SIGKILL)
 
     def _gone(self, post: Post, code: int) -> None:
-        if code and not post.draining:
+        if code and not post.draining and not post.ended_for:
             log.warning("child %d ended with %s", post.pid, _told(code))
         post.keep.settle(post)
         post.vacated(self._clock.monotonic_s(), too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)

@@ -23,10 +23,13 @@ from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..errors import NotSupported, TaskbridgeError
 from ..observe.logs import log_event, set_up_logs
+from ..policies.timeout import refuse_tasks
 from .child import Runners, die_with, forked, serve
+from .memory import own_memory
 from .modules import import_bridge
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
 from .slots import Slot, shared_memory
+from .tenure import Tenure
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -94,7 +97,9 @@ class Template:
         def child() -> int:
             self._channel.close()
             die_with(parent)
-            return serve(bridge, runners, queues[order.group], order.owner, slot, self._bells[order.group])
+            tenure = Tenure(self._options.max_tasks, self._options.max_memory_mb, own_memory())
+            bell = self._bells[order.group]
+            return serve(bridge, runners, queues[order.group], order.owner, slot, bell, tenure)
 
         pid = forked(child)
         self._children.add(pid)
@@ -118,6 +123,7 @@ def _runner(bridge: Bridge, name: str) -> Runner:
     backend = bridge.backend(name)
     if not backend.capabilities.processes:
         raise NotSupported(f"the backend {name!r} lives in one process: run its tasks with taskbridge.testing.Worker")
+    refuse_tasks(bridge.definitions, bridge.settings.timeouts, backend.capabilities, f"the backend {name!r}")
     return runner_of(backend, bridge.definitions)
 
 

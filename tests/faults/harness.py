@@ -136,8 +136,8 @@ class Worker:
         groups: their groups, as the command has them; ``processes`` is how many they are together.
         tasks: the module of its tasks, which is imported from ``directory``.
         options: further arguments of the command.
-        variables: of its environment, beside those of the stage.
         constants: see ``launch``.
+        environment: more variables.
     """
 
     def __init__(
@@ -152,18 +152,18 @@ class Worker:
         tasks: str = TASKS,
         directory: Path = ROOT,
         options: Iterable[str] = (),
-        variables: Mapping[str, str] | None = None,
         constants: Mapping[str, float] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.log = stage.folder / f"{name}.log"
         self.engine = engine or stage.engine
         self._url = url or stage.server.url()
         self._evidence = stage.evidence.folder
         self._processes = processes
-        self._variables = dict(variables or {})
         many = [f"--group={group}" for group in groups] or ["--processes", str(processes)]
         self._arguments = ["worker", tasks, "--chdir", str(directory), *many, *options]
         self._constants = dict(constants or {})
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
@@ -174,7 +174,7 @@ class Worker:
             "TASKBRIDGE_BROKER_URL": self._url,
             "FAULTS_EVIDENCE": str(self._evidence),
             "PYTHONPATH": str(ROOT),
-            **self._variables,
+            **self._environment,
         }
         leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
         said = len(self.read())

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sqlite3
 import time
 from functools import cache
 from pathlib import Path
 
-from taskbridge import Backoff, Lock, RateLimit, current, default_bridge, task
+from taskbridge import Backoff, Lock, RateLimit, SoftTimeout, current, default_bridge, task
 
 FOLDER = Path(os.environ["FAULTS_EVIDENCE"])
 
@@ -111,6 +112,92 @@ def transferred(n: int, source: int, target: int) -> None:
     note("done", n)
 
 
+@task(queue=QUEUE, timeout=1, hard_timeout=2, retry=None)
+def stays(n: int, how: str) -> None:
+    """Takes for ever; notes a failure when it meets its soft timeout."""
+    note("start", n)
+    try:
+        WAYS[how]()
+    except SoftTimeout:
+        note("fail", n)
+        raise
+
+
+@task(queue=QUEUE, timeout=1, retry=None)
+async def stays_waiting(n: int) -> None:
+    """Takes for ever in a coroutine."""
+    note("start", n)
+    try:
+        await asyncio.sleep(60)
+    except SoftTimeout:
+        note("fail", n)
+        raise
+
+
+@task(queue=QUEUE, hard_timeout=0.5, retry=Backoff(max_retries=2, base=0, cap=0))
+def stuck(n: int) -> None:
+    """Is in C code for ever."""
+    note("start", n)
+    hold_the_gil()
+
+
+@task(queue=QUEUE, retry=Backoff(max_retries=1, base=0, cap=0))
+def patient(n: int, seconds: float) -> None:
+    """Has no timeout of its own."""
+    note("start", n)
+    time.sleep(seconds)
+    note("done", n)
+
+
+@task(queue=QUEUE, retry=None)
+def unmoved(n: int) -> None:
+    """Goes on, whatever is raised in it."""
+    note("start", n)
+    while True:
+        try:
+            time.sleep(60)
+        except SoftTimeout:
+            note("fail", n)
+
+
+@task(queue=QUEUE)
+def leak(n: int, megabytes: int = 1) -> None:
+    """Keeps memory, and notes what its process holds: pid and MiB."""
+    note("start", n)
+    _kept.append(bytearray(os.urandom(4096) * (megabytes * 256)))
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    with (FOLDER / "memory").open("a") as file:
+        file.write(f"{os.getpid()} {resident:.3f}\n")
+    note("done", n)
+
+
+@task(queue=QUEUE, max_crashes=1)
+def hog(n: int) -> None:
+    """Takes more and more."""
+    note("start", n)
+    held = []
+    while True:
+        held.append(bytearray(os.urandom(4096) * 256))
+        time.sleep(0.002)
+
+
+def receive() -> None:
+    ours, _theirs = socket.socketpair()
+    ours.recv(1)
+
+
+def loop() -> None:
+    while True:
+        pass
+
+
+def hold_the_gil() -> None:
+    sum(range(10**11))
+
+
+WAYS = {"sleep": lambda: time.sleep(60), "recv": receive, "loop": loop, "C": hold_the_gil}
+
+
 def note(word: str, n: int) -> None:
     """Write down what happened."""
     os.write(_file(), f"{word} {n} {time.time():.6f}\n".encode())
@@ -122,6 +209,10 @@ def effect(n: int) -> None:
     with current().inbox(connection) as fresh:
         if fresh:
             connection.execute("INSERT INTO effects (n) VALUES (?)", (n,))
+
+
+#: What ``leak`` never gives back.
+_kept: list[bytearray] = []
 
 
 @cache

@@ -30,7 +30,7 @@ def workers(stage: Stage, processes: int) -> list[Worker]:
     config.write_text(HALVES if processes > 1 else "")
     each = max(1, processes // 2)
     engines = ENGINES[: min(2, processes)]
-    return [stage.worker(engine=one, processes=each, variables={"TASKBRIDGE_CONFIG": str(config)}) for one in engines]
+    return [stage.worker(engine=one, processes=each, environment={"TASKBRIDGE_CONFIG": str(config)}) for one in engines]
 
 
 def send(stage: Stage, count: int) -> list[Producer]:

@@ -9,6 +9,7 @@ import pytest
 
 from taskbridge.config import BackendSettings, GroupSettings, Settings, Share, load, load_groups, unknown_variables
 from taskbridge.errors import ConfigError
+from taskbridge.options import Timeouts
 
 SECRET = "hush"
 
@@ -119,6 +120,9 @@ def test_settings_are_frozen(tmp_path: Path):
         ('max_payload = "64k"', "the settings: max_payload: expected a whole number, got '64k'"),
         ("max_payload = true", "the settings: max_payload: expected a whole number, got True"),
         ("max_payload = 0", "max_payload: expected 1 byte or more, got 0"),
+        ("timeout = 0", "timeout: expected a span of 1 ms or more, or None, got 0"),
+        ('timeout = "30"', "timeout: expected seconds or a timedelta, got '30'"),
+        ("timeout = 3\nhard_timeout = 2", "hard_timeout: expected at least the timeout (3), got 2"),
         ('namespace = "a b"', "namespace: expected a word without braces or blanks, got 'a b'"),
         ('namespace = "{a}"', "namespace: expected a word without braces or blanks, got '{a}'"),
         ('namespace = ""', "namespace: expected a word without braces or blanks, got ''"),
@@ -275,6 +279,20 @@ def test_number_in_the_environment_is_one(tmp_path: Path, value: str):
     with pytest.raises(ConfigError, match="TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got "):
         load({"TASKBRIDGE_MAX_PAYLOAD": value}, tmp_path)
     assert 1_000 == load({"TASKBRIDGE_MAX_PAYLOAD": "1000"}, tmp_path).max_payload
+
+
+def test_timeouts_are_of_all_tasks_that_name_none(tmp_path: Path):
+    """Seconds, by default none; the later wins, and a variable that is no number is named."""
+    here = pyproject(tmp_path, "[tool.taskbridge]\ntimeout = 30\nhard_timeout = 45.5")
+
+    assert Timeouts() == load({}, tmp_path / "nowhere").timeouts
+    assert Timeouts(soft_ms=30_000, hard_ms=45_500) == load({}, here).timeouts
+    assert Timeouts(soft_ms=500, hard_ms=45_500) == load({"TASKBRIDGE_TIMEOUT": "0.5"}, here).timeouts
+    assert Timeouts(soft_ms=30_000, hard_ms=60_000) == load({"TASKBRIDGE_HARD_TIMEOUT": "60"}, here).timeouts
+    with pytest.raises(ConfigError, match="TASKBRIDGE_HARD_TIMEOUT: expected a number of seconds, got '1m'"):
+        load({"TASKBRIDGE_HARD_TIMEOUT": "1m"}, here)
+    with pytest.raises(ConfigError, match="hard_timeout: expected at least the timeout"):
+        load({"TASKBRIDGE_TIMEOUT": "50"}, here)
 
 
 def test_unknown_variable_is_only_warned_of(tmp_path: Path):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from taskbridge import current
-from taskbridge.current import Current, running
+from taskbridge.current import Current, TimeLeft, running
 from taskbridge.errors import ConfigError, TaskbridgeError
+from taskbridge.testing import FakeClock
 
 
 def a_run(fence: int = 1, id: str = "m") -> Current:
@@ -61,6 +63,24 @@ def test_it_ends_with_an_error_too():
 
     with pytest.raises(TaskbridgeError):
         current()
+
+
+def test_it_tells_how_much_time_is_left():
+    """Until when in UTC, and the seconds until then, never below none; without a timeout there is neither."""
+    clock = FakeClock()
+    left = TimeLeft(clock, 1_500)
+    run = Current(
+        id="m", task="t", queue="q", attempt=1, starts=1, fencing_token=1, enqueued_at_ms=0, first_due_ms=0, left=left
+    )
+
+    seen = [(run.deadline, run.remaining)]
+    for _ in range(2):
+        clock.advance(1)
+        seen.append((run.deadline, run.remaining))
+
+    noon = datetime(2026, 1, 1, 12, 0, 1, 500_000, tzinfo=UTC)
+    assert [(noon, 1.5), (noon, 0.5), (noon, 0.0)] == seen
+    assert (None, None) == (a_run().deadline, a_run().remaining)
 
 
 def test_inbox_is_of_this_message_and_run(tmp_path: Path):

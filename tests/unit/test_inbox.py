@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from taskbridge.errors import ClaimLost, ConfigError, Drop, Reschedule, Retry
+from taskbridge.errors import ClaimLost, ConfigError, Drop, Reschedule, Retry, SoftTimeout
 from taskbridge.inbox import Inbox
 
 from .databases import KINDS, Database, inbox, is_idle, kinds, sqlite
@@ -111,10 +111,11 @@ def test_an_error_in_a_known_block_is_swallowed(database: Database, connection: 
 
 
 @pytest.mark.parametrize(
-    "raised", [Retry("later"), Reschedule(5), Drop("no"), ClaimLost("gone"), KeyboardInterrupt(), SystemExit(1)]
+    "raised",
+    [Retry("later"), Reschedule(5), Drop("no"), ClaimLost("gone"), SoftTimeout(), KeyboardInterrupt(), SystemExit(1)],
 )
 def test_a_signal_in_a_known_block_is_heard(database: Database, connection: Any, raised: BaseException):
-    """What a task says of itself, a lost claim and the end of the process are no consequence of the effect."""
+    """What a task says of itself, a lost claim, a timeout and the process's end are no consequence of the effect."""
     with inbox(connection, 1):
         database.book(connection, 1)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from taskbridge.errors import ConfigError
-from taskbridge.options import PER_CALL, TaskOptions, band, check_queue_name
+from taskbridge.options import PER_CALL, TaskOptions, Timeouts, band, check_queue_name
 from taskbridge.policies.retry import Backoff
 
 
@@ -37,6 +37,12 @@ from taskbridge.policies.retry import Backoff
         ("rate_limit", ["70/s"], "a RateLimit, or several, got '70/s'"),
         ("park_for", 0, "a span above 0, got 0"),
         ("park_for", float("nan"), "seconds or a timedelta, got nan"),
+        ("timeout", 0, "a span of 1 ms or more, or None, got 0"),
+        ("timeout", -1, "a span of 1 ms or more, or None, got -1"),
+        ("timeout", True, "a span of 1 ms or more, or None, got True"),
+        ("timeout", "30", "seconds or a timedelta, got '30'"),
+        ("hard_timeout", timedelta(0), "a span of 1 ms or more, or None, got datetime"),
+        ("hard_timeout", float("inf"), "seconds or a timedelta, got inf"),
     ],
 )
 def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
@@ -61,6 +67,18 @@ def test_spans_are_seconds_or_timedelta():
 
     assert (1_500, 10_800_000, 60_000) == (options.expires_ms, options.delay_ms, options.park_for_ms)
     assert (0, 0, 86_400_000) == (TaskOptions().expires_ms, TaskOptions().delay_ms, TaskOptions().park_for_ms)
+
+
+def test_a_hard_timeout_is_not_below_the_soft_one():
+    """It would always win; by ``@task`` and by ``using``, where the other one stands already."""
+    right = TaskOptions(timeout=30, hard_timeout=timedelta(seconds=30))
+
+    assert Timeouts(soft_ms=30_000, hard_ms=30_000) == right.timeouts
+    assert (Timeouts(), Timeouts(hard_ms=5)) == (TaskOptions().timeouts, TaskOptions(hard_timeout=0.005).timeouts)
+    with pytest.raises(ConfigError, match=r"^hard_timeout: expected at least the timeout \(30\), got 29$"):
+        TaskOptions(timeout=30, hard_timeout=29)
+    with pytest.raises(ConfigError, match=r"^hard_timeout: expected at least the timeout \(31\)"):
+        right.with_changes({"timeout": 31})
 
 
 def test_changes_leave_the_rest():

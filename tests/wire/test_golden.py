@@ -57,6 +57,25 @@ DRAMATIQ_V1 = (
 )
 
 
+#: A call with timeouts of its own; without them no byte of a message differs.
+TIMED = MESSAGE.copy(timeout_ms=30_000, hard_timeout_ms=-1)
+STORED_TIMED_V1 = STORED_V1[:-1] + b',"timeout_ms":30000,"hard_timeout_ms":-1}'
+DRAMATIQ_TIMED_V1 = DRAMATIQ_V1.replace(
+    b'"route_key":"7"}', b'"route_key":"7","timeout_ms":30000,"hard_timeout_ms":-1}'
+)
+
+
+def test_a_call_of_its_own_timeouts_says_so_at_the_end():
+    """On every wire two words more, and it is read back equal; an older release reads it without them."""
+    celery = celery_wire.encode(TIMED, "ledger-high")
+
+    assert STORED_TIMED_V1 == encode(TIMED)
+    assert DRAMATIQ_TIMED_V1 == dramatiq_wire.encode(TIMED, "ledger-high", "5f0c.3")
+    assert CELERY_OURS | {"timeout_ms": 30000, "hard_timeout_ms": -1} == json.loads(celery)["headers"]["taskbridge"]
+    assert TIMED == decode(STORED_TIMED_V1) == celery_wire.decode(celery, "ledger")[0]
+    assert TIMED == dramatiq_wire.decode(DRAMATIQ_TIMED_V1, "ledger")[0]
+
+
 def test_the_stored_message_is_as_it_was():
     """The store's form of a message is fixed, and read back equal."""
     assert STORED_V1 == encode(MESSAGE)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from taskbridge import Backoff, Bridge, Reschedule, Settings, current
+import time
+
+import pytest
+
+from taskbridge import Backoff, Bridge, Reschedule, Settings, SoftTimeout, current
+from taskbridge.errors import ConfigError, NotSupported
 from taskbridge.testing.worker import Worker
 from tests.servers import until
 
@@ -53,6 +58,43 @@ def test_time_is_the_tests(bridge: Bridge):
         worker.run_pending()
 
     assert [3_600.0, 3_600 * 4 + 86_400, 3_600 * 4 + 2 * 86_400] == ran
+
+
+def test_timeouts_that_are_not_kept_are_refused_unless_ignored(bridge: Bridge):
+    """Hard ones nowhere, soft ones not in threads; a test that lets tasks take their time says so."""
+    bridge.task(name="slow", queue="q", timeout=30)(lambda: None)
+    Worker(bridge).run_pending()
+    with pytest.raises(NotSupported, match="cannot keep the timeout of 30 s of slow"), Worker(bridge):
+        pass
+
+    task = bridge.task(name="slower", queue="q", hard_timeout=30)(ran := [].append)  # type: ignore[var-annotated]
+    task.enqueue(1)
+    with pytest.raises(NotSupported, match="cannot keep the hard_timeout of 30 s of slower"):
+        Worker(bridge).run_pending()
+
+    assert ran
+    assert 1 == Worker(bridge, timeouts="ignore").run_pending()
+    with pytest.raises(ConfigError, match="timeouts: expected keep or ignore, got 'no'"):
+        Worker(bridge, timeouts="no")  # type: ignore[arg-type]
+
+
+def test_a_soft_timeout_is_kept_in_the_main_thread(bridge: Bridge):
+    """By ``run_pending``: the real one, and judged as any failure."""
+    met: list[str] = []
+
+    @bridge.task(name="slow", queue="q", timeout=0.05, retry=None)
+    def slow() -> None:
+        try:
+            time.sleep(30)
+        except SoftTimeout as error:
+            met.append(str(error))
+            raise
+
+    slow.enqueue()
+    Worker(bridge).run_pending()
+
+    assert ["soft timeout after 0.05 s"] == met
+    assert ["failed 1 times: SoftTimeout: soft timeout after 0.05 s"] == [one.why for one in bridge.store.dead.list(9)]
 
 
 def test_in_a_block_it_runs_beside():

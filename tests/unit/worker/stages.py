@@ -112,8 +112,8 @@ class Stage:
         self.runner = PlainRunner()
         self.loop = self.a_loop(Source(backend="memory", consumer=self.consumer, runner=self.runner))
 
-    def a_loop(self, *sources: Source) -> Loop:
-        return Loop("child", sources, self.bridge.runtime, self.slot, self.wait, self.ring)
+    def a_loop(self, *sources: Source, **more: Any) -> Loop:
+        return Loop("child", sources, self.bridge.runtime, self.slot, self.wait, self.ring, **more)
 
     def wait(self, timeout_s: float) -> None:
         self.waits.append(timeout_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from taskbridge.errors import ConfigError
 from taskbridge.worker.options import Exited, Fork, Forked, Group, Ready, Refused, Word, WorkerOptions, line, word
 
 WORDS: list[Word] = [
@@ -37,5 +38,26 @@ def test_options_travel():
 
     assert options == msgspec.json.decode(msgspec.json.encode(options), type=WorkerOptions)
     assert ([], 30.0, ".", False) == (options.backends, options.grace_s, options.directory, options.reload)
+    assert (0, 0, 0) == (options.max_tasks, options.max_memory_mb, options.hard_memory_mb)
     assert 6 == options.processes
     assert [Group(name="", queues=[], processes=2)] == WorkerOptions(modules=["app"]).groups
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        ({"max_tasks": -1}, "max_tasks: expected 0 (no limit) or more, got -1"),
+        ({"max_memory_mb": -5}, "max_memory_mb: expected 0 (no limit) or more, got -5"),
+        ({"hard_memory_mb": -5}, "hard_memory_mb: expected 0 (no limit) or more, got -5"),
+        (
+            {"max_memory_mb": 200, "hard_memory_mb": 199},
+            "hard_memory_mb: expected at least max_memory_mb (200), got 199",
+        ),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(limits: dict[str, int], why: str):
+    """With what was expected and what came."""
+    with pytest.raises(ConfigError) as refused:
+        WorkerOptions(modules=["app"], **limits)
+
+    assert why == str(refused.value)

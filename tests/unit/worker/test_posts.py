@@ -115,6 +115,21 @@ def test_a_post_changes_hands_for_a_while(post: Post):
     assert (False, 0.0) == (post.retiring, post.retiring_for_s(9.0))
 
 
+@pytest.mark.parametrize(("runs", "waits"), [(True, False), (False, True)])
+def test_a_child_that_we_ended_for_its_task_is_no_trouble(post: Post, runs: bool, waits: bool):
+    """However often, it is replaced at once; one that was over its memory without a task is waited for."""
+    for since_s in range(0, 100, 20):
+        post.ordered("owner", since_s)
+        if runs:
+            post.slot.write(0, "m", "o:celery:1", since_s)
+        post.end_for("memory")
+        post.vacated(since_s + 0.1, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+
+    assert waits is not post.wants_child(80.1)
+    post.ordered("owner", 200.0)
+    assert "" == post.ended_for
+
+
 def test_trouble_that_lasts_for_days_is_waited_for(post: Post):
     """However often children have ended at once, the wait is the cap: the supervisor goes on."""
     post._early_ends = 10**6

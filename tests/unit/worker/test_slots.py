@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from taskbridge.message import MAX_ID_BYTES
+from taskbridge.policies.timeout import Overdue
 from taskbridge.worker.slots import SLOT_SIZE, Running, Slot, shared_memory
 
 claims = some.from_regex(r"[a-z.]{1,80}:[a-z-]{1,40}:[0-9]{1,19}", fullmatch=True)
@@ -190,6 +191,38 @@ def test_life_is_told(slot: Slot):
     assert (5.0, 7.0, 1, 2) == (fetched, slot.last_life_s, slot.settled, slot.emptied)
     slot.reset(9.0)
     assert (9.0, 0, 0, []) == (slot.last_life_s, slot.settled, slot.emptied, slot.running())
+
+
+OVERDUE = Overdue("bank.book", "ledger", 3, "DELAYED", True, 1_500, "HardTimeout: hard timeout after 2 s")
+
+
+def test_a_deadline_stands_with_what_it_leads_to(slot: Slot):
+    """From ``limit`` to ``unlimit``, or until a new child comes; texts of any length are cut to fit."""
+    slot.limit(5.0, OVERDUE)
+    seen = [(slot.deadline_s, slot.overdue)]
+    slot.unlimit()
+    seen.append((slot.deadline_s, slot.overdue))
+    long = Overdue("é" * 9_999, "q", 1, "DEAD", False, 0, "\n" * 9_999)
+    slot.limit(6.0, long)
+    cut = slot.overdue
+    slot.reset(7.0)
+    seen.append((slot.deadline_s, slot.overdue))
+
+    assert [(5.0, OVERDUE), (0.0, None), (0.0, None)] == seen
+    assert cut == Overdue("é" * 100, "q", 1, "DEAD", False, 0, "\n" * 200)
+
+
+def test_a_deadline_is_of_its_slot_only():
+    """However long what it leads to is told, the neighbours' pages are not written to."""
+    memory = mmap.mmap(-1, 3 * SLOT_SIZE)
+    slots = [Slot(memory, number) for number in range(3)]
+    for slot in slots:
+        write(slot, NEW)
+
+    slots[1].limit(5.0, Overdue("é" * 999, "q" * 999, 2**40, "DELAYED", True, 2**40, "w" * 999))
+
+    assert [[NEW]] * 3 == [slot.running() for slot in slots]
+    assert [0.0, 5.0, 0.0] == [slot.deadline_s for slot in slots]
 
 
 def test_a_page_is_shared_by_its_file():

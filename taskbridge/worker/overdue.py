@@ -1,0 +1,42 @@
+"""Settle a task whose child was ended at its hard timeout, as the child has said beforehand.
+
+A failed attempt, not a crash. A supervisor that dies before it could tell leaves a claim that lapses: then it is one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ..bridge import Bridge
+from ..events import Event, Failed, Retried
+from ..policies.timeout import Overdue
+from ..store import Finish
+from .slots import Running
+
+
+def fail(one: Running, overdue: Overdue, bridge: Bridge, worker: str) -> bool:
+    """Tell the store, then listeners; False when that claim did not stand. May be repeated."""
+    finish = Finish(
+        id=one.id,
+        claim=one.claim,
+        state=overdue.state,
+        counted=overdue.counted,
+        due_ms=overdue.due_ms,
+        why=overdue.why,
+        traceback=f"{overdue.why}\nThe stacks of its threads are in the log of the worker {worker}.\n",
+    )
+    if bridge.store.claims.finish(finish) not in ("ok", "mine"):
+        return False
+    bridge.events.emit(_told(one, overdue))
+    return True
+
+
+def _told(one: Running, overdue: Overdue) -> Event:
+    kind = partial(
+        Failed if overdue.state == "DEAD" else partial(Retried, after_ms=overdue.due_ms, counted=overdue.counted),
+        id=one.id,
+        task=overdue.task,
+        queue=overdue.queue,
+        backend=one.backend,
+    )
+    return kind(attempt=overdue.attempt, why=overdue.why)

@@ -1,0 +1,77 @@
+"""What becomes of a claim whose child is gone: by why it is gone."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from taskbridge.backend import Delivery
+from taskbridge.execution import ask
+from taskbridge.policies.timeout import Overdue
+from taskbridge.testing import a_message
+from taskbridge.worker.keep import Keep
+from taskbridge.worker.options import Ready, WorkerOptions
+from taskbridge.worker.posts import Post
+from taskbridge.worker.slots import SLOT_SIZE, Slot
+
+OVERDUE = Overdue("tests.send", "mail", 1, "DEAD", False, 0, "failed 1 times: HardTimeout: hard timeout after 2 s")
+
+CLAIM = "child:memory:1"
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post(0, Slot(mmap.mmap(-1, SLOT_SIZE), 0), "")
+
+
+@pytest.fixture
+def keep(post: Post) -> Iterator[Keep]:
+    """On a store and an engine in memory; its threads do not run."""
+    settings = msgspec.Raw(msgspec.json.encode({"backend": "memory"}))
+    hear, strike = os.pipe()
+    kept = Keep(
+        WorkerOptions(modules=["m"]),
+        Ready(tasks={}, queues={"": ["mail"]}, settings=settings),
+        lambda: [post],
+        {"": strike},
+    )
+    yield kept
+    kept._bridge.close()
+    for end in (hear, strike):
+        os.close(end)
+
+
+@pytest.mark.parametrize(
+    ("ended_for", "draining", "in_the_task", "expected"),
+    [
+        ("", False, True, ("READY", 1, "")),
+        ("memory", False, True, ("READY", 1, "")),
+        ("", True, True, ("READY", 0, "")),
+        ("time", False, True, ("DEAD", 0, OVERDUE.why)),
+        ("time", True, True, ("DEAD", 0, OVERDUE.why)),
+        ("time", False, False, ("READY", 0, "")),
+    ],
+    ids=["died", "memory", "drained", "overdue", "overdue in a drain", "left just in time"],
+)
+def test_a_claim_is_settled_by_why_its_child_is_gone(
+    keep: Keep, post: Post, ended_for: str, draining: bool, in_the_task: bool, expected: tuple[str, int, str]
+):
+    """A crash where nobody asked for its end, a failed attempt over its time; else neither."""
+    message, claims = a_message(), keep._bridge.store.claims
+    claims.begin(ask(Delivery(tag="1", queue="mail", raw=b""), message, CLAIM, keep._bridge.runtime))
+    post.slot.write(0, message.id, CLAIM, 1.0)
+    if in_the_task:
+        post.slot.limit(2.0, OVERDUE)
+    post.ended_for, post.draining = ended_for, draining
+
+    keep.settle(post)
+    post.slot.reset(9.0)
+    keep._errands.get_nowait()()
+
+    record = keep._bridge.store.messages.look(message.id)
+    assert record
+    assert expected == (record.state, record.crashes, record.why)
