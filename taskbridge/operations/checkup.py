@@ -16,6 +16,7 @@ from ..errors import TaskbridgeError, nearest
 from ..policies.timeout import refuse_tasks
 from ..redis.url import redacted
 from ..routing import names_in
+from .hints import hints
 
 Level = Literal["ok", "warning", "error", "advice"]
 
@@ -137,6 +138,7 @@ def _tasks(bridge: Bridge, modules: Sequence[str]) -> Iterator[Finding]:
         queues = sorted({one.options.queue for one in bridge.definitions.values()})
         text = f"{len(bridge.definitions)} on queues {', '.join(queues)}"
         yield Finding(level="ok", about="tasks", text=text)
+        yield from (Finding(level="warning", about="tasks", text=hint) for hint in hints(bridge))
 
 
 def _shares(bridge: Bridge) -> Iterator[Finding]:

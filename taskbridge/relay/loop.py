@@ -46,15 +46,17 @@ class Relay:
         self._clock = clock
         self._duties = duties
         self.leads = False
+        self._held_s = 0.0
 
     def run(self, stopping: Event) -> None:
-        """Lead, or wait to; until stopping is set. Rests only when there was nothing to do."""
+        """Lead, or wait to; until stopping is set."""
         while not stopping.is_set():
             try:
-                if not self.lead():
-                    stopping.wait(PATIENCE_S)
-                elif not self.tick():
+                if self.lead():
+                    self.tick()
                     self._store.outbox.wait(PATIENCE_S)
+                else:
+                    stopping.wait(PATIENCE_S)
             except TaskbridgeError as error:
                 self.leads = False
                 log.warning("the relay waits: %s", error)
@@ -62,9 +64,11 @@ class Relay:
         self._resign()
 
     def lead(self) -> bool:
-        """Take or keep the lead."""
-        led = self.leads
-        self.leads = self._store.leader.hold("relay", self._owner, LEAD_MS)
+        """Take or keep the lead; the store is asked again when that was a while ago."""
+        led, now_s = self.leads, self._clock.monotonic_s()
+        if led and now_s - self._held_s < PATIENCE_S:
+            return True
+        self.leads, self._held_s = self._store.leader.hold("relay", self._owner, LEAD_MS), now_s
         if self.leads and not led:
             log.info("this relay leads (%s)", self._owner)
         return self.leads

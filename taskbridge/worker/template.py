@@ -23,6 +23,7 @@ from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..errors import NotSupported, TaskbridgeError
 from ..observe.logs import log_event, set_up_logs
+from ..operations.hints import hints
 from ..policies.timeout import refuse_tasks
 from .child import Runners, die_with, forked, serve
 from .memory import own_memory
@@ -57,6 +58,8 @@ class Template:
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
             return
+        for hint in hints(bridge):
+            log.warning("%s", hint)
         bridge.subscribe(log_event)
         ready = self._look(bridge)
         signal.signal(signal.SIGCHLD, _wake)

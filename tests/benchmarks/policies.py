@@ -21,7 +21,7 @@ from .working import COUNT, PATIENCE_S, rate
 #: A task with it does at least so much of the work of one without.
 TARGET = Target(ratio=0.9)
 
-POLICIES = {"lock": "locked", "rate_limit": "limited", "unique": "unique"}
+POLICIES = {"lock": "locked", "rate_limit": "limited", "unique": "unique", "timeout": "timed"}
 
 
 def cases() -> list[Case]:

@@ -23,10 +23,12 @@ POLICIES: dict[str, dict[str, Any]] = {
     "lock": {"lock": Lock("user:{user}")},
     "rate_limit": {"rate_limit": RateLimit("1000/s", key="{user}")},
     "unique": {"unique": "until_started"},
+    "timeout": {"timeout": 30},
     "all": {
         "lock": [Lock("user:{user}"), Lock("account:{user}")],
         "rate_limit": [RateLimit("1000/s", key="{user}"), RateLimit("10000/s", name="all")],
         "unique": "until_done",
+        "timeout": 30,
     },
 }
 
