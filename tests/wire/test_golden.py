@@ -76,6 +76,16 @@ def test_a_call_of_its_own_timeouts_says_so_at_the_end():
     assert TIMED == dramatiq_wire.decode(DRAMATIQ_TIMED_V1, "ledger")[0]
 
 
+def test_what_has_waited_already_says_so_at_the_end():
+    """One word more, by which ``push.lua`` knows those at the front; it is no part of the message."""
+    celery = celery_wire.encode(MESSAGE, "ledger-high", front=True)
+    dramatiq = dramatiq_wire.encode(MESSAGE, "ledger-high", "5f0c.3", front=True)
+
+    assert DRAMATIQ_V1.replace(b'"route_key":"7"}', b'"route_key":"7","front":true}') == dramatiq
+    assert b'"route_key":"7","front":true}' in celery
+    assert [MESSAGE, MESSAGE] == [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+
+
 def test_the_stored_message_is_as_it_was():
     """The store's form of a message is fixed, and read back equal."""
     assert STORED_V1 == encode(MESSAGE)
