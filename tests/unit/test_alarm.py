@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import random
 import re
 import signal
@@ -11,13 +10,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
+from functools import partial
 from typing import Any
 
+import psycopg
 import pytest
 
 from taskbridge import alarm
 from taskbridge.alarm import Alarm, can_ring
 from taskbridge.errors import SoftTimeout
+from taskbridge.redis.server import Server
+from tests.servers import RedisServer
+
+from .databases import POSTGRES, postgres
 
 SOON_S = 0.05
 
@@ -37,6 +43,14 @@ def again_soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run(function: Callable[..., Any], *args: Any, after_s: float = SOON_S) -> Any:
     return Alarm(after_s, asyncio.run).around(function, args, {})
+
+
+def interrupted(stays: Callable[[], Any]) -> None:
+    """What would take for ever meets its timeout, and long before that."""
+    began_s = time.monotonic()
+    with pytest.raises(SoftTimeout, match=r"soft timeout after 0\.05 s"):
+        run(stays)
+    assert time.monotonic() - began_s < FOREVER_S / 3
 
 
 def receive() -> None:
@@ -64,14 +78,39 @@ def wait_for_lock() -> None:
         loop,
         wait_for_lock,
         lambda: re.match(r"(a+)+$", "a" * 40 + "b"),
-        functools.partial(time.sleep, FOREVER_S),
+        partial(time.sleep, FOREVER_S),
     ],
     ids=["sleep", "recv", "loop", "lock", "regex", "partial"],
 )
 def test_it_is_raised_wherever_the_task_is(stays: Callable[[], Any]):
     """Out of sleep, a socket, a loop, a lock, and C code that looks for signals."""
-    with pytest.raises(SoftTimeout, match=r"soft timeout after 0\.05 s"):
-        run(stays)
+    interrupted(stays)
+
+
+@pytest.mark.service("postgres")
+def test_it_is_raised_out_of_a_query(monkeypatch: pytest.MonkeyPatch):
+    """PostgreSQL by psycopg; the connection is in the middle of it, so the task closes it."""
+    monkeypatch.setattr(alarm, "AGAIN_S", 1.0)  # psycopg looks for signals when it was left alone for 0.1 s
+    for _ in postgres():
+        with closing(psycopg.connect(POSTGRES, autocommit=True)) as connection:
+            interrupted(partial(connection.execute, "SELECT pg_sleep(30)"))
+
+            assert psycopg.pq.TransactionStatus.ACTIVE == connection.info.transaction_status
+            connection.cancel()  # for the server would sleep on
+
+
+@pytest.mark.service("redis")
+def test_it_is_raised_out_of_a_trip_to_redis(redis_server: RedisServer):
+    """Of the team's own client, and of ours, whose next answer is the next question's."""
+    redis_server.cli().flushall()
+    theirs, ours = redis_server.cli(), Server(redis_server.url())
+
+    for wait in (lambda: theirs.blpop("nothing"), lambda: ours.call("BLPOP", "nothing", 30)):
+        interrupted(wait)
+    theirs.rpush("nothing", "late")
+
+    assert (b"late", 1, b"PONG") == (theirs.lindex("nothing", 0), ours.call("LLEN", "nothing"), ours.call("PING"))
+    ours.close()
 
 
 def test_what_is_in_time_is_done():
