@@ -12,10 +12,11 @@ import signal
 import socket
 import sqlite3
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from taskbridge import Backoff, Lock, RateLimit, SoftTimeout, current, default_bridge, task
+from taskbridge import Backoff, Current, Lock, RateLimit, SoftTimeout, current, default_bridge, task
 
 FOLDER = Path(os.environ["FAULTS_EVIDENCE"])
 
@@ -139,6 +140,18 @@ def stuck(n: int) -> None:
     """Is in C code for ever."""
     note("start", n)
     hold_the_gil()
+
+
+def hangs(call_next: Callable[[], object], current: Current) -> object:
+    """A middleware that never comes to its task."""
+    time.sleep(60)
+    return call_next()
+
+
+@task(queue=QUEUE, hard_timeout=0.5, retry=None, middleware=[hangs])
+def surrounded(n: int) -> None:
+    """Is never entered."""
+    note("start", n)
 
 
 @task(queue=QUEUE, retry=Backoff(max_retries=1, base=0, cap=0))

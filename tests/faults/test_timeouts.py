@@ -90,6 +90,16 @@ def test_a_hard_timeout_is_a_failed_attempt(served: Served):
     assert f"({letter.id}, attempt 3) is dead: failed 3 times" in log
 
 
+def test_a_hard_timeout_covers_what_stands_around_the_task(served: Served):
+    """A middleware that hangs is ended like a task that does."""
+    served.producer.send("surrounded", [11])
+
+    (letter,) = served.letters("surrounded", 1)
+
+    assert "HardTimeout: hard timeout after 0.5 s" in letter.why
+    assert 11 not in served.stage.evidence.look().starts
+
+
 def test_a_call_has_its_own_timeouts(served: Served):
     """Shorter than the task's, longer, or on a task that has none."""
     stage, producer = served.stage, served.producer
