@@ -49,7 +49,7 @@ def test_looking_twice_finds_the_same() -> None:
         looks = [store.fitness(), store.fitness()]
 
         assert looks[0] == looks[1]
-        assert b"1" == server.cli().get(f"{{{NAMESPACE}}}:schema")
+        assert b"2" == server.cli().get(f"{{{NAMESPACE}}}:schema")
 
 
 def test_eviction_policy() -> None:
@@ -89,7 +89,7 @@ def test_schema_of_another_release() -> None:
         server.cli().set(f"{{{NAMESPACE}}}:schema", "99")
 
         assert (
-            "its schema is '99' and this release knows '1': run the release that wrote it",
+            "its schema is '99' and this release knows '2': run the release that wrote it",
         ) == store.fitness().fatal
         assert b"99" == server.cli().get(f"{{{NAMESPACE}}}:schema")
 

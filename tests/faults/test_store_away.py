@@ -142,7 +142,7 @@ def test_a_full_store_refuses_new_work_and_drains(
     engine: str, tmp_path: Path, delay: float, figures: Callable[[Tally], None]
 ):
     """``enqueue`` raises ``StoreFull``; a worker runs all that was taken, waiting or delayed; then new work fits."""
-    with Stage(engine, tmp_path / "stage", maxmemory="3mb") as stage:
+    with Stage(engine, tmp_path / "stage", maxmemory="4mb") as stage:
         producer, began_s = stage.producer(), time.monotonic()
         with pytest.raises(StoreFull):
             fill(producer, delay)
