@@ -44,4 +44,5 @@ class RedisStore:
         return fitness(self.server, self.keys)
 
     def close(self) -> None:
+        self.outbox.close()
         self.server.close()

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 
 from ...message import Message, encode
 from ...needs import Same
+from ...redis.bell import Bell
 from ...redis.script import Script
-from ...redis.server import Argument, Server, pack
+from ...redis.server import Argument, Server
 from .. import RELAY_LEASE_MS, Due
 from ..keys import Keys
 from .claims import PACKAGE
 
 #: How many messages go into one script call; Lua's stack takes about 8,000 arguments.
 BULK = 1_000
-
-#: BLPOP takes a wait of no milliseconds for one without end, and 6.2 rounds 0.001 down to none. Source: 6.2.14, tried.
-SHORTEST_WAIT_S = 0.01
 
 
 class RedisOutbox:
@@ -25,6 +23,7 @@ class RedisOutbox:
     def __init__(self, server: Server, keys: Keys) -> None:
         self._server = server
         self._keys = keys
+        self._bell = Bell(server, keys.bell)
         self._put = Script(server, PACKAGE, "put", keys.record)
         self._put_once = Script(server, PACKAGE, "put_once", keys.record)
         self._take = Script(server, PACKAGE, "take", keys.record)
@@ -70,8 +69,11 @@ class RedisOutbox:
             due_in_s = float(first[1]) / 1000 - int(seconds) - int(microseconds) / 1e6
             timeout_s = min(timeout_s, due_in_s)
         if timeout_s > 0:
-            timeout_s = max(timeout_s, SHORTEST_WAIT_S)
-            self._server.blocking(pack(("BLPOP", self._keys.bell, f"{timeout_s:.3f}")), timeout_s)
+            self._bell.wait(timeout_s)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._bell.close()
 
 
 def _once(message: Message, keys: tuple[Same, ...]) -> list[Argument]:
