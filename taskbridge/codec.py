@@ -142,10 +142,10 @@ class Arguments:
             for name in names
         }
 
-    def rest_of(self, args: msgspec.Raw, kwargs: msgspec.Raw) -> tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]:
-        """Return what of a call has no parameter of its own: taken by ``*args`` and ``**kwargs``."""
-        more_args = _list_decoder.decode(args)[len(self._positional) :]
-        more_kwargs = {name: raw for name, raw in _dict_decoder.decode(kwargs).items() if name not in self._keywords}
+    def rest_of(self, args: msgspec.Raw, kwargs: msgspec.Raw) -> tuple[list[Any], dict[str, Any]]:
+        """Return what of a call has no parameter of its own, as plain JSON: taken by ``*args`` and ``**kwargs``."""
+        more_args = _any_decoder.decode(args)[len(self._positional) :]
+        more_kwargs = {name: value for name, value in _any_decoder.decode(kwargs).items() if name not in self._keywords}
         return more_args, more_kwargs
 
     def _of_keyword(self, name: str) -> str:

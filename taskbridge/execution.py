@@ -35,7 +35,7 @@ from .errors import (
 from .message import Message, encode
 from .options import MAX_CRASHES, NO_TIMEOUTS, PARK_FOR, Timeouts
 from .outcome import Again, Done, Ended, Outcome, Parked
-from .policies.needs import needs_of
+from .policies.needs import NOTHING, Needs, needs_of
 from .policies.retry import NEVER
 from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
@@ -93,7 +93,7 @@ def ask(delivery: Delivery, message: Message, claim: str, runtime: Runtime) -> B
     """Return what ``begin`` is to be told."""
     definition = runtime.definitions.get(message.task)
     limit = definition.options.max_crashes if definition else MAX_CRASHES
-    locks, rates = needs_of(definition, message) if definition else ((), ())
+    locks, rates = _needs(definition, delivery, message, runtime)
     return Begin(
         message=message,
         body=encode(message),
@@ -103,6 +103,18 @@ def ask(delivery: Delivery, message: Message, claim: str, runtime: Runtime) -> B
         locks=locks,
         rates=rates,
     )
+
+
+def _needs(definition: Definition | None, delivery: Delivery, message: Message, runtime: Runtime) -> Needs:
+    """Return what it must have before it runs; one that is early, or cannot say what it needs, will not run."""
+    if definition is None or _early_ms(message, runtime) > 0:
+        return NOTHING
+    try:
+        return needs_of(definition, message)
+    except Exception as error:  # a value that no key can be made of must not cost the worker
+        log.exception("what %s (%s) needs cannot be said", message.task, message.id)
+        delivery.problem = f"no key of a lock or a limit can be made of its arguments: {type(error).__name__}: {error}"
+        return NOTHING
 
 
 def accepted(claimed: Claimed, runtime: Runtime) -> bool:
@@ -132,12 +144,12 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     """Run the task once, unless it is early or unknown here, and say what became of it."""
     message = claimed.message
     definition = runtime.definitions.get(message.task)
-    if claimed.begun.verdict == "held":
-        return judge(LockHeld(f"another holds the lock {claimed.begun.key}"), claimed, runtime)
+    if claimed.delivery.problem:
+        return Ended(how="dead", why=claimed.delivery.problem)
     if definition is None:
         return Parked(why=f"no task named {message.task!r} in this release")
-    early_ms = message.due_at_ms - runtime.clock.now_ms()
-    if early_ms > 0 and message.engine and not message.released_at_ms:  # a native delay; ours waited in the store
+    early_ms = _early_ms(message, runtime)
+    if early_ms > 0:
         return Again(after_ms=early_ms, counted=False, ran=False, why="not due yet")
     try:
         unknown = definition.arguments.unknown(message.kwargs)
@@ -332,7 +344,13 @@ def _run(
 def _hooked(
     definition: Definition, claimed: Claimed, me: Current, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
 ) -> Any:
-    """Call the task inside what users have run around it; the soft timeout is of the task alone."""
+    """Call the task inside what users have run around it; the soft timeout is of the task alone.
+
+    Raises:
+        LockHeld: it was claimed to fail.
+    """
+    if claimed.begun.verdict == "held":
+        raise LockHeld(f"another holds the lock {claimed.begun.key}")
     alarm = Alarm(claimed.timeouts.soft_ms / 1000 if runtime.enforced else 0, _awaited)
     runtime.hooks.begin(definition, me)
     return runtime.hooks.around(definition, me, partial(alarm.around, definition.function, args, kwargs))
@@ -393,6 +411,11 @@ def _throttled(asked: Throttled, message: Message, definition: Definition) -> Ag
         raise ConfigError(f"{message.task} has no limit called {asked.limit!r}; it has {known}")
     after_ms = max(0, milliseconds(asked.after, "Throttled(after)"))
     return Again(after_ms=after_ms, counted=False, why=str(asked), shuts=meant[0] if meant else "")
+
+
+def _early_ms(message: Message, runtime: Runtime) -> int:
+    """How long until a native producer's delay is over; ours waited in the store."""
+    return message.due_at_ms - runtime.clock.now_ms() if message.engine and not message.released_at_ms else 0
 
 
 def _park_for_ms(message: Message, runtime: Runtime) -> int:

@@ -116,20 +116,37 @@ def _held(
 
 
 def _in_turn(store: Store, request: Begin, timeout: Span | None, clock: Clock, what: str) -> Begun:
-    """Ask, and while refused wait to be woken; in the end give the place up."""
+    """Ask, wait to be woken, ask again; a place in line that is given up is left.
+
+    It keeps its place when it asks again, and gets a new one where the store has forgotten it: a process that was
+    stopped for longer than it is waited for.
+    """
     deadline_s = None if timeout is None else clock.monotonic_s() + milliseconds(timeout, "timeout") / 1000
-    while True:
-        begun = store.claims.begin(request)
-        if begun.verdict == "run":
-            clock.sleep(begun.wait_ms / 1000)
-            return begun
-        request = msgspec.structs.replace(request, message=request.message.copy(seq=request.message.seq + 1))
-        while not store.waiting.await_turn(request.message.id, _one_wait_s(begun.verdict, deadline_s, clock)):
+    try:
+        while (begun := store.claims.begin(request)).verdict != "run":
+            request = _numbered(request, seq=request.message.seq + 1)
+            if store.waiting.await_turn(request.message.id, _one_wait_s(begun.verdict, deadline_s, clock)):
+                continue
             store.waiting.let_out(BATCH)
             if deadline_s is not None and clock.monotonic_s() >= deadline_s:
-                gone = request.message.copy(expires_at_ms=1)
-                store.claims.begin(msgspec.structs.replace(request, message=gone))
                 raise LockHeld(f"{what} was not to be had within {timeout} s: another has it")
+        clock.sleep(begun.wait_ms / 1000)
+        return begun
+    except BaseException:
+        _leave(store, _numbered(request, expires_at_ms=1))
+        raise
+
+
+def _leave(store: Store, request: Begin) -> None:
+    """Give a place in line up: a hold that has expired ends."""
+    try:
+        store.claims.begin(request)
+    except StoreUnavailable as error:
+        log.warning("a place in line is forgotten within %d s: %s", PATIENCE_MS // 1000, error)
+
+
+def _numbered(request: Begin, **changes: int) -> Begin:
+    return msgspec.structs.replace(request, message=request.message.copy(**changes))
 
 
 def _one_wait_s(verdict: str, deadline_s: float | None, clock: Clock) -> float:

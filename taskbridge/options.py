@@ -52,6 +52,8 @@ class LockPolicy(Protocol):
     """Says which lock a call needs."""
 
     @property
+    def key(self) -> str: ...
+    @property
     def on_conflict(self) -> str: ...
     def fields(self) -> list[str]: ...
     def check(self, arguments: Collection[str], task: str) -> None: ...
@@ -61,6 +63,10 @@ class LockPolicy(Protocol):
 class RatePolicy(Protocol):
     """Says which tokens a call needs."""
 
+    @property
+    def key(self) -> str: ...
+    @property
+    def name(self) -> str: ...
     def fields(self) -> list[str]: ...
     def check(self, arguments: Collection[str], task: str) -> None: ...
     def named(self, name: str) -> RatePolicy: ...
@@ -167,7 +173,10 @@ class TaskOptions:
             _expect(milliseconds(self.unique, "unique") > 0, "unique", "a span above 0", self.unique)
         named = isinstance(self.unique_by, list | tuple)
         _expect(named, "unique_by", "names of arguments, such as ('user_id',)", self.unique_by)
+        alone = not self.unique_by or self.unique is not None or self.debounce is not None
+        _expect(alone, "unique_by", "unique= or debounce= beside it", self.unique_by)
         if self.debounce is not None:
+            _expect(not self.delay_ms, "debounce", "no delay beside it: it is one", self.delay)
             _expect(milliseconds(self.debounce, "debounce") > 0, "debounce", "a span above 0", self.debounce)
             _expect(self.unique is None, "debounce", "no unique beside it: it is a kind of that", self.unique)
         key = self.idempotency_key

@@ -62,11 +62,11 @@ def break_(key: str, yes: bool, module: str | None, chdir: str) -> None:
     """
     with opened([module], chdir) as bridge:
         held = next((one for one in bridge.store.waiting.locks() if one.key == key), None)
-        if held is None:
-            say(f"taskbridge: nobody holds a lock {safe(key)!r}; see taskbridge locks list", error=True)
-            sys.exit(1)
-        if not yes:
+        if held and not yes:
             by = ", ".join((*held.holders, *held.reserved))
             click.confirm(f"Take {safe(key)} from {safe(by)}? What it runs goes on unprotected.", abort=True)
         number = bridge.store.waiting.break_lock(key)
+    if not number:
+        say(f"taskbridge: nobody holds a lock {safe(key)!r}; see taskbridge locks list", error=True)
+        sys.exit(1)
     say(f"{safe(key)} was taken from {number}")

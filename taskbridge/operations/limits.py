@@ -38,7 +38,7 @@ def limits(bridge: Bridge) -> list[Limit]:
 
 
 def set_rate(store: Store, name: str, rate: str, burst: int = 0) -> None:
-    """Give a limit another rate, for everyone, from now on; one of zero pauses it.
+    """Give a limit another rate, for everyone, from now on; one of zero pauses it, and a paused one stays so.
 
     Raises:
         ConfigError: it is no rate, or no limit can be called so.
@@ -46,7 +46,8 @@ def set_rate(store: Store, name: str, rate: str, burst: int = 0) -> None:
     RateLimit("1/s", name=name)  # refuses a name that no limit has
     interval_us, usual = pace(rate)
     if interval_us:
-        store.waiting.set_limit(name, interval_us=interval_us, burst=burst or usual)
+        paused = _state(store, name).paused
+        store.waiting.set_limit(name, interval_us=interval_us, burst=burst or usual, paused=paused)
     else:
         pause(store, name)
 

@@ -20,7 +20,7 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 #: A value whose JSON is longer than this is hashed: keys are kept for every holder and every waiter.
 LONGEST_VALUE = 64
 
-_encoder = msgspec.json.Encoder(decimal_format="string", order="deterministic")
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 def names_in(template: object, arguments: Collection[str], where: str) -> list[str]:
@@ -57,11 +57,16 @@ def digest(value: Any) -> str:
     """Return 32 hexadecimal digits that are the same for equal values and no others."""
     import hashlib
 
-    return hashlib.sha256(_encoder.encode(value)).hexdigest()[:32]
+    return hashlib.sha256(_json(value)).hexdigest()[:32]
+
+
+def _json(value: Any) -> bytes:
+    """Return one JSON for equal values; a dict's keys are text there, as they are when they travel."""
+    return _encoder.encode(msgspec.to_builtins(value, str_keys=True))
 
 
 def _canonical(value: Any) -> str:
-    text = _encoder.encode(in_utc(value)).decode().replace(":", "\\u003a")
+    text = _json(in_utc(value)).decode().replace(":", "\\u003a")
     if len(text) <= LONGEST_VALUE:
         return text
     return "sha256-" + digest(text)

@@ -33,7 +33,7 @@ class Lock:
     at_most: int = 1
 
     def __post_init__(self) -> None:
-        if not str(self.key).strip():
+        if not str(self.key).strip() or "\n" in str(self.key):
             raise ConfigError(f"lock: expected a key such as 'user:{{user_id}}', got {self.key!r}")
         if self.on_conflict not in get_args(OnConflict):
             raise ConfigError(f"lock: on_conflict: expected wait, skip or fail, got {self.on_conflict!r}")

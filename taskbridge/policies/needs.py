@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from ..definition import Definition
-from ..errors import DecodeError
+from ..errors import ConfigError, DecodeError
 from ..message import Message
 from ..needs import NeedsLock, NeedsTokens
 from ..options import LockPolicy, RatePolicy, TaskOptions
@@ -41,18 +41,27 @@ def checked(definition: Definition) -> Definition:
     """Return a task whose templates fit its arguments, and whose limits have names.
 
     Raises:
-        ConfigError: a template names an argument that the task does not have.
+        ConfigError: a template names an argument that the task does not have, two of them are one, or a limit without
+            a name cannot have the task's.
     """
     options, names = definition.options, definition.arguments.names
     if not options.lock and not options.rate_limit:
         return definition
     for one in _templates(options):
         one.check(names, definition.name)
+    _refuse_twice([one.key for one in options.locks], definition.name, "lock")
     limits = [
         one.named(definition.name if not n else f"{definition.name}#{n + 1}")
         for n, one in enumerate(options.rate_limits)
     ]
+    _refuse_twice([f"{one.name} {one.key}" for one in limits], definition.name, "rate_limit")
     return msgspec.structs.replace(definition, options=replace(options, rate_limit=tuple(limits)))
+
+
+def _refuse_twice(keys: list[str], task: str, option: str) -> None:
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ConfigError(f"{task}: {option}: {key!r} is named twice; leave one out")
 
 
 def _templates(options: TaskOptions) -> list[LockPolicy | RatePolicy]:

@@ -79,7 +79,13 @@ class RateLimit:
         names_in(self.key, arguments, f"{task}: rate_limit")
 
     def named(self, name: str) -> RateLimit:
-        """Return it with this name, unless it has one."""
+        """Return it with this name, unless it has one.
+
+        Raises:
+            ConfigError: no limit can be called so.
+        """
+        if not self.name and not _NAME.fullmatch(name):
+            raise ConfigError(f"rate_limit: no limit can be called {name!r} as its task is: give it name='...'")
         return self if self.name else replace(self, name=name)
 
     def need(self, values: Mapping[str, Any]) -> NeedsTokens:

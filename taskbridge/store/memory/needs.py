@@ -69,7 +69,7 @@ class Needs:
         for need in map(self.in_force, entry.rates):
             limit, released = self.limits[need.key], entry.released == need.key
             missing = self._until_room(need, need.weight + (0 if released else self._coming(limit)))
-            early = missing <= (EARLY_US if released else 0)
+            early = missing <= (EARLY_US if entry.released else 0)
             if self._paused(need) or not early or not (released or self._first(limit.waiting, entry)):
                 return need, 0
             wait_us = max(wait_us, missing)
@@ -96,7 +96,7 @@ class Needs:
             self.limits[rate.key].waiting[entry.id] = entry.turn
             self._records.bell.notify_all()
         else:
-            for need in entry.locks:
+            for need in _waited_for(entry):
                 self.locks[need.key].waiting[entry.id] = entry.turn
 
     def let_go(self, entry: Entry) -> None:
@@ -112,29 +112,45 @@ class Needs:
         for need in entry.locks:
             self.admit(need.key)
 
+    def forget(self, entry: Entry) -> None:
+        """It waits no more; whoever calls this lets others on."""
+        for need in entry.locks:
+            self.locks[need.key].waiting.pop(entry.id, None)
+        self.limits[entry.at].waiting.pop(entry.id, None)
+        for rate in entry.rates:
+            self.limits[rate.key].out.pop(entry.id, None)
+
     def admit(self, key: str) -> None:
         """A lock has room: its waiters go on, the longest waiting first, each when all the locks it needs have room."""
         while head := _head(self.locks[key].waiting):
             entry = self._records.read(head)
-            for need in entry.locks:
+            needs = _waited_for(entry)
+            for need in needs:
                 lock = self.locks[need.key]
                 if len(lock.holders) >= need.at_most or not self._first(lock.waiting, entry):
                     return
             self.locks[key].waiting.pop(head, None)
             if entry.state != "LOCKED":
                 continue
-            for need in entry.locks:
+            for need in needs:
                 self.locks[need.key].waiting.pop(head, None)
                 self.locks[need.key].holders[head] = ""
             self.reserved[head] = self._records.now_ms() + RESERVED_MS
             self._records.let_on(entry)
+            for need in needs:
+                if need.key != key:  # whoever waits behind it there may have room, too
+                    self.admit(need.key)
 
     def lapse(self) -> int:
         """Reservations that nobody used in time are over; returns how many."""
         over = [id for id, until_ms in self.reserved.items() if until_ms <= self._records.now_ms()]
         for id in over:
+            entry = self._records.read(id)
             del self.reserved[id]
-            locks = self._records.read(id).locks
+            if entry.hold and entry.state == "READY":
+                self._records.settle_done(entry)  # the code that waited is gone
+                continue
+            locks = entry.locks
             for need in locks:
                 if self.locks[need.key].holders.get(id) == "":
                     del self.locks[need.key].holders[id]
@@ -212,6 +228,11 @@ class Needs:
 
     def _now_us(self) -> int:
         return self._records.now_ms() * 1000
+
+
+def _waited_for(entry: Entry) -> list[NeedsLock]:
+    """The locks that it waits for; others are tried when it begins."""
+    return [need for need in entry.locks if need.conflict == "wait"]
 
 
 def _head(waiting: dict[str, int]) -> str:

@@ -67,6 +67,9 @@ class MemoryOutbox:
         for one in keys:
             other, until_ms = records.standing.get(one.key, ("", 0))
             if now_ms < until_ms and (one.until != "debounce" or self._replaced(other, message, wait_ms)):
+                for key in keys:  # an idempotency key stands for what was found
+                    if key.until == "window" and now_ms >= records.standing.get(key.key, ("", 0))[1]:
+                        records.standing[key.key] = other, now_ms + key.ttl_ms
                 return other
         self._put(message, wait_ms)
         records.read(message.id).same = keys
@@ -79,7 +82,7 @@ class MemoryOutbox:
         if entry.state in {"", "RUN", "DONE", "DEAD"}:
             return False
         entry.body = encode(message)
-        if entry.state in {"READY", "DELAYED", "OUT"}:
+        if entry.state not in {"LOCKED", "THROTTLED"}:
             self._records.redispatch(entry, "DELAYED", self._records.now_ms() + wait_ms)
         return True
 

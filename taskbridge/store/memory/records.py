@@ -200,10 +200,11 @@ class Records:
 
     def _forgotten(self, entry: Entry) -> bool:
         """Drop a marker whose window is over, and code that no longer says that it waits."""
-        forgettable = entry.state == "DONE" or (entry.hold and entry.state != "RUN")
-        over = forgettable and entry.at_ms <= self.now_ms()
+        waits = entry.hold and entry.state != "RUN" and entry.id not in self.needs.reserved
+        over = (waits or entry.state == "DONE") and entry.at_ms <= self.now_ms()
         if over:
-            self.leave(entry)
+            self.depart(entry)
+            self.needs.forget(entry)
             del self._entries[entry.id]
         return over
 

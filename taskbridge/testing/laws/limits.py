@@ -118,6 +118,42 @@ class LimitLaws(Laws):
 
         assert [second.id] == [copy.id for copy in let_out(store) if copy.id != lost.id]
 
+    @pytest.mark.parametrize("how", ["expired", "locked", "lost"])
+    def test_token_that_comes_back_is_used_at_once(self, store: Store, how: str) -> None:
+        """What was let out ends, must wait elsewhere, or never comes: the next in line does not wait for another."""
+        first, second, lock = a_message(), a_message(), NeedsLock("a")
+        begin(store, a_message(), "holder", locks=(lock,))
+        ask(store, a_message(), "c0", ONE)
+        for n, message in enumerate((first, second)):
+            ask(store, message, f"w{n}", ONE)
+        self.advance(store, MINUTE_MS + 1_000)
+        (copy,) = let_out(store)
+        assert [] == let_out(store)
+
+        if how == "expired":
+            assert "expired" == ask(store, copy.copy(expires_at_ms=store.now_ms() - 1), "c1", ONE)
+        elif how == "locked":
+            assert "locked" == begin(store, copy, "c1", locks=(lock,), rates=(ONE,)).verdict
+        else:
+            self.advance(store, COMING_MS + 10)
+
+        assert [second.id] == [one.id for one in let_out(store) if one.id != copy.id]
+
+    def test_who_was_let_out_early_is_early_everywhere(self, store: Store) -> None:
+        """A task with two limits of one pace does not go to and fro between them."""
+        one, other = (NeedsTokens(name, name, 20_000, 1) for name in ("one", "other"))
+        ask(store, a_message(), "c0", one, other)
+        ask(store, a_message(), "c1", one, other)
+        copies: list[Message] = []
+        while not copies:
+            self.advance(store, 1)
+            copies = let_out(store)
+
+        begun = begin(store, copies[0], "c2", rates=(one, other))
+
+        assert "run" == begun.verdict
+        assert 0 <= begun.wait_ms <= 10
+
     def test_tokens_are_charged_at_the_start(self, store: Store) -> None:
         """What was let out and begins late counts from then: starts never bunch."""
         ask(store, a_message(), "c0", ONE)

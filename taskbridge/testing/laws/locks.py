@@ -8,7 +8,7 @@ import pytest
 
 from ...message import Message
 from ...needs import NeedsLock
-from ...store import LEASE_MS, RESERVED_MS, Begin, Begun, Finish, Store
+from ...store import LEASE_MS, PATIENCE_MS, RESERVED_MS, Begin, Begun, Finish, Store
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, recount, state
 
@@ -295,6 +295,29 @@ class LockLaws(Laws):
         finish(store, holder, "c1")
         assert {("mail", "LOCKED"): 2, ("mail", "READY"): 1} == store.messages.counts()
 
+    def test_semaphore_lets_on_whoever_has_room(self, store: Store) -> None:
+        """Also behind one that waited there for another lock, when that one goes on."""
+        two, holder, both, third = NeedsLock("pool", at_most=2), a_message(), a_message(), a_message()
+        ask(store, holder, "c1", A)
+        ask(store, both, "c2", A, two)
+        ask(store, third, "c3", two)
+
+        finish(store, holder, "c1")
+
+        assert {both.id, third.id} == {copy.id for copy in publish(store)}
+
+    def test_lock_that_is_not_waited_for_keeps_nobody_off(self, store: Store) -> None:
+        """Beside one that is waited for, one with ``skip`` is tried when the message begins, and not before."""
+        holder, both, other = a_message(), a_message(), a_message()
+        ask(store, holder, "c1", A)
+        ask(store, both, "c2", A, NeedsLock("b", "skip"))
+
+        assert "run" == ask(store, other, "c3", NeedsLock("b", "skip"))
+        finish(store, holder, "c1")
+        assert [both.id] == [copy.id for copy in publish(store)]
+        assert "skipped" == ask(store, both.copy(seq=2), "c4", A, NeedsLock("b", "skip"))
+        assert "run" == ask(store, a_message(), "c5", A)
+
 
 class HoldLaws(Laws):
     """Code that is no message holds locks by the same rules: ``Begin(hold=True)``."""
@@ -358,6 +381,60 @@ class HoldLaws(Laws):
 
         finish(store, holder, "c1")
 
+        assert [message.id] == [copy.id for copy in publish(store)]
+
+    def test_many_that_wait_no_more_are_passed_over(self, store: Store) -> None:
+        """However many have died in line, whoever waits behind them is let on."""
+        holder, message = a_message(), a_message()
+        ask(store, holder, "c1", A)
+        for n in range(150):
+            hold(store, a_message(id=f"hold-{n}"), f"h{n}")
+        ask(store, message, "c2", A)
+        self.advance(store, PATIENCE_MS + 1)
+        store.claims.renew([(holder.id, "c1")])
+
+        finish(store, holder, "c1")
+
+        assert [message.id] == [copy.id for copy in publish(store)]
+
+    def test_lock_reserved_for_dead_code_lapses(self, store: Store) -> None:
+        """However late somebody looks: nothing of it is left, and the next in line goes on."""
+        holder, code, message = a_message(), a_message(id="hold-1"), a_message()
+        ask(store, holder, "c1", A)
+        hold(store, code, "h1")
+        ask(store, message, "c2", A)
+        finish(store, holder, "c1")
+
+        self.advance(store, 10 * PATIENCE_MS)
+        store.waiting.let_out(10)
+
+        assert [message.id] == [copy.id for copy in publish(store)]
+        assert store.messages.look("hold-1") is None
+
+    def test_code_asks_again_in_its_place(self, store: Store) -> None:
+        """Who asks while he waits goes on waiting before those who came later."""
+        holder, code, message = a_message(), a_message(id="hold-1"), a_message()
+        ask(store, holder, "c1", A)
+        hold(store, code, "h1")
+        ask(store, message, "c2", A)
+
+        assert "locked" == hold(store, code.copy(seq=2), "h1").verdict
+        finish(store, holder, "c1")
+
+        assert [] == publish(store)
+        assert "run" == hold(store, code.copy(seq=3), "h1").verdict
+
+    def test_code_that_gives_up_leaves_no_trace(self, store: Store) -> None:
+        """It asks once more, expired: its place is free, its record gone."""
+        holder, code, message = a_message(), a_message(id="hold-1"), a_message()
+        ask(store, holder, "c1", A)
+        hold(store, code, "h1")
+        ask(store, message, "c2", A)
+
+        assert "expired" == hold(store, code.copy(seq=2, expires_at_ms=1), "h1").verdict
+        finish(store, holder, "c1")
+
+        assert store.messages.look("hold-1") is None
         assert [message.id] == [copy.id for copy in publish(store)]
 
 

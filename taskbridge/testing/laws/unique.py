@@ -6,10 +6,10 @@ import pytest
 from msgspec import Raw
 
 from ...message import Message, encode
-from ...needs import Same
+from ...needs import NeedsLock, Same
 from ...store import Store
 from ..fakes import a_message
-from .steps import Laws, begin, finish, look, publish, recount, run, state
+from .steps import Laws, begin, finish, look, publish, recount, run, state, take
 
 DAY_MS = 24 * 3_600_000
 
@@ -170,11 +170,50 @@ class UniqueLaws(Laws):
         assert second.id == put(store, second, "debounce")
 
     def test_debounce_changes_what_waits_in_place(self, store: Store) -> None:
-        """One that is parked keeps its place and gets the new arguments."""
+        """One that waits for a lock keeps its place and gets the new arguments."""
+        holder, first, last = a_message(), a_message(), a_message(args=Raw(b'["last"]'))
+        begin(store, holder, "c0", locks=(NeedsLock("a"),))
+        put(store, first, "debounce")
+        begin(store, publish(store)[0], "c1", locks=(NeedsLock("a"),))
+
+        assert first.id == put(store, last, "debounce", wait_ms=60_000)
+
+        assert ("LOCKED", encode(last)) == (look(store, first).state, look(store, first).body)
+        finish(store, holder, "c0")
+        assert [(first.id, last.args)] == [(copy.id, copy.args) for copy in publish(store)]
+
+    def test_debounce_frees_what_is_parked(self, store: Store) -> None:
+        """What no worker could run may be mended by the next call."""
         first, last = a_message(), a_message(args=Raw(b'["last"]'))
         put(store, first, "debounce")
         run(store, publish(store)[0], "c1", "PARKED", ran=False, due_ms=60_000, group="g")
 
         assert first.id == put(store, last, "debounce", wait_ms=60_000)
 
-        assert ("PARKED", encode(last)) == (look(store, first).state, look(store, first).body)
+        assert "DELAYED" == look(store, first).state
+        assert {} == store.parked.groups()
+        assert recount(store, [first]) == store.messages.counts()
+
+    def test_debounce_may_move_to_another_queue(self, store: Store) -> None:
+        """Each is counted where it is."""
+        first, last, holder = a_message(), a_message(queue="slow"), a_message()
+        begin(store, holder, "c0", locks=(NeedsLock("a"),))
+        put(store, first, "debounce")
+        put(store, last, "debounce", wait_ms=1)
+        self.advance(store, 2)
+        (copy,) = take(store)
+
+        begin(store, copy, "c1", locks=(NeedsLock("a"),))
+
+        assert {("slow", "LOCKED"): 1} == store.messages.counts()
+
+    def test_idempotency_key_stands_for_what_was_found(self, store: Store) -> None:
+        """Another key of the call gave its message: the window begins all the same, and outlives that one's end."""
+        first, second, third = a_message(), a_message(), a_message()
+        key, call = Same("key", "window", DAY_MS), Same("call", "until_started", DAY_MS)
+        store.outbox.put_once([first], [(call,)], 0)
+
+        found = store.outbox.put_once([second], [(key, call)], 0)
+        run(store, publish(store)[0])
+
+        assert [first.id, first.id] == [*found, *store.outbox.put_once([third], [(key, call)], 0)]

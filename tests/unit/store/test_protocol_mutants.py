@@ -179,7 +179,7 @@ MUTANTS = [
             "redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id)",
             "redis.call('ZADD', KEYS[14] .. 'b', m.turn, m.id)",
         ),
-        (Needs, "wait_at", "for need in entry.locks:", "for need in entry.locks[-1:]:"),
+        (Needs, "wait_at", "_waited_for(entry)", "_waited_for(entry)[-1:]"),
     ),
     Mutant(
         "test_waiting_is_first_come",

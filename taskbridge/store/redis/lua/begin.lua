@@ -31,6 +31,13 @@ end
 
 m.seq, m.attempt, m.limit = seq, m.attempt or tonumber(ARGV[4]), limit
 local queue = ARGV[5]
+if m.st and m.queue ~= queue then -- a later call may name another one
+  free_first()
+  count(m, -1)
+  m.queue = queue
+  count(m, 1)
+end
+m.queue = queue
 if expires > 0 and now > expires and m.starts == 0 then
   settle_done(m, nil, 'expired: not begun in time')
   return acknowledged('expired')
@@ -56,7 +63,6 @@ if asks then
     return acknowledged('skipped', lock.key)
   end
   if (lock and lock.conflict == 'wait') or rate then
-    m.queue = queue
     redispatch(m, lock and 'LOCKED' or 'THROTTLED', now)
     redis.call('HSET', KEYS[1] .. id, 'limit', limit, 'queue', queue, 'body', ARGV[8], 'locks', m.locks, 'rates', m.rates)
     if m.hold then

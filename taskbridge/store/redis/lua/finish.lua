@@ -19,6 +19,7 @@ if m.st == 'RUN' and m.claim == claim then
     settle_dead(m, ARGV[6], ARGV[7])
   else
     if ARGV[4] == '1' then m.attempt = m.attempt + 1 end
+    free_first()
     local shut = state == 'THROTTLED' and shut_for(m, ARGV[8], tonumber(ARGV[5]))
     if state == 'THROTTLED' and not shut then state = 'DELAYED' end
     redispatch(m, state, now + tonumber(ARGV[5]), ARGV[8])

@@ -8,12 +8,16 @@ free_first()
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[15], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   local m = read(id)
-  local locks = locks_of(m)
   redis.call('ZREM', KEYS[15], id)
-  for _, lock in ipairs(locks) do
-    if redis.call('HGET', KEYS[13] .. lock.key, id) == '' then redis.call('HDEL', KEYS[13] .. lock.key, id) end
+  if m.hold and m.st == 'READY' then
+    settle_done(m) -- the code that waited is gone
+  else
+    local locks = locks_of(m)
+    for _, lock in ipairs(locks) do
+      if redis.call('HGET', KEYS[13] .. lock.key, id) == '' then redis.call('HDEL', KEYS[13] .. lock.key, id) end
+    end
+    for _, lock in ipairs(locks) do admit(lock.key) end
   end
-  for _, lock in ipairs(locks) do admit(lock.key) end
   released = released + 1
 end
 
@@ -21,7 +25,9 @@ end
 local function next_in(rate)
   local group = math.max(1, math.floor(rate.burst / rate.weight / 3))
   local us = until_room(rate, rate.weight + out(rate)) + (group - 1) * rate.weight * rate.interval
-  return math.max(1, math.ceil((us - rate.early) / 1000))
+  local ms = math.max(1, math.ceil((us - rate.early) / 1000))
+  local lost = redis.call('ZRANGE', KEYS[18] .. rate.key, 0, 0, 'WITHSCORES')[2] -- then its token is free again
+  return lost and math.min(ms, math.max(1, tonumber(lost) - now + 1)) or ms
 end
 
 local function rate_at(m)

@@ -10,7 +10,7 @@ local function replaced(id, body)
   local m = read(id)
   if not m.st or m.st == 'RUN' or m.st == 'DONE' or m.st == 'DEAD' then return false end
   redis.call('HSET', KEYS[1] .. id, 'body', body)
-  if m.st == 'READY' or m.st == 'DELAYED' or m.st == 'OUT' then redispatch(m, 'DELAYED', at) end
+  if m.st ~= 'LOCKED' and m.st ~= 'THROTTLED' then redispatch(m, 'DELAYED', at) end
   return true
 end
 
@@ -35,6 +35,9 @@ while i <= #ARGV do
   if redis.call('EXISTS', KEYS[1] .. id) == 1 then
     found[#found + 1] = id
   elseif other and (till ~= 'debounce' or replaced(other, body)) then
+    for _, one in ipairs(keys) do -- an idempotency key stands for what was found
+      if one.till == 'window' then redis.call('SET', KEYS[23] .. one.key, other, 'NX', 'PX', one.ttl) end
+    end
     found[#found + 1] = other
   else
     local st = at > now and 'DELAYED' or 'READY'

@@ -85,10 +85,12 @@ local function ring(at)
 end
 
 -- needs: the lines of a message's locks ("at_most conflict key") and of its limits ("interval burst weight name key").
-local function locks_of(m)
+local function locks_of(m, conflicts)
   local found = {}
   for most, conflict, key in string.gmatch(m.locks, '(%d+) (%l+) ([^\n]+)') do
-    found[#found + 1] = { most = tonumber(most), conflict = conflict, key = key }
+    if not conflicts or conflict == conflicts then
+      found[#found + 1] = { most = tonumber(most), conflict = conflict, key = key }
+    end
   end
   return found
 end
@@ -155,13 +157,14 @@ local function let_on(m)
 end
 
 -- admit: a lock has room, or one who waited at it has gone. Its waiters go on, the longest waiting first, each when all
--- the locks that it needs have room for it: one that must go on waiting lets nobody pass.
-local function admit(key)
-  for _ = 1, 100 do
+-- the locks that it waits for have room for it: one that must go on waiting lets nobody pass.
+local admit
+function admit(key)
+  while true do
     local id = redis.call('ZRANGE', KEYS[14] .. key, 0, 0)[1]
     if not id then return end
     local w = read(id)
-    local locks = locks_of(w)
+    local locks = locks_of(w, 'wait')
     for _, lock in ipairs(locks) do
       if redis.call('HLEN', KEYS[13] .. lock.key) >= lock.most or not first(KEYS[14] .. lock.key, w) then return end
     end
@@ -172,7 +175,11 @@ local function admit(key)
         redis.call('HSET', KEYS[13] .. lock.key, id, '')
       end
       redis.call('ZADD', KEYS[15], now + LEASE, id)
+      if w.hold then redis.call('PERSIST', KEYS[1] .. id) end -- until the reservation lapses
       let_on(w)
+      for _, lock in ipairs(locks) do
+        if lock.key ~= key then admit(lock.key) end -- whoever waits behind it there may have room, too
+      end
     end
   end
 end
@@ -188,7 +195,10 @@ local function let_go(m)
   end
   if m.at ~= '' then redis.call('ZREM', KEYS[17] .. m.at, m.id) end
   for _, rate in ipairs(m.released ~= '' and rates_of(m) or {}) do
-    redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id)
+    if redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id) == 1 then
+      redis.call('ZADD', KEYS[19], 'XX', now, rate.key) -- its token is free again, perhaps long before the next look
+      ring(now)
+    end
   end
   redis.call('HDEL', KEYS[1] .. m.id, 'at', 'released', 'front')
   m.at, m.released = '', ''
@@ -206,7 +216,7 @@ local function wait_at(m, rate)
   m.turn = m.turn or redis.call('INCR', KEYS[21])
   redis.call('HSET', KEYS[1] .. m.id, 'turn', m.turn)
   if not rate then
-    for _, lock in ipairs(locks_of(m)) do redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id) end
+    for _, lock in ipairs(locks_of(m, 'wait')) do redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id) end
     return
   end
   redis.call('HSET', KEYS[1] .. m.id, 'at', rate.key)
@@ -231,7 +241,7 @@ local function refusing_rate(m)
   for _, rate in ipairs(rates_of(m)) do
     local released = m.released == rate.key
     local missing = rate.paused and math.huge or until_room(rate, rate.weight + (released and 0 or out(rate)))
-    if missing > (released and EARLY or 0) or not (released or first(KEYS[17] .. rate.key, m)) then return rate, 0 end
+    if missing > (m.released ~= '' and EARLY or 0) or not (released or first(KEYS[17] .. rate.key, m)) then return rate, 0 end
     wait = math.max(wait, missing)
   end
   return nil, wait
