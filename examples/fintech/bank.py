@@ -35,8 +35,20 @@ def raw_row(db: Database, row: int) -> str:
     return str(found[0][0])
 
 
-def book(db: Database, entry: Entry, category: str) -> bool:
+def next_ordinal(db: Database, account: int) -> int:
+    """Which booking of its account comes next; true for as long as nobody else books on it."""
+    found = db.rows("SELECT entries FROM accounts WHERE id = ?", account)
+    return int(found[0][0]) + 1 if found else 1
+
+
+def book(db: Database, entry: Entry, category: str, ordinal: int) -> bool:
     """Book one movement: transaction, ledger, balance, and the notification of a large credit.
+
+    Args:
+        db: where.
+        entry: what.
+        category: what for.
+        ordinal: what ``next_ordinal`` said; evidence only. Two that overlap were told the same.
 
     Returns:
         False when it is in the books already.
@@ -52,7 +64,8 @@ def book(db: Database, entry: Entry, category: str) -> bool:
     if not new:
         return False
     db.change(
-        "INSERT INTO ledger (transaction_id, account_id, cents) VALUES (?, ?, ?)", entry.row, entry.account, entry.cents
+        "INSERT INTO ledger (transaction_id, account_id, cents, ordinal) VALUES (?, ?, ?, ?)",
+        *(entry.row, entry.account, entry.cents, ordinal),
     )
     db.change(
         "INSERT INTO accounts (id, entries, balance_cents) VALUES (?, 1, ?) ON CONFLICT (id) DO UPDATE"
@@ -62,6 +75,17 @@ def book(db: Database, entry: Entry, category: str) -> bool:
     if rules.is_told(entry):
         _prepare_notification(db, rules.credit_notification(entry.row), entry.account)
     return True
+
+
+def refresh(db: Database, account: int) -> None:
+    """Show the customer what the ledger says. Of two at once the one that has seen more stays."""
+    db.change(
+        "INSERT INTO shown_balances (account_id, entries, cents)"
+        " SELECT account_id, COUNT(*), SUM(cents) FROM ledger WHERE account_id = ? GROUP BY account_id"
+        " ON CONFLICT (account_id) DO UPDATE SET entries = excluded.entries, cents = excluded.cents"
+        " WHERE excluded.entries > shown_balances.entries",
+        account,
+    )
 
 
 def screen(db: Database, row: int) -> None:

@@ -29,6 +29,7 @@ from .process import ROOT, ProcessFailed
 from .rows import POISON, NotAnExport, check_header
 from .run import STAGES, Result, Workload, run
 from .server import Broker, NoServer, find
+from .tasks import GROUPS
 
 
 @click.command()
@@ -45,7 +46,9 @@ from .server import Broker, NoServer, find
     help="Which engines, in this order.",
 )
 @click.option("--broker", type=click.Choice(["redis"]), default="redis", show_default=True)
-@click.option("--processes", default=2, show_default=True, type=click.IntRange(1), help="Of each worker.")
+@click.option(
+    "--processes", default=2, show_default=True, type=click.IntRange(len(GROUPS)), help="Of each worker, in two groups."
+)
 @click.option("--rows", type=click.IntRange(1), help=f"Only so many; generated are {generate.ROWS:,}.")
 @click.option(
     "--output",

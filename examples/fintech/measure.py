@@ -7,24 +7,31 @@ spans for the table; whether anything was lost or done twice is not decided here
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
 
 from taskbridge import subscribe
-from taskbridge.events import Event, Failed, Retried, Started, Succeeded
+from taskbridge.events import Event, Failed, Retried, Started, Succeeded, Waiting
 
 VARIABLE = "FINTECH_MEASURES"
 
 
 @dataclass(slots=True)
 class Measures:
-    """Spans in milliseconds over all attempts, and how many of them were retries."""
+    """Spans in milliseconds over all attempts, and how often what came to pass.
+
+    ``throttled`` and ``locked`` are waits for a limit and for a lock; ``rescheduled`` are runs that a 429 has ended.
+    """
 
     queue_ms: list[float] = field(default_factory=list)
     run_ms: list[float] = field(default_factory=list)
     retries: int = 0
+    rescheduled: int = 0
+    throttled: int = 0
+    locked: int = 0
 
 
 class Recorder:
@@ -48,27 +55,34 @@ recorder = Recorder()
 
 @subscribe
 def listen(event: Event) -> None:
-    """Write down how long a message waited and ran."""
+    """Write down how long a message waited and ran, and for what it was put aside."""
     if VARIABLE not in os.environ:
         return
     if isinstance(event, Started):
         recorder.write("waited", event.task, event.waited_ms)
     elif isinstance(event, Retried):
         recorder.write("retried" if event.counted else "rescheduled", event.task, event.ran_ms)
+    elif isinstance(event, Waiting):
+        recorder.write(event.how, event.task, 0)
     elif isinstance(event, Succeeded | Failed):
         recorder.write("ran", event.task, event.ran_ms)
 
 
 def read(folder: Path, *, leave_out: str) -> Measures:
     """Gather what all processes have written, but for one task."""
-    measures = Measures()
+    measures, seen = Measures(), Counter[str]()
     for path in sorted(folder.iterdir()):
         for line in path.read_text("ascii").splitlines():
             kind, task, milliseconds = line.split()
             if task == leave_out:
                 continue
-            (measures.queue_ms if kind == "waited" else measures.run_ms).append(float(milliseconds))
-            measures.retries += kind == "retried"
+            seen[kind] += 1
+            if kind == "waited":
+                measures.queue_ms.append(float(milliseconds))
+            elif kind not in ("throttled", "locked"):
+                measures.run_ms.append(float(milliseconds))
+    measures.retries, measures.rescheduled = seen["retried"], seen["rescheduled"]
+    measures.throttled, measures.locked = seen["throttled"], seen["locked"]
     return measures
 
 

@@ -33,6 +33,8 @@ def show(console: Console, results: Sequence[Result]) -> None:
         )
     console.print(table)
     for r in results:
+        console.print(f"{r.backend}: {_waits(r)}", markup=False)
+    for r in results:
         for line in r.faults:
             console.print(f"{r.backend}: {line}", style="red", markup=False)
 
@@ -60,6 +62,15 @@ def _run(result: Result, broker: str) -> dict[str, object]:
         "doubled": result.verdict.doubled,
         "peak_mb": round(result.peak_mb, 1),
     }
+
+
+def _waits(result: Result) -> str:
+    """What the table does not say: how often messages waited for a limit or a lock, and what was spared."""
+    seen = result.measures
+    return (
+        f"{result.verdict.refreshes:,} refreshes for {result.bookings:,} bookings;"
+        f" waits: account {seen.locked:,}, provider {seen.throttled:,}; 429s: {seen.rescheduled}"
+    )
 
 
 def _rate(result: Result) -> float:

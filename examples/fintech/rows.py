@@ -97,7 +97,7 @@ def parse(row: int, text: str) -> Entry:
     Raises:
         ValueError: it is not a row of the export.
     """
-    fields = next(csv.reader([text], delimiter=";"), [])
+    fields = _fields(text)
     if len(fields) != len(COLUMNS):
         raise ValueError(f"line {row}: expected {len(COLUMNS)} fields, got {len(fields)}")
     reference, account, date, kind, operation, amount, _, symbol, bank, partner = fields
@@ -115,6 +115,14 @@ def parse(row: int, text: str) -> Entry:
     )
 
 
+def account_of(text: str) -> int:
+    """Return whose row it is, the same as ``parse`` has it; 0 where that cannot be read."""
+    try:
+        return int(_fields(text)[1])
+    except (csv.Error, ValueError, IndexError):
+        return 0
+
+
 def cents(amount: str) -> int:
     """Return ``"12.30"`` as 1230.
 
@@ -125,6 +133,10 @@ def cents(amount: str) -> int:
     if not match:
         raise ValueError(f"expected an amount such as 12.30, got {amount!r}")
     return int(match[1]) * 100 + int(match[2])
+
+
+def _fields(text: str) -> list[str]:
+    return next(csv.reader([text], delimiter=";"), [])
 
 
 def _text(line: bytes) -> str:

@@ -5,6 +5,8 @@ Pure. No rule depends on the order in which rows are booked, so every run ends w
 
 from __future__ import annotations
 
+from zlib import crc32
+
 from .rows import Entry
 
 #: A debit from here on is looked at, whoever made it: 25,000.00.
@@ -15,6 +17,9 @@ SUSPICIOUS_DEBITS_A_DAY = 3
 
 #: A credit from here on is told to the owner: 30,000.00.
 LARGE_CREDIT_CENTS = 3_000_000
+
+#: Who carries notifications; each is as fast as it is, whatever the others do.
+PROVIDERS = ("mail", "sms", "push")
 
 #: The bank's codes. Source: the columns of the PKDD'99 "Berka" set.
 SYMBOLS = {
@@ -68,3 +73,8 @@ def credit_notification(row: int) -> str:
 def alert_notification(alert: str) -> str:
     """The name of the notification of an alert."""
     return f"alert:{alert}"
+
+
+def provider_of(notification: str) -> str:
+    """Who carries it: always the same, about a third each."""
+    return PROVIDERS[crc32(notification.encode()) % len(PROVIDERS)]

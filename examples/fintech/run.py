@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from .database import Database
 from .plain import Expected
 from .process import Process, ProcessFailed, answer, started
 from .server import Broker, forget
-from .tasks import QUEUES, hello
+from .tasks import GROUPS, QUEUES, hello
 from .verify import Verdict, verify
 
 POLL_S = 0.2
@@ -30,11 +30,15 @@ STALLED_S = 45.0
 #: How long after the last effect a poison row may still be on its way to the dead letters.
 SETTLE_S = 20.0
 
-STAGES = ("rows saved", "rows booked", "debits screened", "owners told")
+STAGES = ("rows saved", "rows booked", "debits screened", "owners told", "bookings shown")
 COUNTS = (
     "SELECT (SELECT COUNT(*) FROM raw_rows), (SELECT COUNT(*) FROM ledger),"
-    " (SELECT COUNT(DISTINCT subject) FROM effects WHERE effect = 'screen'), (SELECT COUNT(*) FROM deliveries)"
+    " (SELECT COUNT(DISTINCT subject) FROM effects WHERE effect = 'screen'), (SELECT COUNT(*) FROM deliveries),"
+    " (SELECT COALESCE(SUM(entries), 0) FROM shown_balances)"
 )
+
+#: Where a message can be while the store keeps it, the dead letters apart.
+KEPT = ("ready", "delayed", "parked", "locked", "throttled")
 
 #: Told after each look how far every stage is.
 Show = Callable[[tuple[int, ...]], None]
@@ -55,7 +59,8 @@ class Workload:
     def totals(self) -> tuple[int, ...]:
         """What each stage must come to."""
         must = self.expected
-        return (len(must.booked | must.refused), len(must.booked), len(must.screened), len(must.notifications))
+        saved, booked = len(must.booked | must.refused), len(must.booked)
+        return (saved, booked, len(must.screened), len(must.notifications), booked)
 
 
 class Seen(NamedTuple):
@@ -73,6 +78,7 @@ class Result:
 
     backend: str
     tasks: int
+    bookings: int
     seconds: float
     measures: measure.Measures
     poison: int
@@ -119,7 +125,7 @@ def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db
     """Start, watch and stop."""
     worker_command = [
         *("taskbridge", "worker", "examples.fintech.tasks", "examples.fintech.measure"),
-        *("--queues", ",".join(QUEUES), "--processes", str(workload.processes), "--grace", str(GRACE_S)),
+        *(*_groups(workload.processes), "--grace", str(GRACE_S)),
     ]
     producer_command = ["examples.fintech.produce", str(workload.file), "--wait"]
     try:
@@ -131,6 +137,12 @@ def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db
             return Seen(watch.seconds, watch.peak_mb, dead, left)
     finally:
         db.close()
+
+
+def _groups(processes: int) -> Iterator[str]:
+    """The options that share processes out: as many for each group, and what is over for the last ones."""
+    for place, (name, queues) in enumerate(GROUPS.items()):
+        yield from ("--group", f"{name}={(processes + place) // len(GROUPS)}:{','.join(queues)}")
 
 
 class Watch:
@@ -174,7 +186,7 @@ class Watch:
 
     def _counts(self) -> tuple[int, ...]:
         (found,) = self._db.rows(COUNTS)
-        return found
+        return tuple(map(int, found))  # PostgreSQL sums up to Decimal
 
 
 def _settled(environment: Mapping[str, str], poison_rows: int) -> tuple[int, int]:
@@ -193,7 +205,7 @@ def _settled(environment: Mapping[str, str], poison_rows: int) -> tuple[int, int
 
 def _left(depths: dict[str, Any]) -> int:
     """How many messages wait or run anywhere."""
-    kept = sum(queue[state] for queue in depths["queues"] for state in ("ready", "delayed", "parked"))
+    kept = sum(queue[state] for queue in depths["queues"] for state in KEPT)
     sides = [side for queue in depths["queues"] for side in queue["backends"].values()]
     return int(kept + sum((side["waiting"] or 0) + side["running"] for side in sides))
 
@@ -221,6 +233,7 @@ def _result(backend: str, workload: Workload, folder: Path, db: Database, seen: 
         return Result(
             backend=backend,
             tasks=int(ended) + seen.dead,
+            bookings=len(workload.expected.booked),
             seconds=seen.seconds,
             measures=measure.read(folder / "measures", leave_out=hello.name),
             poison=len(workload.expected.refused),

@@ -11,6 +11,12 @@ CREATE TABLE IF NOT EXISTS accounts (
     balance_cents BIGINT NOT NULL
 );
 
+CREATE TABLE IF NOT EXISTS shown_balances (
+    account_id INTEGER PRIMARY KEY,
+    entries    BIGINT NOT NULL,
+    cents      BIGINT NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS merchants (
     id TEXT PRIMARY KEY
 );
@@ -38,13 +44,16 @@ CREATE TABLE IF NOT EXISTS notifications (
     sent       INTEGER NOT NULL DEFAULT 0
 );
 
--- The evidence: nothing is unique below, so that whatever is done twice is there twice.
+-- The evidence: nothing is unique below, so that whatever is done twice is there twice. An ordinal is read before the
+-- transaction of its booking: two bookings of one account that overlap have the same.
 
 CREATE TABLE IF NOT EXISTS ledger (
     transaction_id INTEGER NOT NULL,
     account_id     INTEGER NOT NULL,
-    cents          BIGINT NOT NULL
+    cents          BIGINT NOT NULL,
+    ordinal        BIGINT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS ledger_by_account ON ledger (account_id);
 
 CREATE TABLE IF NOT EXISTS deliveries (
     notification_id TEXT NOT NULL

@@ -1,21 +1,31 @@
-"""The import as tasks: a page of rows, then each row by its id: booked, screened for fraud, its owner told.
+"""The import as tasks: a page of rows, then each row by its id: booked, screened for fraud, its owner told and shown.
 
 Each task commits its effect once, through the message's inbox, and enqueues what follows after that, every time it
 runs: a crash in between loses nothing, and what is enqueued twice finds its work done.
 
-    TASKBRIDGE_BACKEND=celery taskbridge worker examples.fintech.tasks --queues imports,bookings,screening,notifications
+    TASKBRIDGE_BACKEND=celery taskbridge worker examples.fintech.tasks \\
+        --group money=1:bookings,balances --group rest=1:imports,bookings,screening,notifications
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from taskbridge import Backoff, current, task
+from taskbridge import Backoff, Lock, RateLimit, Throttled, current, task
 
-from . import bank, provider, rows, rules
+from . import bank, rows, rules
 from .database import database
+from .provider import ProviderBusy, send
 
-QUEUES = ("imports", "bookings", "screening", "notifications")
+#: The groups of a worker. Bookings are served by both, so that no process is idle while there are some.
+GROUPS = {
+    "money": ("bookings", "balances"),
+    "rest": ("imports", "bookings", "screening", "notifications"),
+}
+QUEUES = tuple(sorted({queue for queues in GROUPS.values() for queue in queues}))
+
+#: What each provider takes: below what the bookings lead to at their peak, so that some wait for their turn.
+PROVIDER_RATE = "30/s"
 
 
 @task(queue="imports", priority=9)
@@ -29,7 +39,7 @@ def hello() -> None:
 
 @task(queue="imports")
 def load(path: str, number: int, first_line: int, offset_bytes: int, lines: int) -> None:
-    """Save one page of the file, then hand on the ids of its rows."""
+    """Save one page of the file, then hand on the ids of its rows, each with the account to lock."""
     db = database()
     page = rows.Page(number, first_line, offset_bytes, lines)
     found = list(rows.read(Path(path), page))
@@ -37,23 +47,37 @@ def load(path: str, number: int, first_line: int, offset_bytes: int, lines: int)
         if fresh:
             bank.save_rows(db, found)
             bank.record(db, current().id, "load", number)
-    book.enqueue_many({"row": row} for row, _ in found)
+    book.enqueue_many({"row": row, "account": rows.account_of(text)} for row, text in found)
 
 
-@task(queue="bookings", retry=Backoff(max_retries=3, base=0.2, cap=1))
-def book(row: int) -> None:
+@task(queue="bookings", lock=Lock("account:{account}"), retry=Backoff(max_retries=3, base=0.2, cap=1))
+def book(row: int, account: int) -> None:
     """Read, categorise and book one row; a row that cannot be read goes to the dead letters after its retries."""
     db = database()
+    ordinal = bank.next_ordinal(db, account)  # outside of the transaction: it is right because of the lock
     entry = rows.parse(row, bank.raw_row(db, row))
+    if entry.account != account:
+        raise ValueError(f"line {row} is of account {entry.account}, and account {account} is locked for it")
     category = rules.categorise(entry)
     with current().inbox(db.connection) as fresh:
         if fresh:
-            bank.book(db, entry, category)
+            bank.book(db, entry, category, ordinal)
             bank.record(db, current().id, "book", row)
     if rules.is_screened(entry):
         screen.enqueue(row)
     elif rules.is_told(entry):
-        notify.enqueue(rules.credit_notification(row))
+        _tell(rules.credit_notification(row))
+    refresh.enqueue(account)
+
+
+@task(queue="balances", priority=2, unique="until_started")
+def refresh(account: int) -> None:
+    """Show the customer the new balance: last of all, and once for all bookings that came before it starts."""
+    db = database()
+    with current().inbox(db.connection) as fresh:
+        if fresh:
+            bank.refresh(db, account)
+            bank.record(db, current().id, "refresh", account)
 
 
 @task(queue="screening")
@@ -65,16 +89,31 @@ def screen(row: int) -> None:
             bank.screen(db, row)
             bank.record(db, current().id, "screen", row)
     for alert in bank.alerts_of(db, row):
-        notify.enqueue(rules.alert_notification(alert))
+        _tell(rules.alert_notification(alert))
 
 
-@task(queue="notifications", priority=7, expires=600, retry=Backoff(max_retries=8, base=0.05, cap=1))
-def notify(notification: str) -> None:
-    """Tell the owner, unless it is old news by now. The provider is out of order now and then, so some are retried."""
+@task(
+    queue="notifications",
+    priority=7,
+    expires=600,
+    timeout=5,
+    hard_timeout=10,
+    retry=Backoff(max_retries=8, base=0.05, cap=1),
+    rate_limit=RateLimit(PROVIDER_RATE, key="{provider}", name="provider"),
+)
+def notify(notification: str, provider: str) -> None:
+    """Tell the owner, unless it is old news by now. A provider fails now and then, or wants a pause for all."""
     db = database()
     if not bank.is_sent(db, notification):
-        provider.send(notification, attempt=current().attempt)
+        try:
+            send(provider, notification, attempt=current().attempt, start=current().starts)
+        except ProviderBusy as busy:
+            raise Throttled(busy.retry_after_s) from busy
     with current().inbox(db.connection) as fresh:
         if fresh:
             bank.mark_sent(db, notification)
             bank.record(db, current().id, "notify", notification)
+
+
+def _tell(notification: str) -> None:
+    notify.enqueue(notification, rules.provider_of(notification))

@@ -19,6 +19,9 @@ from .plain import Expected, expect
 #: How many faults of a bad import are shown.
 SHOWN = 20
 
+#: With so many bookings an account, or more, some must have shared the refresh of its balance.
+SHARING = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -27,14 +30,17 @@ class Verdict:
     Args:
         lost: effects that must be there and are not, and receipts whose message never had its effect.
         doubled: effects that are there more than once.
-        wrong: accounts whose count, sum or balance differs, and whatever is there that must not be; empty is exact.
+        wrong: accounts whose count, sum, balance or shown balance differs, bookings of one account that overlapped, and
+            whatever is there that must not be; empty is exact.
         findings: lost and doubled in words.
+        refreshes: how often a shown balance was computed.
     """
 
     lost: int
     doubled: int
     wrong: tuple[str, ...]
     findings: tuple[str, ...]
+    refreshes: int
 
     @property
     def faults(self) -> list[str]:
@@ -53,12 +59,19 @@ class Verdict:
 
 def verify(db: Database, expected: Expected, receipts: Iterable[str]) -> Verdict:
     """Say whether every row, debit, alert and notification had its effect exactly once, to the cent."""
+    ((refreshes,),) = db.rows("SELECT COUNT(*) FROM effects WHERE effect = 'refresh'")
     lost = _lost(db, expected, receipts)
     doubled = _doubled(db)
     return Verdict(
         lost=sum(lost.values()),
         doubled=sum(doubled.values()),
-        wrong=(*_wrong_accounts(db, expected), *_strangers(db, expected)),
+        wrong=(
+            *_wrong_accounts(db, expected),
+            *_overlaps(db),
+            *_unshared(expected, int(refreshes)),
+            *_strangers(db, expected),
+        ),
+        refreshes=int(refreshes),
         findings=(
             *(f"{count} lost: {what}" for what, count in lost.items() if count),
             *(f"{count} done twice: {what}" for what, count in doubled.items() if count),
@@ -71,6 +84,7 @@ def _lost(db: Database, expected: Expected, receipts: Iterable[str]) -> dict[str
         "receipts whose message never had its effect": len(set(receipts) - _set(db, "SELECT message_id FROM effects")),
         "rows never saved": len((expected.booked | expected.refused) - _set(db, "SELECT id FROM raw_rows")),
         "rows never booked": len(expected.booked - _set(db, "SELECT transaction_id FROM ledger")),
+        "balances never shown": len(expected.accounts.keys() - _set(db, "SELECT account_id FROM shown_balances")),
         "debits never screened": len(
             {str(row) for row in expected.screened} - _set(db, "SELECT subject FROM effects WHERE effect = 'screen'")
         ),
@@ -90,16 +104,31 @@ def _doubled(db: Database) -> dict[str, int]:
 
 
 def _wrong_accounts(db: Database, expected: Expected) -> Iterable[str]:
-    """Every account, by the ledger and by the balance that was kept beside it."""
+    """Every account, by the ledger, by the balance that was kept beside it, and by what its customer is shown."""
     should = {number: (account.count, account.total) for number, account in expected.accounts.items()}
     ledger = "SELECT account_id, COUNT(*), SUM(cents) FROM ledger GROUP BY account_id"
     balances = "SELECT id, entries, balance_cents FROM accounts"
-    for source, query in (("ledger", ledger), ("balance", balances)):
+    shown = "SELECT account_id, entries, cents FROM shown_balances"
+    for source, query in (("ledger", ledger), ("balance", balances), ("shown balance", shown)):
         found = {int(number): (int(count), _money(cents)) for number, count, cents in db.rows(query)}
         for number in sorted(should.keys() | found.keys()):
             expects, has = should.get(number), found.get(number)
             if expects != has:
                 yield f"account {number}: expected {_say(expects)}, its {source} has {_say(has)}"
+
+
+def _overlaps(db: Database) -> Iterable[str]:
+    """Bookings of one account, each of which has read how many there were before another had committed."""
+    query = "SELECT account_id, ordinal, COUNT(*) FROM ledger GROUP BY account_id, ordinal HAVING COUNT(*) > 1"
+    for account, ordinal, count in sorted(db.rows(query)):
+        yield f"account {account}: {count} bookings overlapped, each as number {ordinal}"
+
+
+def _unshared(expected: Expected, refreshes: int) -> Iterable[str]:
+    """A refresh for every booking, though one would have done for several."""
+    bookings = len(expected.booked)
+    if refreshes >= bookings >= SHARING * max(1, len(expected.accounts)):
+        yield f"{refreshes} refreshes of shown balances for {bookings} bookings: none was shared"
 
 
 def _strangers(db: Database, expected: Expected) -> Iterable[str]:
@@ -134,7 +163,10 @@ def main(context: click.Context, file: Path, ids: Iterable[str] | None) -> None:
     verdict = verify(database(), expect(file), [line.strip() for line in ids or ()])
     for line in verdict.faults:
         print(line)
-    print(f"lost {verdict.lost}, done twice {verdict.doubled}, {'exact' if verdict.exact else 'NOT exact'}")
+    print(
+        f"lost {verdict.lost}, done twice {verdict.doubled}, {verdict.refreshes} refreshes of shown balances,"
+        f" {'exact' if verdict.exact else 'NOT exact'}"
+    )
     context.exit(0 if verdict.good else 1)
 
 

@@ -1,0 +1,99 @@
+"""A run of the demo: who serves what, what is still on its way, what was measured, and how it ends."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from examples.fintech import generate, rules, run, tasks
+from examples.fintech.measure import Measures, percentile, read
+from examples.fintech.plain import expect
+from examples.fintech.process import ROOT
+from taskbridge.operations.depths import Depth
+from taskbridge.task import Task
+
+from .providers import answers
+
+#: Of the generated file: enough for each kind of answer that a provider has.
+ROWS = 1_500
+
+
+@pytest.mark.parametrize(
+    ("processes", "shares"), [(2, {"money": 1, "rest": 1}), (3, {"money": 1, "rest": 2}), (8, {"money": 4, "rest": 4})]
+)
+def test_every_queue_has_a_group_and_every_process_one(processes: int, shares: dict[str, int]):
+    """The groups' processes are those that were asked for, and no task's queue is left out."""
+    options = list(run._groups(processes))
+
+    found = {name: int(count) for name, count in re.findall(r"(\w+)=(\d+):", " ".join(options))}
+    served = {queue for queues in tasks.GROUPS.values() for queue in queues}
+    asked = {one.options.queue for one in vars(tasks).values() if isinstance(one, Task)}
+    assert shares == found
+    assert asked == served == set(tasks.QUEUES)
+
+
+@pytest.mark.parametrize("state", ["ready", "delayed", "parked", "locked", "throttled", "waiting", "running"])
+def test_a_message_anywhere_is_left(state: str):
+    """Whatever it waits for, it is still on its way; a dead one is not."""
+    side = {"waiting": None, "running": 0, "processes": 2}
+    depth = {**dict.fromkeys(Depth.__slots__, 0), "queue": "bookings", "dead": 1, "backends": {"celery": side}}
+    assert 0 == run._left({"queues": [depth]})
+
+    (side if state in side else depth)[state] = 3
+
+    assert 3 == run._left({"queues": [depth]})
+
+
+def test_measures_leave_the_greeting_out(tmp_path: Path):
+    """Spans of all processes come together; one task is not counted."""
+    (tmp_path / "1").write_text("waited a.hello 900.000\nwaited a.book 10.000\nran a.book 2.000\n")
+    (tmp_path / "2").write_text("waited a.book 30.000\nretried a.book 4.000\nrescheduled a.book 1.000\n")
+    (tmp_path / "3").write_text("locked a.book 0.000\nthrottled a.book 0.000\nthrottled a.book 0.000\n")
+
+    assert Measures(queue_ms=[10, 30], run_ms=[2, 4, 1], retries=1, rescheduled=1, throttled=2, locked=1) == read(
+        tmp_path, leave_out="a.hello"
+    )
+
+
+def test_percentiles_are_values_that_were_seen():
+    """The nearest rank: no value is made up."""
+    assert [50, 95, 100] == [percentile(range(100, 0, -1), percent) for percent in (50, 95, 100)]
+    assert 0 == percentile([], 95)
+    assert 7 == percentile([7], 50)
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.service("redis")
+@pytest.mark.parametrize("backend", ["celery", "dramatiq"])
+def test_the_demo_ends_well(tmp_path: Path, backend: str):
+    """With a server of its own and a worker of each engine: all is done, once, to the cent; one row is dead.
+
+    Refreshes are shared on the way, and each 429 that the providers have for this file was met.
+    """
+    output = tmp_path / "demo.json"
+    command = [sys.executable, "-m", "examples.fintech.demo", "--rows", str(ROWS), "--backends", backend]
+
+    done = subprocess.run(
+        [*command, "--output", str(output)], check=False, cwd=ROOT, capture_output=True, text=True, timeout=90
+    )
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    report = json.loads(output.read_text("utf-8"))
+    assert report["exact"] is True
+    (result,) = report["runs"]
+    assert (0, 0, 1) == (result["lost"], result["doubled"], result["dead"])
+    assert backend == result["backend"]
+    said = re.search(r": ([\d,]+) refreshes for 1,500 bookings; .*429s: (\d+)", done.stdout)
+    assert said is not None, done.stdout
+    assert 0 < int(said[1].replace(",", "")) < ROWS
+    assert busy_calls(tmp_path) == int(said[2]) > 0
+
+
+def busy_calls(folder: Path) -> int:
+    """How often the providers say 429 while this file is imported."""
+    generate.write(folder / "export.csv", ROWS)
+    names = expect(folder / "export.csv").notifications
+    return [answers(name, rules.provider_of(name), 1, 1) for name in names].count("429")
