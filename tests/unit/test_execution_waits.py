@@ -63,6 +63,21 @@ def test_a_limit_parks_it_and_listeners_are_told(stage: Stage):
     assert [("throttled", "tests.send")] == [(one.how, one.key) for one in stage.heard if isinstance(one, Waiting)]
 
 
+def test_what_no_key_can_be_made_of_costs_no_worker(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    """It is dead, unrun, and says why; without its lock it must not run."""
+    ran = declared(stage, lock=Lock("user:{user}"))
+
+    def broken(*_: object) -> None:
+        raise TypeError("no such key")
+
+    monkeypatch.setattr("taskbridge.execution.needs_of", broken)
+    outcome = stage.run(a_message(args=ARGS), "c1")
+
+    assert [] == ran
+    assert isinstance(outcome, Ended)
+    assert "no key of a lock or a limit can be made of its arguments: TypeError: no such key" == outcome.why
+
+
 def test_a_skipped_message_has_ended(stage: Stage):
     """As one that was dropped, and listeners hear why."""
     declared(stage, lock=Lock("user:{user}", "skip"))

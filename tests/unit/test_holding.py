@@ -80,6 +80,22 @@ def test_who_gave_up_is_not_waited_for(holder: Bridge):
         assert 1 == len(holder.store.waiting.locks())
 
 
+def test_who_is_interrupted_leaves_the_line(holder: Bridge, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C or a soft timeout while it waits: the next release is not kept for it."""
+
+    def interrupted(_id: str, _timeout_s: float) -> bool:
+        raise KeyboardInterrupt
+
+    with holder.lock("user:7"):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(holder.store.waiting, "await_turn", interrupted)
+            holder.lock("user:7").__enter__()
+        (lock,) = holder.store.waiting.locks()
+
+    assert 0 == lock.waiting
+    assert [] == holder.store.waiting.locks()
+
+
 def test_lock_that_was_lost_meanwhile_is_told(holder: Bridge):
     """At the end of the block: what it did was not protected."""
     with pytest.raises(ClaimLost, match="the lock user:7 was lost while it was held"), holder.lock("user:7"):

@@ -54,6 +54,17 @@ def test_limit_is_paused_and_goes_on_as_before(cli: Cli, bridge: Bridge):
     assert [] == bridge.store.waiting.limits()
 
 
+def test_new_rate_does_not_end_a_pause(cli: Cli, bridge: Bridge):
+    """It holds when the limit is resumed."""
+    cli("limits", "pause", "provider")
+    cli("limits", "set", "provider", "10/s")
+    (paused,) = bridge.store.waiting.limits()
+    cli("limits", "resume", "provider")
+    (resumed,) = bridge.store.waiting.limits()
+
+    assert [(True, 100_000), (False, 100_000)] == [(one.paused, one.interval_us) for one in (paused, resumed)]
+
+
 def test_what_cannot_be_is_refused(cli: Cli):
     """A rate that is none, a name that no limit has, a limit that is not paused or was not set."""
     said = [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
-from taskbridge import Bridge, Lock
+from taskbridge import Bridge, Lock, RateLimit
 from taskbridge.errors import ConfigError
 from taskbridge.message import Message
 from taskbridge.needs import NeedsLock
@@ -94,6 +95,34 @@ def test_several_locks_are_named_once_each(bridge: Bridge):
 
     assert (NeedsLock("account:1"), NeedsLock("account:2")) == needs(bridge, transfer, 1, 2)
     assert (NeedsLock("account:1"),) == needs(bridge, transfer, 1, 1)
+
+
+def test_every_annotation_makes_a_key(bridge: Bridge):
+    """Also a dict whose keys are no text, which JSON carries as text: equal values, however ordered, have one key."""
+
+    @bridge.task(name="t", lock=Lock("{table}"))
+    def task(table: dict[int, set[str]]) -> None: ...
+
+    one, other = needs(bridge, task, {1: {"a", "b"}, 2: set()}), needs(bridge, task, {2: set(), 1: {"b", "a"}})
+
+    assert one == other
+    assert one != needs(bridge, task, {1: {"a"}, 2: set()})
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"lock": [Lock("a:{user}"), Lock("a:{user}", at_most=2)]}, "t: lock: 'a:{user}' is named twice"),
+        (
+            {"rate_limit": [RateLimit("1/s", name="p"), RateLimit("9/h", name="p")]},
+            "'p ' is named twice",
+        ),
+    ],
+)
+def test_one_need_named_twice_is_refused(bridge: Bridge, options: dict[str, Any], error: str):
+    """Only one of the two could hold."""
+    with pytest.raises(ConfigError, match=re.escape(error)):
+        bridge.task(name="t", **options)(lambda user: None)
 
 
 def test_message_that_cannot_run_needs_nothing(bridge: Bridge):

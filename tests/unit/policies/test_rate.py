@@ -75,6 +75,12 @@ def test_limit_without_a_name_belongs_to_its_task(bridge: Bridge):
     ) == rates
 
 
+def test_task_whose_name_no_limit_can_have_wants_another(bridge: Bridge):
+    """The limit would be called like it; the error says how to name it."""
+    with pytest.raises(ConfigError, match="no limit can be called 'bank:send' as its task is: give it name="):
+        bridge.task(name="bank:send", rate_limit=RateLimit("70/s"))(lambda: None)
+
+
 def test_template_that_does_not_fit_is_refused(bridge: Bridge):
     """When the task is declared."""
     with pytest.raises(ConfigError, match=r"t: rate_limit: '\{bank\}' names 'bank', which the task does not have"):

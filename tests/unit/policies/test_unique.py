@@ -26,6 +26,8 @@ def keys(task: Task[..., Any], *args: Any, **kwargs: Any) -> list[str]:
         ({"unique": "until_finished"}, "unique: expected until_started, until_done or a span, got 'until_finished'"),
         ({"unique": 0}, "unique: expected a span above 0, got 0"),
         ({"unique_by": "user"}, r"unique_by: expected names of arguments, such as \('user_id',\), got 'user'"),
+        ({"unique_by": ("user",)}, "unique_by: expected unique= or debounce= beside it, got"),
+        ({"debounce": 5, "delay": 5}, "debounce: expected no delay beside it: it is one, got 5"),
         ({"debounce": -1}, "debounce: expected a span above 0, got -1"),
         ({"debounce": 5, "unique": 5}, "debounce: expected no unique beside it: it is a kind of that, got 5"),
         ({"idempotency_key": "x" * 201}, "idempotency_key: expected text of up to 200 characters"),
