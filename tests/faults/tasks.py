@@ -74,7 +74,13 @@ def paced(n: int) -> None:
     os.write(_file(), f"start {n} {record.begun_ms / 1000:.3f}\ndone {n} {time.time():.6f}\n".encode())
 
 
-@task(queue=QUEUE, lock=Lock("counter:{counter}"), retry=Backoff(max_retries=50, base=0.1, cap=0.5), max_crashes=50)
+@task(
+    queue=QUEUE,
+    timeout=30,
+    lock=Lock("counter:{counter}"),
+    retry=Backoff(max_retries=50, base=0.1, cap=0.5),
+    max_crashes=50,
+)
 def counted(n: int, counter: int, seconds: float = 0.01) -> None:
     """Reads, waits and writes under a lock: a resource that refuses a lower fencing token than it has seen."""
     note("start", n)
@@ -99,7 +105,7 @@ def counted(n: int, counter: int, seconds: float = 0.01) -> None:
     note("done", n)
 
 
-@task(queue=QUEUE, lock=[Lock("account:{source}"), Lock("account:{target}")])
+@task(queue=QUEUE, timeout=30, lock=[Lock("account:{source}"), Lock("account:{target}")])
 def transferred(n: int, source: int, target: int) -> None:
     """Is alone in both accounts, or fails."""
     note("start", n)

@@ -9,7 +9,7 @@ import pytest
 from taskbridge import Bridge, Lock, Settings
 from taskbridge.operations.hints import hints
 
-WAITS, SKIPS = Lock("user:{user}"), Lock("user:{user}", "skip")
+WAITS, SKIPS = Lock("user:{user}"), Lock("bank:{user}", "skip")
 
 
 @pytest.mark.parametrize(
