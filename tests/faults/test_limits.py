@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -33,11 +34,11 @@ def workers(stage: Stage, processes: int) -> list[Worker]:
     return [stage.worker(engine=one, processes=each, environment={"TASKBRIDGE_CONFIG": str(config)}) for one in engines]
 
 
-def send(stage: Stage, count: int) -> list[Producer]:
-    """Enqueue so many, half by each engine's producer."""
-    producers = [stage.producer(engine=engine) for engine in ENGINES]
+def send(stage: Stage, count: int, engines: int = 2) -> list[Producer]:
+    """Enqueue so many, in equal parts by a producer of each engine."""
+    producers = [stage.producer(engine=engine) for engine in ENGINES[:engines]]
     for n, producer in enumerate(producers):
-        producer.send_all("paced", range(n, count, 2))
+        producer.send_all("paced", range(n, count, engines))
     return producers
 
 
@@ -59,7 +60,7 @@ def paced_by(processes: int, seconds: float, folder: Path) -> Tally:
     """Run more than the limit allows for so long; count windows, and how much of the limit was used."""
     with Stage("celery", folder) as stage:
         workers(stage, processes)
-        send(stage, int(RATE * seconds) + 300)
+        send(stage, int(RATE * seconds) + 300, min(2, processes))
         until(lambda: len(starts(stage)) > 2 * BURST, 20, "the first starts")
         began_s = time.monotonic()
         until(lambda: time.monotonic() - began_s > seconds, seconds + 5, "the time to pass")
@@ -72,28 +73,28 @@ def paced_by(processes: int, seconds: float, folder: Path) -> Tally:
     return Tally(sent=sent, lost=0, repeated=repeated, doubled=0, seconds=round(took_s, 1), more=more)
 
 
-def held(tally: Tally, used: float) -> bool:
-    """In every window at most the rate and the burst (a millisecond is the store's grain), and so much of it used."""
-    return tally.more["over"] <= BURST + 0.1 and tally.more["used"] >= used and not tally.repeated
+def held(tally: Tally) -> bool:
+    """In every window at most the rate and the burst (a millisecond is the store's grain), and 98 % of it used."""
+    return tally.more["over"] <= BURST + 0.1 and tally.more["used"] >= 0.98 and not tally.repeated
 
 
 def test_limit_is_strict_and_used_over_both_engines(tmp_path: Path, figures: Callable[[Tally], None]):
-    """With four processes, half of each engine, for a short while on a machine that may be busy."""
+    """With four processes, half of each engine."""
     tally = paced_by(4, 10.0, tmp_path / "stage")
 
     figures(tally)
-    assert held(tally, 0.95), tally
+    assert held(tally), tally
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("processes", [1, 2, 4, 8])
 def test_limit_is_strict_and_used_for_long(tmp_path: Path, processes: int, figures: Callable[[Tally], None]):
-    """Half a minute each, by itself: 98 % of it is used."""
+    """Half a minute each, by itself."""
     tally = paced_by(processes, 30.0, tmp_path / "stage")
 
     figures(tally)
-    assert held(tally, 0.98), tally
+    assert held(tally), tally
 
 
 def test_lowered_limit_holds_within_a_second(tmp_path: Path):
@@ -127,17 +128,20 @@ def waits_of_others(stage: Stage, producer: Producer, numbers: range) -> float:
 @pytest.mark.soak
 @pytest.mark.timeout(200)
 def test_limit_does_not_slow_its_neighbours(tmp_path: Path):
-    """A task without a limit in the same queue waits no longer than alone: median of three p99, 20 % or 10 ms."""
+    """A task without a limit in the same queue waits no longer than alone: median of three p99, 20 % or 10 ms.
+
+    The flood of limited ones comes first and is parked while it is in the way: of twenty seconds, a tenth.
+    """
     with Stage("celery", tmp_path / "stage") as stage:
         workers(stage, 4)
         producer = stage.producer()
         alone, beside = [], []
         waits_of_others(stage, producer, range(100_000, 100_300))
         for turn in range(3):
-            first = 200_000 + turn * 2_000
+            first = 200_000 + turn * 10_000
             alone.append(waits_of_others(stage, producer, range(first, first + 500)))
-            producer.send_all("paced", range(turn * 1_000, turn * 1_000 + 600))
-            beside.append(waits_of_others(stage, producer, range(first + 1_000, first + 1_500)))
+            producer.send_all("paced", range(turn * 10_000, turn * 10_000 + 1_500))
+            beside.append(waits_of_others(stage, producer, range(first + 1_000, first + 3_000)))
             until(lambda: not producer.bridge.store.messages.counts(), 30, "the limited ones to end")
     one, other = statistics.median(alone), statistics.median(beside)
 
@@ -163,16 +167,24 @@ def test_what_waits_at_a_limit_costs_nothing(tmp_path: Path):
             300,
             "all to be parked",
         )
+        until(lambda: at_rest(stage), 60, "the server to have written what it was given")
         everyone = [psutil.Process(pid) for worker in team for pid in worker.everyone()]
         everyone.append(psutil.Process(stage.server.pid))
-        before_s, began_s = sum(cpu_s(one) for one in everyone), time.monotonic()
+        before_s, began_s, server_s = sum(map(cpu_s, everyone)), time.monotonic(), cpu_s(everyone[-1])
         until(lambda: time.monotonic() - began_s > 10, 15, "ten seconds to pass")
-        share = (sum(cpu_s(one) for one in everyone) - before_s) / (time.monotonic() - began_s)
+        took_s = time.monotonic() - began_s
+        share, server = (sum(map(cpu_s, everyone)) - before_s) / took_s, (cpu_s(everyone[-1]) - server_s) / took_s
         order = [n for n, _ in sorted(stage.evidence.look().starts.items(), key=lambda one: one[1][0])]
 
-    print(f"{share:.1%} of one core with 200,000 parked; {len(order)} started")
+    print(f"{share:.1%} of one core with 200,000 parked, the server's {server:.1%} of it; {len(order)} started")
     assert sorted(order[10:]) == order[10:]
     assert share < 0.05
+
+
+def at_rest(stage: Stage) -> bool:
+    """Whether the server rewrites no file and no longer sorts in what it was given."""
+    found: Any = stage.server.cli().info("persistence")
+    return not (found["aof_rewrite_in_progress"] or found["rdb_bgsave_in_progress"] or found["aof_rewrite_scheduled"])
 
 
 def cpu_s(process: psutil.Process) -> float:
