@@ -372,7 +372,8 @@ def _overdue(claimed: Claimed, runtime: Runtime) -> Overdue:
     """Say what a hard timeout would lead to, while there is somebody who knows the task's policy."""
     message, hard_ms = claimed.message, claimed.timeouts.hard_ms
     error = HardTimeout(f"hard timeout after {hard_ms / 1000:g} s")
-    finish = telling(claimed, judge(error, claimed, runtime, later_ms=hard_ms), runtime)
+    outcome = judge(error, claimed, runtime, later_ms=hard_ms)
+    finish = telling(claimed, msgspec.structs.replace(outcome, error=None), runtime)  # it has no stacks to show yet
     return Overdue(
         task=message.task,
         queue=message.queue,

@@ -17,7 +17,10 @@ from .harness import ENGINES, Stage, Tally, Worker, send
 
 pytestmark = pytest.mark.service("redis")
 
-COUNTERS, MESSAGES = 4, 1_200
+COUNTERS = 4
+
+#: How many messages a second there are to do, and how long each holds its lock: work lasts as long as the trouble.
+A_SECOND, HOLDS_S = 60, 0.03
 
 
 def prepare(folder: Path) -> None:
@@ -59,8 +62,8 @@ def fought_over(folder: Path, seconds: float) -> Tally:
         workers = [stage.worker(engine=engine, processes=4) for engine in ENGINES]
         producers = [stage.producer(engine=engine) for engine in ENGINES]
         began_s = time.monotonic()
-        for n in range(MESSAGES):
-            producers[n % 2].send("counted", [n], n % COUNTERS, 0.01)
+        for n in range(int(A_SECOND * seconds)):
+            producers[n % 2].send("counted", [n], n % COUNTERS, HOLDS_S)
         events = trouble(stage, workers, seconds)
         sent = producers[0].sent | producers[1].sent
         stage.until_done(sent, 60)

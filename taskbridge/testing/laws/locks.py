@@ -242,6 +242,7 @@ class LockLaws(Laws):
         assert "expired" == ask(store, late(store, expiring), "c4", A)
 
         if where == "reserved":
+            assert [last.id] == [copy.id for copy in publish(store) if copy.id != expiring.id]
             assert "run" == ask(store, last.copy(seq=2), "c5", A)
         assert {"a": (last.id,)} == holders(store)
 

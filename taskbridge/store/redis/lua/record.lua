@@ -128,6 +128,7 @@ end
 -- out: the tokens that are meant for messages which were let out and have not begun.
 local function out(rate)
   local list, sum = KEYS[18] .. rate.key, 0
+  if redis.call('EXISTS', list) == 0 then return 0 end
   redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
   for _, member in ipairs(redis.call('ZRANGE', list, 0, -1)) do sum = sum + tonumber(string.match(member, '^%d+')) end
   return sum
@@ -188,6 +189,11 @@ end
 local function let_go(m)
   if m.locks == '' and m.rates == '' then return end
   local locks = locks_of(m)
+  if m.st == 'RUN' then -- it waits for nothing, and has nothing reserved
+    for _, lock in ipairs(locks) do redis.call('HDEL', KEYS[13] .. lock.key, m.id) end
+    for _, lock in ipairs(locks) do admit(lock.key) end
+    return
+  end
   redis.call('ZREM', KEYS[15], m.id)
   for _, lock in ipairs(locks) do
     redis.call('HDEL', KEYS[13] .. lock.key, m.id)
@@ -228,7 +234,7 @@ end
 local function refusing_lock(m)
   for _, lock in ipairs(locks_of(m)) do
     local holders = KEYS[13] .. lock.key
-    if redis.call('HEXISTS', holders, m.id) == 0
+    if (not m.st or redis.call('HEXISTS', holders, m.id) == 0)
       and (redis.call('HLEN', holders) >= lock.most or not first(KEYS[14] .. lock.key, m)) then
       return lock
     end
@@ -250,14 +256,14 @@ end
 -- take_needs: a claim has what it asked for: its locks, its tokens, its turn no more. `refused` is a lock it fails for.
 local function take_needs(m, claim, wait, refused)
   local key = KEYS[1] .. m.id
-  redis.call('ZREM', KEYS[15], m.id)
+  if m.st then redis.call('ZREM', KEYS[15], m.id) end
   if m.st == 'LOCKED' or m.st == 'THROTTLED' then let_go(m) end -- only after the store has lost writes
   for _, lock in ipairs(locks_of(m)) do redis.call('HSET', KEYS[13] .. lock.key, m.id, claim) end
   for _, rate in ipairs(rates_of(m)) do
     take_tokens(rate, now_us + wait)
-    redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id)
+    if m.released ~= '' then redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id) end
   end
-  redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused')
+  if m.st then redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused') end
   redis.call('HSET', key, 'locks', m.locks, 'rates', m.rates)
   if refused then redis.call('HSET', key, 'refused', refused) end
   if m.hold then
