@@ -77,6 +77,7 @@ def paced(n: int) -> None:
 @task(
     queue=QUEUE,
     timeout=30,
+    hard_timeout=60,
     lock=Lock("counter:{counter}"),
     retry=Backoff(max_retries=50, base=0.1, cap=0.5),
     max_crashes=50,
@@ -105,7 +106,7 @@ def counted(n: int, counter: int, seconds: float = 0.01) -> None:
     note("done", n)
 
 
-@task(queue=QUEUE, timeout=30, lock=[Lock("account:{source}"), Lock("account:{target}")])
+@task(queue=QUEUE, timeout=30, hard_timeout=60, lock=[Lock("account:{source}"), Lock("account:{target}")])
 def transferred(n: int, source: int, target: int) -> None:
     """Is alone in both accounts, or fails."""
     note("start", n)
