@@ -19,6 +19,7 @@ from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
 from .policies.retry import Backoff
+from .policies.schedule import cron, every
 from .task import Task
 
 __all__ = [
@@ -42,8 +43,10 @@ __all__ = [
     "Throttled",
     "after_task",
     "before_task",
+    "cron",
     "current",
     "default_bridge",
+    "every",
     "external",
     "limit",
     "lock",

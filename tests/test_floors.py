@@ -18,7 +18,10 @@ FLOORS = (
     "message wire codec outcome needs options definition config",
     "store backend redis store.redis",
     "policies",
-    "routing enqueue inbox current alarm flow hooks runtime execution lease holding announcement migration relay",
+    (
+        "routing enqueue inbox current alarm flow hooks runtime execution lease holding announcement schedules "
+        "migration relay"
+    ),
     "task bridge contrib.django __init__",
     "observe operations worker",
     "testing dashboard cli contrib __main__",
@@ -36,6 +39,7 @@ HOMES = {
     "taskbridge_celery": ("backends/taskbridge_celery/",),
     "dramatiq": ("backends/taskbridge_dramatiq/",),
     "taskbridge_dramatiq": ("backends/taskbridge_dramatiq/",),
+    "cronsim": ("taskbridge/policies/",),
     "redis": ("taskbridge/redis/",),
     "django": ("taskbridge/inbox.py", "taskbridge/contrib/"),
     "psycopg": ("taskbridge/inbox.py",),

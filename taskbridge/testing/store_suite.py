@@ -23,6 +23,7 @@ from .laws.locks import HoldLaws, LockLaws
 from .laws.messages import MessagesLaws
 from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
+from .laws.schedules import DeclarationLaws, ScheduleLaws
 from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.traces import TraceLaws
 from .laws.unique import UniqueLaws
@@ -43,6 +44,8 @@ class StoreSuite(
     MessagesLaws,
     LeaderLaws,
     DocumentsLaws,
+    ScheduleLaws,
+    DeclarationLaws,
     TraceLaws,
 ):
     """Every law; the file it stands in is named for the protocol."""

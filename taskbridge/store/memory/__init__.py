@@ -12,11 +12,12 @@ from .messages import MemoryMessages
 from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
+from .schedules import MemorySchedules
 from .waiting import MemoryWaiting
 
 
 class MemoryStore:
-    """All eight protocols in this process. There is no broker in it, so ``Held`` means nothing here.
+    """All nine protocols in this process. There is no broker in it, so ``Held`` means nothing here.
 
     Args:
         clock: the store's time. Defaults to the machine's.
@@ -33,6 +34,7 @@ class MemoryStore:
         self.messages = MemoryMessages(records)
         self.leader = MemoryLeader(records)
         self.documents = MemoryDocuments(records)
+        self.schedules = MemorySchedules(records)
 
     def fitness(self) -> Fitness:
         return Fitness(server="memory")

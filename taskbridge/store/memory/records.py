@@ -26,7 +26,8 @@ class Entry:
     ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs, ``turn`` grows with each that
     began to wait, ``at`` is the limit it waits at, ``released`` the one that let it out; ``front`` says that it has
     waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that it is code and no message;
-    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one.
+    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one. ``foreign`` says that no
+    worker of ours runs it: published, it is forgotten like a done one.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Entry:
     hold: bool = False
     woken: bool = False
     same: tuple[Same, ...] = ()
+    foreign: bool = False
 
     def record(self) -> Record:
         return Record(
@@ -73,7 +75,7 @@ class Entry:
             traceback=self.traceback,
             group=self.group,
             body=self.body,
-            at_ms=0 if self.state == "DONE" else self.at_ms,
+            at_ms=0 if self.state in {"DONE", "OUT"} else self.at_ms,
             begun_ms=self.begun_ms,
             waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
         )
@@ -93,6 +95,8 @@ class Records:
         self._kept: dict[str, dict[str, Entry]] = {state: {} for state in STATES}
         self.needs = Needs(self)
         self.standing: dict[str, tuple[str, int]] = {}
+        self.looks_ms: dict[str, float] = {}
+        """When the next tick of each schedule is looked at."""
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -201,7 +205,9 @@ class Records:
     def _forgotten(self, entry: Entry) -> bool:
         """Drop a marker whose window is over, and code that no longer says that it waits."""
         waits = entry.hold and entry.state != "RUN" and entry.id not in self.needs.reserved
-        over = (waits or entry.state == "DONE") and entry.at_ms <= self.now_ms()
+        over = (
+            waits or entry.state == "DONE" or (entry.foreign and entry.state == "OUT")
+        ) and entry.at_ms <= self.now_ms()
         if over:
             self.depart(entry)
             self.needs.forget(entry)

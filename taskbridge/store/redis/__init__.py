@@ -13,11 +13,12 @@ from .leader import RedisLeader
 from .messages import RedisMessages
 from .outbox import RedisOutbox
 from .parked import RedisParked
+from .schedules import RedisSchedules
 from .waiting import RedisWaiting
 
 
 class RedisStore:
-    """All eight protocols on one server.
+    """All nine protocols on one server.
 
     Args:
         url: a Redis URL.
@@ -35,6 +36,7 @@ class RedisStore:
         self.messages = RedisMessages(self.server, self.keys)
         self.leader = RedisLeader(self.server, self.keys)
         self.documents = RedisDocuments(self.server, self.keys)
+        self.schedules = RedisSchedules(self.server, self.keys)
 
     def now_ms(self) -> int:
         seconds, microseconds = self.server.call("TIME")

@@ -1,7 +1,8 @@
 -- record: the states of a message's record and the ways between them. Every script that moves a message begins with this.
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
---   same has the keys under which it is the only one, a line each: "until key"
+--   same has the keys under which it is the only one, a line each: "until key";
+--   foreign marks what no worker of ours runs: published, it has an end like a done one
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -73,6 +74,7 @@ local function depart(m)
     if redis.call('HINCRBY', KEYS[7], m.group, -1) <= 0 then redis.call('HDEL', KEYS[7], m.group) end
   else
     free_first()
+    if m.st == 'OUT' then redis.call('PERSIST', KEYS[1] .. m.id) end -- a worker of ours runs it after all
   end
   count(m, -1)
 end
