@@ -74,8 +74,10 @@ class Declarer:
         states = {state.name: state for state in self._store.schedules.all()}
         now_ms = self._store.now_ms()
         self._started_ms = self._started_ms or now_ms
-        said = [_declaration(name, plan, states.get(name), now_ms) for name, plan in self._plans.items()]
-        said += [_end(state) for name, state in states.items() if name not in self._plans and self._ends(state, now_ms)]
+        said = [_declared(name, plan, states.get(name), now_ms) for name, plan in self._plans.items()]
+        said += [
+            _ended(state) for name, state in states.items() if name not in self._plans and self._ends(state, now_ms)
+        ]
         if said:
             self._store.schedules.declare(said, self._started_ms, LEASE_MS)
 
@@ -109,14 +111,19 @@ def declarer_of(definitions: Definitions, sender: Sender) -> Declarer:
     return Declarer(sender.store(), plans_of(definitions, sender), definitions.keys())
 
 
-def _declaration(name: str, document: msgspec.Raw, state: ScheduleState | None, now_ms: int) -> Declaration:
+def _declared(name: str, document: msgspec.Raw, state: ScheduleState | None, now_ms: int) -> Declaration:
     plan = msgspec.json.decode(document, type=Plan)
-    in_force = changed(plan, changes_of(state)) if state else plan
-    version = state.version if state else 0
-    return Declaration(name=name, version=version, document=bytes(document), tick_ms=next_tick(state, in_force, now_ms))
+    if state is None:
+        return Declaration(name=name, version=0, document=bytes(document), tick_ms=next_tick(None, plan, now_ms))
+    try:
+        tick_ms = next_tick(state, changed(plan, changes_of(state)), now_ms)
+    except DecodeError as error:  # what a newer release has set for it: its tick is not ours to tell
+        log.warning("%s", error)
+        tick_ms = None
+    return Declaration(name=name, version=state.version, document=bytes(document), tick_ms=tick_ms)
 
 
-def _end(state: ScheduleState) -> Declaration:
+def _ended(state: ScheduleState) -> Declaration:
     ended = msgspec.structs.replace(plan_of(state), ended=True)
     return Declaration(name=state.name, version=state.version, document=msgspec.json.encode(ended), tick_ms=0)
 

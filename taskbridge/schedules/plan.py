@@ -63,9 +63,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.made(f"{name}@{tick_ms}", now_ms, due_ms)
 
     def made(self, id: str, now_ms: int, due_ms: int) -> Message:
-        """Return a message with this id, stamped as ``enqueue`` does."""
+        """Return a message with this id, stamped as if it had been enqueued when it was due, at the latest."""
         expires_at_ms = due_ms + self.expires_ms if self.expires_ms else 0
-        return self.sent.copy(id=id, enqueued_at_ms=now_ms, due_at_ms=due_ms, expires_at_ms=expires_at_ms)
+        enqueued_at_ms = min(now_ms, due_ms)  # so that it was first due at its tick, however late that is fired
+        return self.sent.copy(id=id, enqueued_at_ms=enqueued_at_ms, due_at_ms=due_ms, expires_at_ms=expires_at_ms)
 
     def _jitter_of(self, name: str, tick_ms: int) -> int:
         return round(place_of(f"{name}@{tick_ms}") / 100 * self.jitter_ms)

@@ -27,6 +27,7 @@ from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
 from .hook_cases import HookCases
+from .schedule_cases import ScheduleCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
 from .waiting_cases import WaitingCases
@@ -105,7 +106,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(HookCases, WaitingCases):
+class BackendSuite(HookCases, WaitingCases, ScheduleCases):
     """Every backend behaves so."""
 
     @pytest.fixture
