@@ -20,6 +20,20 @@ pytestmark = pytest.mark.service("redis")
 #: What the schedule of ``ticking.py`` is called.
 NAME, MODULE = "ticking", "tests.faults.ticking"
 
+#: Schedules without code: one of a task of the worker, and one of a task that only others have.
+FILE = """
+[schedules.ours]
+task = "tests.faults.tasks.plain"
+every = 1
+args = [7, 0.0]
+
+[schedules.theirs]
+task = "legacy.add"
+queue = "legacy"
+every = "1s"
+args = [1, 2]
+"""
+
 #: Three relays: each worker has one.
 RELAYS = ("celery", "dramatiq", "celery")
 
@@ -102,6 +116,23 @@ def test_each_tick_is_fired_once_whoever_leads(
     assert result.more["kills"] >= kills_s / 10, result
     assert result.more["calm_p99_s"] < 1, result
     assert result.more["latest_s"] < LATEST_S, result
+
+
+def test_schedules_of_the_file_need_no_code(tmp_path: Path):
+    """One of a task of the worker, with its arguments, and one of a task that only others have, to their queue."""
+    with Stage("celery", tmp_path / "stage") as stage:
+        config = tmp_path / "schedules.toml"
+        config.write_text(FILE)
+        stage.worker(processes=1, environment={"TASKBRIDGE_CONFIG": str(config)})
+        producer = stage.producer()
+        until(lambda: len(stage.evidence.look().starts.get(7, [])) >= 3, 20, "three ticks")
+        until(lambda: producer.bridge.backend("celery").depth("legacy") >= 3, 20, "three messages for the others")
+        store, redis = producer.bridge.store, stage.server.cli()
+        foreign = next(one for one in store.schedules.all() if one.name == "theirs")
+        record = f"{{taskbridge}}:m:{foreign.last_id}"
+        until(lambda: redis.hget(record, "st") == b"OUT", 5, "the last one to be published")
+
+        assert 7 * 24 * 3_600_000 - 60_000 < int(redis.pttl(record))  # type: ignore[arg-type]
 
 
 def test_a_change_at_run_time_holds_within_a_second(tmp_path: Path):
