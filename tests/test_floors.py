@@ -19,7 +19,7 @@ FLOORS = (
     "store backend redis store.redis",
     "policies",
     (
-        "routing enqueue inbox current alarm flow hooks runtime claimed settling attempt execution lease holding "
+        "routing scope enqueue inbox current alarm flow hooks runtime claimed settling attempt execution lease holding "
         "announcement migration relay"
     ),
     "task bridge contrib.django __init__",
