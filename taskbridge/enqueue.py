@@ -15,7 +15,7 @@ from .backend import Backend
 from .clock import Clock
 from .config import Settings
 from .definition import Definition
-from .errors import ArgumentError, PayloadTooLarge
+from .errors import ArgumentError, NotSupported, PayloadTooLarge
 from .message import Message, encode, new_id
 from .options import TaskOptions
 from .policies.timeout import stamps
@@ -61,6 +61,7 @@ def enqueue(
     Raises:
         ArgumentError: it does not fit the signature, or JSON cannot carry it.
         PayloadTooLarge: the message is over ``max_payload``.
+        NotSupported: the task is chunked.
         BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
     """
     message = stamp(definition, options, args, kwargs, sender)
@@ -113,7 +114,13 @@ def publish(messages: list[Message], sender: Sender, *, kept: bool = False, fron
 def stamp(
     definition: Definition, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any], sender: Sender
 ) -> Message:
-    """Check a call and make a message of it."""
+    """Check a call and make a message of it.
+
+    Raises:
+        NotSupported: the task is chunked, which only a direct call runs in this release.
+    """
+    if definition.chunks is not None:
+        raise NotSupported(f"{definition.name} is chunked: this release runs it only where it is called directly")
     sent_args, sent_kwargs = definition.arguments.encode(args, kwargs)
     delay_ms, expires_ms = options.delay_ms or options.debounce_ms, options.expires_ms
     now_ms = sender.clock.now_ms()
