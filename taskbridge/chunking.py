@@ -11,9 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from .errors import DecodeError
-
-#: The cursor that a key set, a stream or a cursor function starts with, when none is named.
-NULL = msgspec.Raw(b"null")
+from .message import NULL
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):

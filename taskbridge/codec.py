@@ -21,6 +21,7 @@ import msgspec
 from .errors import ArgumentError, ConfigError, DecodeError
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
+_sorting_encoder = msgspec.json.Encoder(order="sorted")
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _dict_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -95,6 +96,13 @@ class Arguments:
             else:
                 sent_kwargs[name] = raw
         return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
+
+    def canonical(self, args: msgspec.Raw, kwargs: msgspec.Raw) -> bytes:
+        """Return one JSON for the same call, whether its arguments were passed by position or by name."""
+        sent = _list_decoder.decode(args) if args != b"[]" else []
+        named = dict(zip(self._positional, sent, strict=False))
+        named |= _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
+        return _sorting_encoder.encode((named, sent[len(self._positional) :]))
 
     def unknown(self, kwargs: msgspec.Raw) -> tuple[str, ...]:
         """Return the keyword arguments that this function does not have, sorted."""

@@ -60,16 +60,22 @@ class Task(Generic[P, R]):
         """
         return enqueue(self.definition, self.options, args, kwargs, self._sender())
 
-    def enqueue_many(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> Enqueued:
+    def enqueue_many(
+        self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]], *, key: Callable[[Any], str] | None = None
+    ) -> Enqueued:
         """Run it once per item, streamed in constant memory and in bulk.
+
+        In a chunk, and in a batch that a task fills, the same call is the same message, however often it is repeated.
 
         Args:
             calls: for each call a mapping of keyword arguments, or a tuple of positional ones.
+            key: there, says of a call what tells it from others. Defaults to its arguments.
 
         Raises:
+            ConfigError: ``key`` anywhere else.
             The same as ``enqueue``; what was sent before the error stays sent.
         """
-        return enqueue_many(self.definition, self.options, calls, self._sender())
+        return enqueue_many(self.definition, self.options, calls, self._sender(), key)
 
     def using(self, **options: Any) -> Task[P, R]:
         """Return this task with other options: ``report.using(delay=60, queue="urgent").enqueue(7)``.

@@ -18,7 +18,10 @@ FLOORS = (
     "message wire codec outcome needs chunking options definition config",
     "store backend redis store.redis",
     "policies",
-    "routing enqueue inbox current alarm flow hooks runtime execution lease holding announcement migration relay",
+    (
+        "routing scope enqueue inbox current alarm flow hooks runtime claimed settling attempt execution lease holding "
+        "announcement migration relay"
+    ),
     "task bridge contrib.django __init__",
     "observe operations worker",
     "testing dashboard cli contrib __main__",

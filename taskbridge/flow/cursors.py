@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ..chunking import NULL, Bounds
+from ..chunking import Bounds
 from ..codec import Arguments
 from ..errors import ConfigError, CursorStuck
+from ..message import NULL
 from ..options import check_function
 from .chunk import Chunk
 from .ranges import ID_MAX, Range
