@@ -97,6 +97,13 @@ def test_the_last_chunk_has_no_next():
     assert "<Chunk 0 of no run, next 10>" == repr(numbers())
 
 
+def test_an_empty_chunk_needs_no_cursors():
+    """A page without rows, with a next one: there is nothing that time could end."""
+    empty = Chunk[int](next="c").under(number=1, clock=FakeClock(), until_s=1)
+
+    assert ([], b'"c"') == (list(empty), bytes(empty.reached or b""))
+
+
 def test_each_run_of_a_chunk_begins_anew():
     """A chunk that is handed out again knows nothing of how far the first came."""
     made = numbers()

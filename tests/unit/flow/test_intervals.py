@@ -15,7 +15,7 @@ from hypothesis import strategies as some
 from taskbridge import dates, ids, times
 from taskbridge.chunking import decode, encode
 from taskbridge.errors import ConfigError, DecodeError
-from taskbridge.flow.ranges import ID_MAX, ID_MIN
+from taskbridge.flow.intervals import ID_MAX, ID_MIN
 
 from .walks import ends, items, walk
 
