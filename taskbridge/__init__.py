@@ -18,7 +18,7 @@ from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout,
 from .flow.chunk import Chunk
 from .flow.chunked import chunked
 from .flow.cursors import cursor, keyset, stream
-from .flow.ranges import dates, ids, times
+from .flow.intervals import dates, ids, times
 from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit

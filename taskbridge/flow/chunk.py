@@ -156,7 +156,7 @@ class Chunk(Generic[T]):
         Raises:
             ConfigError: iteration is to end by time, and the chunk does not say where it may.
         """
-        if until_s is not None and self.cursors is None:
+        if until_s is not None and self.cursors is None and len(self.items):
             raise ConfigError(
                 "max_runtime: expected a chunk that can end between two items, and this one has no cursors: give "
                 "Chunk(items, cursors=[the cursor after each item], next=...), or leave max_runtime out"

@@ -70,7 +70,7 @@ def chunked(
         over: the range: ``ids``, ``dates``, ``times``, ``keyset``, ``stream`` or ``cursor``.
         size: of a chunk. Ids, keys, items: how many; dates: days, or a timedelta; times: seconds, or a timedelta. A
             function of ``cursor`` decides by itself.
-        pause: between the end of a chunk and the start of the next. Defaults to 0.
+        pause: from the start of a chunk to the start of the next, at least. Defaults to 0.
         max_backlog: the next chunk waits while more than so many of the messages that the run has enqueued have not
             ended. Defaults to no bound.
         max_runtime: iteration of a chunk ends after so long; the next chunk goes on there. Defaults to no end.

@@ -21,7 +21,8 @@ from ..errors import ConfigError, CursorStuck
 from ..message import NULL
 from ..options import check_function
 from .chunk import Chunk
-from .ranges import ID_MAX, Range
+from .intervals import ID_MAX
+from .ranges import Range
 
 T = TypeVar("T")
 
