@@ -16,10 +16,11 @@ from dramatiq.middleware import CurrentMessage, Middleware, SkipMessage
 from taskbridge import default_bridge
 from taskbridge.backend import Delivery
 from taskbridge.bridge import Bridge
+from taskbridge.claimed import Claimed
 from taskbridge.contrib import django
 from taskbridge.definition import Definition
 from taskbridge.errors import ConfigError
-from taskbridge.execution import Claimed, deliver
+from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
 from taskbridge.policies.timeout import refuse_tasks
 from taskbridge.schedules.declared import declarer_of

@@ -12,11 +12,13 @@ from collections.abc import Generator
 
 from ..backend import Backend, Delivery
 from ..bridge import Bridge
+from ..claimed import Claimed
 from ..errors import BrokerUnavailable, StoreUnavailable
-from ..execution import Claimed, accepted, ask, telling, told
+from ..execution import accepted, ask, told
 from ..message import Message, raw_id
 from ..options import check_queue_name
 from ..outcome import Ended
+from ..settling import telling
 
 log = logging.getLogger("taskbridge")
 

@@ -6,7 +6,7 @@ A change here is a change of the schema: raise ``SCHEMA`` and say so in the chan
 from __future__ import annotations
 
 #: The store's schema; a release refuses a store of another one.
-SCHEMA = "2"
+SCHEMA = "3"
 
 
 class Keys:
@@ -68,6 +68,9 @@ class Keys:
         """zset schedule -> until when the word of who declared it stands (unix ms)"""
         self.ticks = f"{tag}:ticks"
         """zset schedule -> when its next tick is looked at (unix ms); +inf while it has none"""
+        self.flow = f"{tag}:flow:"
+        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the set
+        ``run:<id>:sent``, and the zsets ``chains``, ``batches``, ``runs``; flow.lua tells what is in them"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"
@@ -79,7 +82,7 @@ class Keys:
             *(self.message, self.leases, self.due, self.dead, self.parked, self.group),
             *(self.groups, self.counts, self.bell, self.fence, self.pulse, self.quiet),
             *(self.lock, self.lock_wait, self.reserved, self.rate, self.rate_wait, self.rate_out),
-            *(self.pacing, self.limits, self.turn, self.wake, self.unique),
+            *(self.pacing, self.limits, self.turn, self.wake, self.unique, self.flow),
         ]
 
     @property

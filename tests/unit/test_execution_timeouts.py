@@ -12,8 +12,10 @@ import msgspec
 import pytest
 
 from taskbridge import Backoff, HardTimeout, SoftTimeout, current
+from taskbridge.attempt import attempt
 from taskbridge.backend import Delivery
-from taskbridge.execution import Claimed, ask, attempt
+from taskbridge.claimed import Claimed
+from taskbridge.execution import ask
 from taskbridge.options import Timeouts
 from taskbridge.outcome import Again, Done, Ended, Outcome
 from taskbridge.policies.timeout import Overdue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from taskbridge.store.keys import SCHEMA, Keys
 
-#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[23].
+#: In the order in which scripts that begin with record.lua are given them: KEYS[1] to KEYS[24].
 RECORD = [
     "{bank}:m:",
     "{bank}:leases",
@@ -29,12 +29,16 @@ RECORD = [
     "{bank}:turn",
     "{bank}:wake:",
     "{bank}:unique:",
+    "{bank}:flow:",
 ]
+
+#: In the order in which scripts about schedules are given them: the last of their keys.
+TIMETABLE = ["{bank}:schedule:", "{bank}:schedules", "{bank}:ticks"]
 
 
 def test_schema_is_deliberate() -> None:
     """A store that one release wrote is read by the next unless the number says otherwise."""
-    assert "2" == SCHEMA
+    assert "3" == SCHEMA
 
 
 def test_names_are_deliberate() -> None:
@@ -42,6 +46,7 @@ def test_names_are_deliberate() -> None:
     keys = Keys("bank")
 
     assert RECORD == keys.record
+    assert TIMETABLE == keys.timetable
     assert "{bank}:schema" == keys.schema
     assert "{bank}:leader:relay" == keys.leader("relay")
     assert ["{bank}:doc:worker", "{bank}:doc:worker:until"] == keys.documents("worker")
@@ -55,7 +60,7 @@ def test_every_name_is_held_here() -> None:
 
     named = {value for name, value in vars(keys).items() if not name.startswith("_")}
 
-    assert {*RECORD, keys.schema} == named
-    assert {"documents", "leader", "owners", "record", "shelf"} == {
+    assert {*RECORD, *TIMETABLE, keys.schema} == named
+    assert {"documents", "leader", "owners", "record", "shelf", "timetable"} == {
         name for name in vars(Keys) if not name.startswith("_")
     }

@@ -191,13 +191,13 @@ MUTANTS = [
         "test_repeated_put_is_the_same",
         "C14: the key is looked at before the id",
         ("put_once", "redis.call('EXISTS', KEYS[1] .. id) == 1", "false"),
-        (MemoryOutbox, "_put_once", "if records.read(message.id).state:", "if False:"),
+        (MemoryOutbox, "_put_once", "records.read(message.id).state or", "False or"),
     ),
     Mutant(
         "test_claim_of_one_is_not_freed_by_another",
         "C14: a key is freed whoever stands under it",
-        ("record", "if ends and redis.call('GET', KEYS[23] .. key) == m.id then", "if ends then"),
-        (Records, "free_same", 'ends and self.standing.get(one.key, ("", 0))[0] == entry.id', "ends and self.standing"),
+        ("record", "if over and redis.call('GET', KEYS[23] .. key) == id then", "if over then"),
+        (Records, "free_same", 'self.standing.get(one.key, ("", 0))[0] == ', "one.key in self.standing or "),
     ),
     Mutant(
         "test_every_end_frees_it",

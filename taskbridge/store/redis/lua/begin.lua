@@ -1,9 +1,9 @@
 -- begin: a worker asks to run one delivery. Recognises repeats, drops the expired, lets it wait for the first lock or limit
 -- that refuses, or writes the claim with the message in it. Locks are tested before any token is taken: all or none.
--- begins with record.lua
--- KEYS[24] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
+-- begins with flow.lua
+-- KEYS[25] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
--- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[24]; '' when the broker is another server
+-- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[25]; '' when the broker is another server
 -- ARGV[10] locks   ARGV[11] limits, both as record.lua reads them   ARGV[12] 1 for code that is no message
 -- Returns {verdict, fence, starts, attempt, crashes, key, wait (us)}; verdicts: run, held (it runs to fail: a lock was
 -- refused), settled, stale, busy, expired, crashed, skipped, locked, throttled; `key` is of the lock or limit that refused.
@@ -13,7 +13,7 @@ local expires, limit = tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = read(id)
 
 local function acknowledged(verdict, key)
-  if ARGV[9] ~= '' then redis.call('HDEL', KEYS[24], ARGV[9]) end
+  if ARGV[9] ~= '' then redis.call('HDEL', KEYS[25], ARGV[9]) end
   return { verdict, 0, m.starts, m.attempt or 1, m.crashes, key or '', 0 }
 end
 

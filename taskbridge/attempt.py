@@ -1,0 +1,174 @@
+"""One attempt: run the task inside its hooks, under its timeouts, and say what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from .alarm import Alarm, can_ring
+from .backend import Capabilities
+from .claimed import Claimed, early_ms
+from .current import Current, TimeLeft, running
+from .definition import Definition
+from .errors import DecodeError, HardTimeout, LockHeld, NotSupported
+from .flow.work import Work
+from .options import Timeouts
+from .outcome import Again, Done, Ended, Outcome, Parked
+from .policies.timeout import Overdue, refuse_unkept, timeouts_for
+from .policies.unknown import judge_unknown
+from .runtime import Runtime
+from .scope import NOWHERE, inside
+from .settling import judge, telling
+
+
+def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
+    """Run the task once, unless it is early or unknown here, and say what became of it."""
+    message = claimed.message
+    definition = runtime.definitions.get(message.task)
+    if claimed.delivery.problem:
+        return Ended(how="dead", why=claimed.delivery.problem)
+    if definition is None:
+        return Parked(why=f"no task named {message.task!r} in this release")
+    wait_ms = early_ms(message, runtime)
+    if wait_ms > 0:
+        return Again(after_ms=wait_ms, counted=False, ran=False, why="not due yet")
+    try:
+        unknown = definition.arguments.unknown(message.kwargs)
+        if unknown:
+            refusal = judge_unknown(unknown, message.task, definition.options.unknown_args)
+            if refusal is not None:
+                return refusal
+        args, kwargs = definition.arguments.decode(message.args, message.kwargs, without=unknown)
+    except (DecodeError, msgspec.DecodeError) as error:
+        return Ended(how="dead", why=str(error), error=error)
+    try:
+        claimed.timeouts = _kept(claimed, definition, runtime)
+    except NotSupported as error:
+        return Ended(how="dead", why=f"NotSupported: {error}", error=error)
+    started_s = runtime.clock.monotonic_s()
+    try:
+        return _run(definition, claimed, args, kwargs, runtime)
+    finally:
+        claimed.ran_ms = (runtime.clock.monotonic_s() - started_s) * 1000
+
+
+def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeouts:
+    """Return how long this attempt may take.
+
+    Raises:
+        NotSupported: nobody here would see to it; a message with a caller's own timeouts may come to any worker.
+    """
+    timeouts = timeouts_for(claimed.message, definition.options, runtime.timeouts)
+    if runtime.enforced and (timeouts.soft_ms or timeouts.hard_ms):
+        kept = Capabilities(soft_timeout=can_ring(), hard_timeout=claimed.watch is not None)
+        refuse_unkept(timeouts, kept, claimed.message.task, "this worker")
+    return timeouts
+
+
+def _run(
+    definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
+) -> Outcome:
+    message, begun, hooks = claimed.message, claimed.begun, runtime.hooks
+    within_ms = claimed.timeouts.soft_ms or claimed.timeouts.hard_ms
+    me = Current(
+        id=message.id,
+        task=message.task,
+        queue=message.queue,
+        attempt=begun.attempt,
+        starts=begun.starts,
+        fencing_token=begun.fence,
+        enqueued_at_ms=message.enqueued_at_ms,
+        first_due_ms=message.first_due_ms,
+        left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
+    )
+    work = _work(definition, claimed, runtime)
+    with running(me), inside(work.scope if work else NOWHERE):
+        outcome: Outcome
+        try:
+            function = work or definition.function
+            hooked = partial(_hooked, definition, function, claimed, me, args, kwargs, runtime)
+            outcome = Done(_watched(claimed, runtime, hooked))
+            claimed.next = work.came_to() if work else None
+        except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
+            outcome = judge(error, claimed, runtime)
+            hooks.fail(me, error, outcome)
+        hooks.end(definition, me, outcome)
+        return outcome
+
+
+def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | None:
+    """Return what runs in place of a chunked task's function."""
+    if definition.chunks is None:
+        return None
+    return Work(
+        message=claimed.message,
+        claim=claimed.claim,
+        function=definition.function,
+        chunks=definition.chunks,
+        store=runtime.store,
+        clock=runtime.clock,
+        stopping=claimed.stopping,
+    )
+
+
+def _hooked(
+    definition: Definition,
+    function: Callable[..., Any],
+    claimed: Claimed,
+    me: Current,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    runtime: Runtime,
+) -> Any:
+    """Call the task inside what users have run around it; the soft timeout is of the task alone.
+
+    Raises:
+        LockHeld: it was claimed to fail.
+    """
+    if claimed.begun.verdict == "held":
+        raise LockHeld(f"another holds the lock {claimed.begun.key}")
+    alarm = Alarm(claimed.timeouts.soft_ms / 1000 if runtime.enforced else 0, _awaited)
+    runtime.hooks.begin(definition, me)
+    return runtime.hooks.around(definition, me, partial(alarm.around, function, args, kwargs))
+
+
+def _watched(claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:
+    """Run it where the supervisor sees until when it may take, and what a hard timeout leads to."""
+    hard_ms, watch = claimed.timeouts.hard_ms, claimed.watch
+    if watch is None or not hard_ms or not runtime.enforced:
+        return run()
+    watch.limit(runtime.clock.monotonic_s() + hard_ms / 1000, _overdue(claimed, runtime))
+    try:
+        return run()
+    finally:
+        watch.unlimit()
+
+
+def _overdue(claimed: Claimed, runtime: Runtime) -> Overdue:
+    """Say what a hard timeout would lead to, while there is somebody who knows the task's policy."""
+    message, hard_ms = claimed.message, claimed.timeouts.hard_ms
+    error = HardTimeout(f"hard timeout after {hard_ms / 1000:g} s")
+    outcome = judge(error, claimed, runtime, later_ms=hard_ms)
+    finish = telling(claimed, msgspec.structs.replace(outcome, error=None), runtime)  # it has no stacks to show yet
+    return Overdue(
+        task=message.task,
+        queue=message.queue,
+        attempt=claimed.begun.attempt,
+        state=finish.state,
+        counted=finish.counted,
+        due_ms=finish.due_ms,
+        why=finish.why,
+    )
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run an ``async def`` task to its end; one that was cancelled from inside has failed."""
+    import asyncio
+
+    try:
+        return asyncio.run(coroutine)
+    except asyncio.CancelledError as error:  # a BaseException, for which nobody below is prepared
+        raise RuntimeError("the task's coroutine was cancelled") from error

@@ -1,0 +1,140 @@
+"""What a failed or signalled attempt leads to, and how the store is told."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from datetime import timedelta
+
+from .claimed import Claimed
+from .clock import milliseconds
+from .definition import Definition
+from .errors import ConfigError, CursorStuck, Drop, Reschedule, Throttled
+from .message import Message, encode
+from .options import PARK_FOR
+from .outcome import Again, Done, Ended, Outcome, Parked
+from .policies.needs import needs_of
+from .policies.retry import NEVER
+from .runtime import Runtime
+from .store import Finish
+
+log = logging.getLogger("taskbridge")
+
+#: A traceback in the dead letters is cut to its end.
+MAX_TRACEBACK = 16_384
+
+
+def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms: int = 0) -> Outcome:
+    """Say what a failure leads to, by the task's own policy; where nothing can be said, it is dead.
+
+    Args:
+        error: what the attempt raised.
+        claimed: whose attempt.
+        runtime: where its task and the time are.
+        later_ms: how far ahead the failure lies.
+    """
+    definition = runtime.definitions.get(claimed.message.task)
+    message, now_ms = _dated(claimed.message, runtime), runtime.clock.now_ms()
+    age_ms = now_ms + later_ms - message.first_due_ms
+    try:
+        if isinstance(error, Drop):
+            return Ended(how="dropped", why=str(error))
+        if isinstance(error, CursorStuck):  # it would be stuck again
+            return Ended(how="dead", why=f"CursorStuck: {error}", error=error)
+        if isinstance(error, Reschedule) and definition is not None:
+            return _rescheduled(error, message, definition, starts=claimed.begun.starts, age_ms=age_ms)
+        if isinstance(error, Throttled) and definition is not None:
+            return _throttled(error, message, definition)
+        policy = (definition.options.retry if definition else None) or NEVER
+        return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
+    except Exception as wrong:  # a wait that is none, arguments that do not fit, a policy of the user's that fails
+        wrong.__cause__ = error  # the letter shows where in the task it was asked for
+        log.exception("what becomes of %s (%s) cannot be said", claimed.message.task, claimed.message.id)
+        return Ended(how="dead", why=f"{type(wrong).__name__}: {wrong}", error=wrong)
+
+
+def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
+    """Return what ``finish`` is to be told of an outcome."""
+    message = claimed.message
+    held = claimed.delivery.held
+    match outcome:
+        case Done():
+            return Finish(id=message.id, claim=claimed.claim, state="DONE", held=held, next=claimed.next)
+        case Again():
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="THROTTLED" if outcome.shuts else "DELAYED" if outcome.after_ms > 0 else "READY",
+                counted=outcome.counted,
+                ran=outcome.ran,
+                due_ms=outcome.after_ms,
+                group=outcome.shuts,
+                why=outcome.why,
+                traceback=_traceback(outcome.error),
+                body=outcome.body or (b"" if message.first_due_ms else encode(_dated(message, runtime))),
+                held=held,
+            )
+        case Parked():
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="PARKED",
+                ran=False,
+                due_ms=_park_for_ms(message, runtime),
+                group=" ".join((message.task, *outcome.missing)),
+                why=outcome.why,
+                held=held,
+            )
+        case Ended():
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="DEAD" if outcome.how == "dead" else "DONE",
+                why=outcome.why if outcome.how == "dead" else f"{outcome.how}: {outcome.why}",
+                traceback=outcome.traceback or _traceback(outcome.error),
+                body=outcome.body,
+                held=held,
+            )
+
+
+def _dated(message: Message, runtime: Runtime) -> Message:
+    """A plain Celery producer does not say when: then it was first due when it first ran."""
+    return message if message.first_due_ms else message.copy(enqueued_at_ms=runtime.clock.now_ms())
+
+
+def _rescheduled(
+    asked: Reschedule, message: Message, definition: Definition, *, starts: int, age_ms: int
+) -> Again | Ended:
+    """Say when it runs again, or that it has been asked for long enough; a replay goes on where it has stopped."""
+    body = b""
+    if asked.kwargs:
+        args, kwargs = definition.arguments.replaced(message.args, message.kwargs, asked.kwargs)
+        body = encode(message.copy(args=args, kwargs=kwargs))
+    after_ms = max(0, milliseconds(asked.after, "Reschedule(after)"))
+    if asked.give_up_after is not None:
+        give_up_ms = milliseconds(asked.give_up_after, "Reschedule(give_up_after)")
+        if give_up_ms <= 0:
+            raise ConfigError(f"Reschedule(give_up_after): expected a span above 0, got {asked.give_up_after!r}")
+        if age_ms + after_ms > give_up_ms:
+            why = f"gave up after {timedelta(milliseconds=give_up_ms)}: still not ready, begun {starts} times"
+            return Ended(how="dead", why=why, traceback=_traceback(asked), body=body)
+    return Again(after_ms=after_ms, counted=False, why=str(asked), body=body)
+
+
+def _throttled(asked: Throttled, message: Message, definition: Definition) -> Again:
+    rates = needs_of(definition, message)[1]
+    meant = [one.key for one in rates if asked.limit in ("", one.name)]
+    if asked.limit and not meant:
+        known = ", ".join(one.name for one in rates) or "none"
+        raise ConfigError(f"{message.task} has no limit called {asked.limit!r}; it has {known}")
+    after_ms = max(0, milliseconds(asked.after, "Throttled(after)"))
+    return Again(after_ms=after_ms, counted=False, why=str(asked), shuts=meant[0] if meant else "")
+
+
+def _park_for_ms(message: Message, runtime: Runtime) -> int:
+    definition = runtime.definitions.get(message.task)
+    return definition.options.park_for_ms if definition else milliseconds(PARK_FOR)
+
+
+def _traceback(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception(error))[-MAX_TRACEBACK:] if error else ""
