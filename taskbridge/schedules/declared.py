@@ -23,7 +23,8 @@ from ..options import TaskOptions
 from ..policies.schedule import Schedule, check_name, instant_ms, named
 from ..policies.ticks import Crontab, Interval, Timing
 from ..policies.unique import sameness_of
-from ..store import Declaration, ScheduleState, Store
+from ..store import Store
+from ..store.schedules import Declaration, ScheduleState
 from .plan import Plan, changed, changes_of, next_tick, plan_of
 
 log = logging.getLogger("taskbridge")

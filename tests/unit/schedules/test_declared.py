@@ -17,7 +17,8 @@ from taskbridge.errors import ConfigError, StoreUnavailable
 from taskbridge.policies.ticks import Crontab, Interval
 from taskbridge.schedules.declared import LEASE_MS, Declarer, declarer_of, plans_of
 from taskbridge.schedules.plan import Plan, plan_of
-from taskbridge.store import ScheduleState, Store
+from taskbridge.store import Store
+from taskbridge.store.schedules import ScheduleState
 from taskbridge.testing import FakeClock
 from tests.servers import until
 
