@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 
 from .backend import Backend
+from .chunking import encode as encode_bounds
 from .clock import Clock
 from .config import Settings
 from .definition import Definition
 from .errors import ArgumentError, ConfigError, PayloadTooLarge
-from .message import Message, encode, new_id
+from .message import Flow, Message, encode, new_id
 from .needs import ALONE
 from .options import TaskOptions
 from .policies.timeout import stamps
@@ -150,6 +151,7 @@ def stamp(
         route_key=_route_key(definition, args, kwargs, sender.settings),
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
+        flow=Flow(bounds=msgspec.Raw(encode_bounds(options.over))) if options.over else None,
     )
     _refuse_large(message, sender.settings.max_payload)
     return message
