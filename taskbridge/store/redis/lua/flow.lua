@@ -188,10 +188,13 @@ end
 local function follow(m, id, body, due)
   local run = parts_of(m).run
   local key = KEYS[24] .. 'run:' .. run
-  for _, lock in ipairs(locks_of(m)) do
-    if redis.call('HDEL', KEYS[13] .. lock.key, m.id) == 1 then redis.call('HSET', KEYS[13] .. lock.key, id, '') end
-  end
   redis.call('ZREM', KEYS[15], m.id)
+  for _, lock in ipairs(locks_of(m)) do
+    if redis.call('HDEL', KEYS[13] .. lock.key, m.id) == 1 then
+      redis.call('HSET', KEYS[13] .. lock.key, id, '')
+      redis.call('ZADD', KEYS[15], '+inf', id)
+    end
+  end
   redis.call('HSET', KEYS[1] .. id, 'st', 'HELD', 'seq', 1, 'attempt', 1, 'queue', m.queue, 'body', body, 'part', m.part,
     'locks', m.locks, 'rates', m.rates, 'fresh', 1, 'due', string.format('%.0f', due))
   if m.same then

@@ -16,7 +16,7 @@
 -- KEYS[12] string {tb}:quiet  until when no claim is taken away (unix ms)
 -- KEYS[13] prefix {tb}:lock:       hash per lock: id -> claim of its holder, '' while it is reserved
 -- KEYS[14] prefix {tb}:lock-wait:  zset per lock: id -> turn
--- KEYS[15] zset   {tb}:reserved    id -> until when its locks are reserved for it (unix ms)
+-- KEYS[15] zset   {tb}:reserved    id -> until when its locks are reserved for it (unix ms; +inf for a run's)
 -- KEYS[16] prefix {tb}:rate:       string per limit's key: when its next start is due at its pace (unix us)
 -- KEYS[17] prefix {tb}:rate-wait:  zset per limit's key: id -> turn
 -- KEYS[18] prefix {tb}:rate-out:   zset per limit's key: "weight id" let out and not begun -> until when it counts (unix ms)
@@ -196,7 +196,7 @@ function admit(key)
   end
 end
 
--- less_kept: a message's locks without those that it has and keeps: they are reserved for it, however long.
+-- less_kept: a message's locks without those that it has and keeps: they are reserved for it, without a lapse.
 local function less_kept(m, kept)
   local less, keeps = {}, {}
   redis.call('ZREM', KEYS[15], m.id)
@@ -204,6 +204,7 @@ local function less_kept(m, kept)
   for _, lock in ipairs(locks_of(m)) do
     if keeps[lock.key] and redis.call('HEXISTS', KEYS[13] .. lock.key, m.id) == 1 then
       redis.call('HSET', KEYS[13] .. lock.key, m.id, '')
+      redis.call('ZADD', KEYS[15], '+inf', m.id)
     else
       less[#less + 1] = lock
     end
@@ -221,7 +222,7 @@ local function let_go(m, kept)
     for _, lock in ipairs(locks) do admit(lock.key) end
     return
   end
-  redis.call('ZREM', KEYS[15], m.id)
+  if not kept then redis.call('ZREM', KEYS[15], m.id) end
   for _, lock in ipairs(locks) do
     redis.call('HDEL', KEYS[13] .. lock.key, m.id)
     redis.call('ZREM', KEYS[14] .. lock.key, m.id)
@@ -331,7 +332,7 @@ local function redispatch(m, st, at, group)
   count(m, 1)
   if st == 'LOCKED' or st == 'THROTTLED' then return true end
   if st == 'HELD' then
-    redis.call('HSET', KEYS[1] .. m.id, 'due', at)
+    redis.call('HSET', KEYS[1] .. m.id, 'due', string.format('%.0f', at))
   elseif st == 'PARKED' then
     redis.call('ZADD', KEYS[5], at, m.id)
     redis.call('ZADD', KEYS[6] .. m.group, at, m.id)
