@@ -230,11 +230,11 @@ class RunNeedsLaws(Laws):
 
     def test_until_started_ends_with_the_first_chunk(self, store: Store) -> None:
         """No later chunk takes the key again, not even one that is begun and never entered."""
-        first = start(store, unique="until_started")
+        first, other = start(store, unique="until_started"), a_run()
         goes_on(store, first, "c0")
         finish(store, follow(store, "c1"), "c1", "PARKED", ran=False, due_ms=60_000, group="g")
 
-        assert first.id != start_again(store, until="until_started")
+        assert other.id == start_again(store, other, "until_started")
 
     def test_limit_of_a_chunked_task_paces_its_chunks(self, store: Store) -> None:
         """A chunk that is refused keeps the run's lock while it waits for its turn, and then runs."""

@@ -50,6 +50,8 @@ class RunLaws(Laws):
         store.claims.lose(message.id, "c0")
 
         assert open_run(store, message, "c0") is None
+        begin(store, message.copy(seq=2), "c1")
+        assert open_run(store, message, "c0") is None
         assert store.runs.look(message.id) is None
 
     def test_next_chunk_exists_when_the_one_before_has_ended(self, store: Store) -> None:
