@@ -22,13 +22,13 @@ STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "HELD", "O
 class Entry:
     """One message's record. ``state`` is empty while the store knows nothing of it.
 
-    ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, when a held chunk may go
-    on, or when a done marker is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often a relay had it to publish;
-    ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs, ``turn`` grows with each that
-    began to wait, ``at`` is the limit it waits at, ``released`` the one that let it out; ``front`` says that it has
-    waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that it is code and no message;
-    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one. ``part`` is what it is part
-    of, ``fresh`` that the store itself made it and nobody has published it.
+    ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, when a held chunk may
+    go on, or when a done marker is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often
+    a relay had it to publish; ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs,
+    ``turn`` grows with each that began to wait, ``at`` is the limit it waits at, ``released`` the one that let it
+    out; ``front`` says that it has waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that
+    it is code and no message; ``woken`` when it may ask again. ``same`` are the keys under which it is the only
+    one. ``part`` is what it is part of, ``fresh`` that the store itself made it and nobody has published it.
     """
 
     id: str

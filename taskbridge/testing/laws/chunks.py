@@ -30,10 +30,16 @@ def open_run(store: Store, message: Message, claim: str, **said: Any) -> Raw | N
 
 
 def start(
-    store: Store, claim: str = "c0", *, unique: str = "", needs: dict[str, Any] | None = None, **said: Any
+    store: Store,
+    claim: str = "c0",
+    *,
+    message: Message | None = None,
+    unique: str = "",
+    needs: dict[str, Any] | None = None,
+    **said: Any,
 ) -> Message:
     """Enqueue a run, begin its first chunk and open it; returns the copy that runs."""
-    message = a_run()
+    message = message or a_run()
     if unique:
         store.outbox.put_once([message], [(Same("walk", unique, LAST_RESORT_MS),)], 0)
     else:
