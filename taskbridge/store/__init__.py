@@ -146,7 +146,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
     body: bytes = b""
     at_ms: int = 0
-    """When it is due, when its lease ends, when it died, or until when it is parked."""
+    """When it is due, when its lease ends, when it died, until when it is parked, or when a held chunk may go on."""
     begun_ms: int = 0
     """When it was last begun; 0 when it never was."""
     waits_at: str = ""

@@ -45,7 +45,7 @@ class Keys:
         self.lock_wait = f"{tag}:lock-wait:"
         """prefix of a zset per lock: id -> turn"""
         self.reserved = f"{tag}:reserved"
-        """zset id -> until when its locks are reserved for it (unix ms)"""
+        """zset id -> until when its locks are reserved for it (unix ms; +inf for a run's)"""
         self.rate = f"{tag}:rate:"
         """prefix of a string per limit's key: when its next start is due at its pace (unix us)"""
         self.rate_wait = f"{tag}:rate-wait:"

@@ -13,12 +13,13 @@ import msgspec
 from ...errors import ClaimLost, ConfigError
 from ...message import Message, encode
 from ...needs import Within
+from .. import LAST_RESORT_MS
 from ..flow import HOLE, Follower, Next
 
 if TYPE_CHECKING:
     from .records import Entry, Records
 
-#: How long what has ended can be looked at, and what has not lives: as in flow.lua.
+#: How long what has ended can be looked at: as in flow.lua.
 REMEMBERED_MS = 24 * 3_600_000
 
 _HOLE = msgspec.json.encode(HOLE)
@@ -88,6 +89,8 @@ class Run(Tally):
     round: int = 0
     progress: int = 0
     sent: set[str] = field(default_factory=set)
+    forgotten_ms: int = 0
+    """From when on nobody knows of it; 0 while it goes on, or has a dead letter."""
 
 
 class Flow:
@@ -99,14 +102,15 @@ class Flow:
         self.batches: dict[str, Batch] = {}
         self.runs: dict[str, Run] = {}
 
-    def held_back(self, part: Part) -> bool:
-        """Whether the run of this chunk is paused."""
-        run = self.runs.get(part.run)
-        return run is not None and run.paused
+    def run_of(self, entry: Entry) -> Run | None:
+        """The run that this is a chunk of."""
+        return self.runs.get(entry.part.run)
 
     def ends(self, id: str, part: Part, how: str, why: str = "", result: bytes = b"") -> None:
         """Done, failed, dropped, or purged after it had failed: the next goes on, or there is one less to wait for."""
         if how == "purged":
+            if part.run in self.runs:
+                self._forget_run(self.runs[part.run])
             if part.chain:
                 self._advance(id, part, "dropped", b"")
             return
@@ -116,12 +120,16 @@ class Flow:
             return
         self._count(part, how, 1)
 
-    def revive(self, part: Part) -> None:
-        """It was dead and is on its way again."""
-        run = self.runs.get(part.run)
+    def revive(self, entry: Entry) -> None:
+        """It was dead and is on its way again, and so is its run, under the keys that nobody has taken meanwhile."""
+        run, now_ms = self.run_of(entry), self._records.now_ms()
         if run:
-            run.state, run.error, run.ended_ms = "running", "", 0
-        self._count(part, "failed", -1)
+            run.state, run.error, run.ended_ms, run.stop, run.planned_ms = "running", "", 0, False, now_ms
+            for one in entry.same:
+                free = now_ms >= self._records.standing.get(one.key, ("", 0))[1]
+                if one.until == "until_done" and free:
+                    self._records.standing[one.key] = entry.part.run, now_ms + LAST_RESORT_MS
+        self._count(entry.part, "failed", -1)
 
     def chunk_done(self, entry: Entry, told: Next) -> None:
         """The next chunk takes its place unless the run is to end. Starts keep their pace."""
@@ -133,18 +141,22 @@ class Flow:
         if told.message and not run.stop:
             self.follow(entry, told.message, max(self._records.now_ms(), run.planned_ms + run.pause_ms))
 
-    def follow(self, entry: Entry, chunk: Message, planned_ms: int) -> None:
+    def follow(self, entry: Entry, chunk: Message, due_ms: int) -> None:
         """What counts a chunk, its locks and its keys go over to the next."""
         from .records import Entry
 
-        records, run = self._records, self.runs[entry.part.run]
+        records, run, id = self._records, self.runs[entry.part.run], entry.part.run
         following = Entry(id=chunk.id, queue=entry.queue, body=encode(chunk), part=entry.part, fresh=True)
-        following.locks, following.same = entry.locks, entry.same
+        following.locks, following.rates, following.same = entry.locks, entry.rates, entry.same
         records.needs.hand_over(entry, following)
+        for one in entry.same:  # the last resort is not for what goes on
+            other, until_ms = records.standing.get(one.key, ("", 0))
+            if one.until == "until_done" and other == id and records.now_ms() < until_ms:
+                records.standing[one.key] = id, records.now_ms() + LAST_RESORT_MS
         entry.part, entry.locks, entry.same = NO_PART, (), ()
-        records.enter(following, "HELD")
+        records.enter(following, "HELD", due_ms)
         run.sent.clear()
-        run.current, run.planned_ms = chunk.id, planned_ms
+        run.current = chunk.id
         run.chunk += 1
         self.go_on(run)
 
@@ -155,7 +167,7 @@ class Flow:
             return
         entry = records.read(run.current)
         if entry.state == "HELD":
-            at_ms = max(records.now_ms(), run.planned_ms)
+            run.planned_ms = at_ms = max(records.now_ms(), entry.at_ms)
             records.depart(entry)
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
             records.bell.notify_all()
@@ -206,9 +218,10 @@ class Flow:
 
     def forget(self) -> None:
         """Drop what ended long ago."""
-        over_ms = self._records.now_ms() - REMEMBERED_MS
+        now_ms = self._records.now_ms()
+        over_ms = now_ms - REMEMBERED_MS
         self.batches = {id: one for id, one in self.batches.items() if not 0 < one.ended_ms <= over_ms}
-        self.runs = {id: one for id, one in self.runs.items() if not 0 < one.ended_ms <= over_ms}
+        self.runs = {id: one for id, one in self.runs.items() if not 0 < one.forgotten_ms <= now_ms}
 
     def _advance(self, id: str, part: Part, how: str, result: bytes) -> bool:
         """A link has ended; True when the next one is ready, and counts for it."""
@@ -218,7 +231,7 @@ class Flow:
         if how == "failed":
             if chain.on_error == "stop":
                 return False  # it stays as it is: its dead letter can be replayed
-            self._records.read(id).part = NO_PART
+            self._records.read(id).part = Part(run=part.run) if part.run else NO_PART
             if chain.on_error == "call" and chain.call:
                 self._make(chain.call, msgspec.json.encode(id), NO_PART)
                 how = "dropped"
@@ -236,11 +249,17 @@ class Flow:
         if run is None:
             return how
         cancelled = how != "failed" and run.stop
-        run.state, run.error = "cancelled" if cancelled else how, "" if how == "done" else why
+        run.state = "cancelled" if cancelled else how
+        run.error = why if run.state in {"failed", "dropped"} else ""
         run.ended_ms, run.paused = self._records.now_ms(), False
         if how != "failed":
-            run.sent.clear()
+            self._forget_run(run)
         return "dropped" if cancelled else how
+
+    def _forget_run(self, run: Run) -> None:
+        """It can be looked at for a while."""
+        run.sent.clear()
+        run.forgotten_ms = self._records.now_ms() + REMEMBERED_MS
 
     def _count(self, part: Part, how: str, by: int) -> None:
         for tally in self._tallies(part.batches, part.runs):

@@ -11,7 +11,7 @@ from ..keys import Keys
 
 _FIELDS = (
     *("st", "seq", "attempt", "starts", "crashes", "claim", "queue"),
-    *("why", "tb", "group", "body", "begun", "locks", "at"),
+    *("why", "tb", "group", "body", "begun", "locks", "at", "due"),
 )
 
 
@@ -37,6 +37,8 @@ class RedisMessages:
         at = due or dead or parked
         if fields[0] == b"RUN":
             at = self._server.call("ZSCORE", keys.leases, f"{(fields[5] or b'').decode()} {id}")
+        elif fields[0] == b"HELD":
+            at = fields[-1]
         return _record(id, fields, at or 0)
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -65,7 +67,7 @@ def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Reco
 
 def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
     state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body, begun, locks, at_limit = (
-        field or b"" for field in fields
+        field or b"" for field in fields[:-1]
     )
     return Record(
         id=id,

@@ -4,7 +4,8 @@
 --   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
 --   batch:<id>     hash  total open done failed dropped when then error sealed made ended
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
---                        state error ended; of what it has enqueued total open done failed dropped
+--                        state error ended; of what it has enqueued total open done failed dropped. One that has failed
+--                        stays as long as its dead letter
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
 
@@ -27,9 +28,11 @@ local function parts_of(m)
   return parts
 end
 
--- enlist: where it is found by who does not know its id; what is older than any can be is forgotten.
-local function enlist(index, id)
-  redis.call('ZREMRANGEBYSCORE', KEYS[24] .. index, '-inf', now - LAST_RESORT)
+-- enlist: where it is found by who does not know its id; old ones that are gone are forgotten.
+local function enlist(index, kind, id)
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', KEYS[24] .. index, '-inf', now - LAST_RESORT, 'LIMIT', 0, 100)) do
+    if redis.call('EXISTS', KEYS[24] .. kind .. ':' .. old) == 0 then redis.call('ZREM', KEYS[24] .. index, old) end
+  end
   redis.call('ZADD', KEYS[24] .. index, now, id)
 end
 
@@ -60,7 +63,7 @@ local function advance(m, parts, how, result)
   if how == 'failed' then
     local f = redis.call('HMGET', key, 'on_error', 'call')
     if not f[1] or f[1] == 'stop' then return false end -- it stays as it is: its dead letter can be replayed
-    redis.call('HSET', KEYS[1] .. m.id, 'part', '') -- the chain goes on, or ends, without it
+    redis.call('HSET', KEYS[1] .. m.id, 'part', parts.run and 'run ' .. parts.run or '') -- the chain goes on without it
     if f[1] == 'call' then
       make(f[2], cjson.encode(m.id), '')
       how = 'dropped'
@@ -101,22 +104,24 @@ end
 
 -- go_on: the chunk that is held is due, unless its run is paused or too much of what it has enqueued is yet to end.
 local function go_on(id)
-  local f = redis.call('HMGET', KEYS[24] .. 'run:' .. id, 'current', 'paused', 'open', 'max', 'planned')
+  local key = KEYS[24] .. 'run:' .. id
+  local f = redis.call('HMGET', key, 'current', 'paused', 'open', 'max')
   if not f[1] or f[2] or (tonumber(f[4]) >= 0 and tonumber(f[3]) > tonumber(f[4])) then return end
   local m = read(f[1])
   if m.st ~= 'HELD' then return end
-  local at = math.max(now, tonumber(f[5] or 0))
+  local at = math.max(now, tonumber(redis.call('HGET', KEYS[1] .. m.id, 'due') or 0))
   depart(m)
   m.st = at > now and 'DELAYED' or 'READY'
   redis.call('HSET', KEYS[1] .. m.id, 'st', m.st)
+  redis.call('HSET', key, 'planned', string.format('%.0f', at))
   redis.call('ZADD', KEYS[3], at, m.id)
   count(m, 1)
   ring(at)
 end
 
-function held_back(m)
-  local run = string.match(m.part, '^run ([^\n]+)')
-  return run and redis.call('HEXISTS', KEYS[24] .. 'run:' .. run, 'paused') == 1
+function told_by_run(m)
+  local f = redis.call('HMGET', KEYS[24] .. 'run:' .. stands_as(m), 'stop', 'paused')
+  return (f[1] and 'stop') or (f[2] and 'paused')
 end
 
 -- tally: of what counts a message, `by` is 1 when it has ended, -1 when it is replayed.
@@ -126,23 +131,29 @@ local function tally(of, how, by)
   redis.call('HINCRBY', key, how, by)
   redis.call('HINCRBY', key, 'open', -by)
   local kind, id = string.match(of, '^(%l+):(.+)$')
-  if by < 0 then
-    redis.call('HDEL', key, 'ended')
-  elseif kind == 'batch' then
-    complete(id)
-  else
+  if kind == 'run' then
     go_on(id)
+  elseif by < 0 then
+    redis.call('HDEL', key, 'ended')
+  else
+    complete(id)
   end
+end
+
+-- forget_run: it can be looked at for a while.
+local function forget_run(key)
+  redis.call('PEXPIRE', key, REMEMBERED)
+  redis.call('DEL', key .. ':sent')
 end
 
 -- run_ended: how the run has ended: with its last chunk, or because it was told to.
 local function run_ended(id, how, why)
   local key = KEYS[24] .. 'run:' .. id
   local cancelled = how ~= 'failed' and redis.call('HEXISTS', key, 'stop') == 1
-  redis.call('HSET', key, 'state', cancelled and 'cancelled' or how, 'error', how ~= 'done' and why or '', 'ended', now)
+  local state = cancelled and 'cancelled' or how
+  redis.call('HSET', key, 'state', state, 'error', (state == 'failed' or state == 'dropped') and why or '', 'ended', now)
   redis.call('HDEL', key, 'paused')
-  redis.call('PEXPIRE', key, how == 'failed' and LAST_RESORT or REMEMBERED)
-  if how ~= 'failed' then redis.call('DEL', key .. ':sent') end
+  if how ~= 'failed' then forget_run(key) end
   return cancelled and 'dropped' or how
 end
 
@@ -150,6 +161,7 @@ end
 function ends(m, how, why, result)
   local parts = parts_of(m)
   if how == 'purged' then -- it was counted when it died
+    if parts.run then forget_run(KEYS[24] .. 'run:' .. parts.run) end
     if parts.chain then advance(m, parts, 'dropped') end
     return
   end
@@ -158,35 +170,44 @@ function ends(m, how, why, result)
   for _, of in ipairs(parts.tallies) do tally(of, how, 1) end
 end
 
--- revive: it was dead and is on its way again.
+-- revive: it was dead and is on its way again, and so is its run, under the keys that nobody has taken meanwhile.
 local function revive(m)
   local parts = parts_of(m)
   if parts.run then
     local key = KEYS[24] .. 'run:' .. parts.run
-    redis.call('HSET', key, 'state', 'running', 'error', '')
-    redis.call('HDEL', key, 'ended')
-    redis.call('PERSIST', key)
+    redis.call('HSET', key, 'state', 'running', 'error', '', 'planned', now)
+    redis.call('HDEL', key, 'ended', 'stop')
+    for taken in string.gmatch(m.same or '', 'until_done ([^\n]+)') do
+      redis.call('SET', KEYS[23] .. taken, parts.run, 'NX', 'PX', LAST_RESORT)
+    end
   end
   for _, of in ipairs(parts.tallies) do tally(of, 'failed', -1) end
 end
 
 -- follow: the next chunk of a run takes the place of this one: what counts it, its locks, and its keys go over to it.
-local function follow(m, id, body, planned)
+local function follow(m, id, body, due)
   local run = parts_of(m).run
   local key = KEYS[24] .. 'run:' .. run
-  for _, lock in ipairs(locks_of(m)) do
-    if redis.call('HDEL', KEYS[13] .. lock.key, m.id) == 1 then redis.call('HSET', KEYS[13] .. lock.key, id, '') end
-  end
   redis.call('ZREM', KEYS[15], m.id)
+  for _, lock in ipairs(locks_of(m)) do
+    if redis.call('HDEL', KEYS[13] .. lock.key, m.id) == 1 then
+      redis.call('HSET', KEYS[13] .. lock.key, id, '')
+      redis.call('ZADD', KEYS[15], '+inf', id)
+    end
+  end
   redis.call('HSET', KEYS[1] .. id, 'st', 'HELD', 'seq', 1, 'attempt', 1, 'queue', m.queue, 'body', body, 'part', m.part,
-    'locks', m.locks, 'rates', m.rates, 'fresh', 1)
-  if m.same then redis.call('HSET', KEYS[1] .. id, 'same', m.same) end
+    'locks', m.locks, 'rates', m.rates, 'fresh', 1, 'due', string.format('%.0f', due))
+  if m.same then
+    redis.call('HSET', KEYS[1] .. id, 'same', m.same)
+    for taken in string.gmatch(m.same, 'until_done ([^\n]+)') do -- the last resort is not for what goes on
+      if redis.call('GET', KEYS[23] .. taken) == run then redis.call('PEXPIRE', KEYS[23] .. taken, LAST_RESORT) end
+    end
+  end
   count({ st = 'HELD', queue = m.queue }, 1)
   m.part, m.locks, m.same = '', '', nil
   redis.call('DEL', key .. ':sent')
-  redis.call('HSET', key, 'current', id, 'planned', string.format('%.0f', planned))
+  redis.call('HSET', key, 'current', id)
   redis.call('HINCRBY', key, 'chunk', 1)
-  redis.call('ZADD', KEYS[24] .. 'runs', 'XX', now, run)
   go_on(run)
 end
 
@@ -223,8 +244,10 @@ local function sent_before(id) return sent and redis.call('SADD', sent, id) == 0
 local function join(tallies, created)
   if created == 0 then return end
   for of in string.gmatch(tallies, 'in ([^\n]+)') do
-    redis.call('HINCRBY', KEYS[24] .. of, 'total', created)
-    redis.call('HINCRBY', KEYS[24] .. of, 'open', created)
+    if redis.call('EXISTS', KEYS[24] .. of) == 1 then
+      redis.call('HINCRBY', KEYS[24] .. of, 'total', created)
+      redis.call('HINCRBY', KEYS[24] .. of, 'open', created)
+    end
   end
 end
 

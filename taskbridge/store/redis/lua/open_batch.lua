@@ -9,5 +9,5 @@ redis.call('HSET', key, 'when', ARGV[2], 'made', now, 'total', 0, 'open', 0, 'do
 if ARGV[3] ~= '' then redis.call('HSET', key, 'then', ARGV[3]) end
 if ARGV[4] ~= '' then redis.call('HSET', key, 'error', ARGV[4]) end
 redis.call('PEXPIRE', key, LAST_RESORT)
-enlist('batches', ARGV[1])
+enlist('batches', 'batch', ARGV[1])
 return 1

@@ -12,6 +12,6 @@ if bounds then return bounds end
 redis.call('HSET', key, 'task', ARGV[3], 'queue', m.queue, 'bounds', ARGV[4], 'expected', ARGV[5], 'max', ARGV[6], 'pause',
   ARGV[7], 'at', ARGV[8], 'chunk', 0, 'current', m.id, 'total', 0, 'open', 0, 'progress', 0, 'planned', now, 'started', now, 'state',
   'running', 'round', 0)
-enlist('runs', m.id)
+enlist('runs', 'run', m.id)
 redis.call('HSET', KEYS[1] .. m.id, 'part', m.part == '' and 'run ' .. m.id or 'run ' .. m.id .. '\n' .. m.part)
 return ARGV[4]
