@@ -23,6 +23,7 @@ from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
 from .policies.retry import Backoff
+from .policies.schedule import cron, every
 from .task import Task
 
 __all__ = [
@@ -48,10 +49,12 @@ __all__ = [
     "after_task",
     "before_task",
     "chunked",
+    "cron",
     "current",
     "cursor",
     "dates",
     "default_bridge",
+    "every",
     "external",
     "ids",
     "keyset",

@@ -30,6 +30,7 @@ from .policies.lock import Lock
 from .policies.needs import checked
 from .policies.rate import RateLimit
 from .policies.retry import Backoff
+from .policies.schedule import named
 from .policies.unique import checked_names
 from .runtime import Runtime
 from .store import Store
@@ -88,8 +89,8 @@ class Bridge:
             options: see ``TaskOptions``; ``retry`` defaults to ``Backoff()``, ``name`` to ``module.function``.
 
         Raises:
-            ConfigError: an unknown option, a value out of its range, an annotation JSON cannot carry, or a second task
-                of the same name.
+            ConfigError: an unknown option, a value out of its range, an annotation JSON cannot carry, a second task of
+                the same name, or a schedule that cannot call it.
         """
         if function is not None:
             return self._declare(function, {})
@@ -247,6 +248,7 @@ class Bridge:
         declared = Definition(name=name, function=function, options=task_options, arguments=arguments, chunks=chunks)
         definition = checked(declared)
         checked_names(definition, task_options)
+        named(definition)
         if task_options.idempotency_key:
             raise ConfigError(f"{name}: idempotency_key is of one call: .using(idempotency_key=...).enqueue(...)")
         if task_options.over is not None:

@@ -29,6 +29,7 @@ from ..task import Task
 from .chunk_cases import ChunkCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
+from .schedule_cases import ScheduleCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
 from .waiting_cases import WaitingCases
@@ -107,7 +108,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(ChunkCases, HookCases, PollingCases, WaitingCases):
+class BackendSuite(ChunkCases, HookCases, PollingCases, ScheduleCases, WaitingCases):
     """Every backend behaves so."""
 
     @pytest.fixture

@@ -27,6 +27,7 @@ from .laws.parked import ParkedLaws
 from .laws.run_forks import ForkLaws
 from .laws.run_needs import RunNeedsLaws
 from .laws.runs import RunLaws
+from .laws.schedules import DeclarationLaws, ScheduleLaws
 from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.steering import CancelLaws, PauseLaws, RewindLaws
 from .laws.traces import TraceLaws
@@ -55,6 +56,8 @@ class StoreSuite(
     MessagesLaws,
     LeaderLaws,
     DocumentsLaws,
+    ScheduleLaws,
+    DeclarationLaws,
     TraceLaws,
 ):
     """Every law; the file it stands in is named for the protocol."""

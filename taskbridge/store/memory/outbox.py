@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
-from .. import RELAY_LEASE_MS, Due
+from .. import LONG_WINDOW_MS, RELAY_LEASE_MS, Due
 from .flow import part_of
 from .records import Entry, Records
 
@@ -51,13 +51,14 @@ class MemoryOutbox:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
-                    self._records.enter(entry, "OUT")
+                    self._records.enter(entry, "OUT", self._records.now_ms() + LONG_WINDOW_MS if entry.foreign else 0)
                     entry.fresh = False
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
         with records.lock:
             dues_ms = [*(entry.at_ms for entry in self._kept()), records.needs.next_due_ms()]
+            dues_ms += records.looks_ms.values()
             first_ms = min((due_ms for due_ms in dues_ms if due_ms is not None), default=None)
             if first_ms is not None:
                 timeout_s = min(timeout_s, (first_ms - records.now_ms()) / 1000)

@@ -2,7 +2,8 @@
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
 --   same has the keys under which it is the only one, a line each: "until key"; part is what it is part of (flow.lua);
---   fresh marks what the store made itself, and nobody has published; due is when one that is HELD may go on (unix ms)
+--   fresh marks what the store made itself, and nobody has published; due is when one that is HELD may go on (unix ms);
+--   foreign marks what no worker of ours runs: published, it has an end like a done one
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -84,6 +85,7 @@ local function depart(m)
     if redis.call('HINCRBY', KEYS[7], m.group, -1) <= 0 then redis.call('HDEL', KEYS[7], m.group) end
   else
     free_first()
+    if m.st == 'OUT' then redis.call('PERSIST', KEYS[1] .. m.id) end -- a worker of ours runs it after all
   end
   count(m, -1)
 end
