@@ -29,7 +29,7 @@ MUTANTS = [
         "test_c3_",
         "the record is deleted when published",
         ("mark", "redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. m.id)"),
-        (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT")', "del self._records._entries[id]"),
+        (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT", ', "self._records._entries.pop(id, "),
     ),
     Mutant(
         "test_c4_",
