@@ -78,3 +78,26 @@ def test_no_kill_forks_or_ends_a_run(stage: Stage, figures: Callable[[Tally], No
 def test_no_kill_forks_or_ends_a_long_run(stage: Stage, time_: int, figures: Callable[[Tally], None]) -> None:
     """Ten times on each engine, 500 chunks."""
     check(kill_while_it_runs(stage, 500, 300), 500, figures)
+
+
+def test_a_worker_that_is_to_stop_ends_its_chunk(stage: Stage) -> None:
+    """In the middle of it, and well; the run goes on with the next number in another worker, and none comes twice."""
+    total = 100
+    options = {"tasks": MODULE, "environment": {"FAULTS_TOTAL": str(total)}}
+    worker = stage.worker(**options)
+    bridge = stage.producer().bridge
+    run = bridge.external(f"{MODULE}.walk", queue=QUEUE).enqueue(seconds=0.03).id
+    until(lambda: len(stage.evidence.ended()) > 10, 20, "some numbers to be walked")
+
+    began_s = time.monotonic()
+    code = worker.stop()
+    seconds, walked = time.monotonic() - began_s, len(stage.evidence.ended())
+    stage.worker(**options)
+    stage.until_done(range(total), 30)
+
+    assert (0, True) == (code, walked < total)
+    assert seconds < 2
+    starts = stage.evidence.look().starts
+    assert list(range(total)) == sorted(starts)
+    assert {1} == {len(times) for times in starts.values()}
+    until(lambda: (found := bridge.store.runs.look(run)) and found.state == "done", 10, "the run to end")
