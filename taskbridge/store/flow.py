@@ -149,7 +149,8 @@ class Runs(Protocol):
     ) -> msgspec.Raw | None:
         """Say what the run is that this message begins.
 
-        Returns the bounds that were said first, for it may be begun twice; None when that claim does not stand.
+        Returns the bounds that were said first, for it may be begun twice; None when that claim does not stand, or
+        the run has gone on without it.
         """
 
     def steer(self, id: str, how: str) -> str:

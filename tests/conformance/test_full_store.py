@@ -110,7 +110,7 @@ def test_what_runs_in_a_full_store_goes_on(store: RedisStore, server: RedisServe
 
 
 def test_run_in_a_full_store_goes_on(store: RedisStore, server: RedisServer) -> None:
-    """Its chunks end, retry and die, it is steered, and what it has enqueued ends; nothing new is enqueued or opened."""
+    """Its chunks end, retry and die, it is steered, and what it has enqueued ends; nothing new is kept."""
     ends_, fails, retried, steered, cancelled, rewound = [
         start(store, f"c{n}", max_backlog=0, pause_ms=n, needs={"locks": (NeedsLock(f"lock-{n}"),)}) for n in range(6)
     ]

@@ -181,7 +181,7 @@ class Flow:
         """
         if within.chunk:
             entry = self._records.read(within.chunk)
-            if entry.state != "RUN" or entry.claim != within.claim:
+            if entry.state != "RUN" or entry.claim != within.claim or not entry.part.run:
                 raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
         for id in within.batches:
             batch = self.batches.get(id)

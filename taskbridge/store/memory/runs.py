@@ -52,6 +52,8 @@ class MemoryRuns:
                     planned_ms=now_ms,
                 )
                 entry.part = replace(entry.part, run=message.id)
+            if entry.part.run != message.id:
+                return None  # a copy that has outlived its marker: the run is elsewhere
             return self._flow.runs[message.id].bounds
 
     def steer(self, id: str, how: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ...errors import ClaimLost
 from ...needs import NeedsTokens
-from ...store import RELAY_LEASE_MS, Store
-from .chunks import alive, follow, goes_on, seen, start
+from ...store import RELAY_LEASE_MS, WINDOW_MS, Store
+from ..fakes import a_message
+from .chunks import alive, enqueue, follow, goes_on, open_run, seen, start
 from .steps import Laws, begin, finish, publish, take
 
 SECOND = 1_000
@@ -42,6 +44,23 @@ class ForkLaws(Laws):
         assert ["READY"] == alive(store, first.id)
         assert "refused" == goes_on(store, first, "c0")
         assert 1 == seen(store, first).chunk
+
+    def test_fork_copy_that_outlives_its_marker(self, store: Store) -> None:
+        """An engine hands out a copy when the marker is forgotten: it opens no run, enqueues nothing, has no next."""
+        first = start(store)
+        goes_on(store, first, "c0")
+        second = follow(store, "c1")
+        goes_on(store, second, "c1")
+        self.advance(store, WINDOW_MS + 60 * SECOND)
+
+        assert ["run", "run"] == [begin(store, copy, f"late-{copy.id}").verdict for copy in (first, second)]
+
+        assert open_run(store, first, f"late-{first.id}") is None
+        for copy in (first, second):
+            with pytest.raises(ClaimLost):
+                enqueue(store, copy, f"late-{copy.id}", a_message())
+            goes_on(store, copy, f"late-{copy.id}")
+        assert (["READY"], 2, 20) == (alive(store, first.id), seen(store, first).chunk, seen(store, first).done)
 
     @pytest.mark.parametrize("when", ["next is ready", "next runs", "next is done"])
     def test_fork_stale_copy(self, store: Store, when: str) -> None:

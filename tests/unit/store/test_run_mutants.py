@@ -23,7 +23,7 @@ MUTANTS = [
     Mutant(
         "test_bounds_that_were_said_first_hold",
         "what was said first is forgotten",
-        ("open_run", "if bounds then return bounds end", ""),
+        ("open_run", "if bounds then return is_chunk(m) and bounds end", ""),
         (MemoryRuns, "open", "if message.id not in self._flow.runs:", "if True:"),
     ),
     Mutant(
@@ -49,6 +49,18 @@ MUTANTS = [
         "finish does not compare claims",
         ("finish", "m.st == 'RUN' and m.claim == claim", "m.st == 'RUN'"),
         (MemoryClaims, "finish", 'entry.state == "RUN" and entry.claim == request.claim', 'entry.state == "RUN"'),
+    ),
+    Mutant(
+        "test_fork_copy_that_outlives",
+        "a copy that comes too late opens the run once more",
+        ("open_run", "is_chunk(m) and bounds", "bounds"),
+        (MemoryRuns, "open", "if entry.part.run != message.id:", "if False:"),
+    ),
+    Mutant(
+        "test_fork_copy_that_outlives",
+        "a copy that comes too late enqueues",
+        ("flow", "m.claim ~= claim or not run then return 'lost'", "m.claim ~= claim then return 'lost'"),
+        (Flow, "refuse", " or not entry.part.run:", ":"),
     ),
     Mutant(
         "test_failed_run_is_there_as_long",
@@ -119,8 +131,8 @@ MUTANTS = [
     Mutant(
         "test_zombie_",
         "a claim that does not stand enqueues",
-        ("flow", "if m.st ~= 'RUN' or m.claim ~= claim then return 'lost' end", ""),
-        (Flow, "refuse", 'if entry.state != "RUN" or entry.claim != within.claim:', "if False:"),
+        ("flow", "if m.st ~= 'RUN' or m.claim ~= claim or not run then return 'lost' end", ""),
+        (Flow, "refuse", 'if entry.state != "RUN" or entry.claim != within.claim or not entry.part.run:', "if False:"),
     ),
     Mutant(
         "test_chunk_that_runs_obeys_when_it_ends",

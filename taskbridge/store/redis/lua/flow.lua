@@ -223,14 +223,15 @@ local function chunk_done(m, done, cursor, id, body)
 end
 
 -- within: where new messages belong. `tallies` has lines "in batch:<id>" and "in run:<id>"; `chunk` is whose `claim`
--- enqueues them. Returns nil, or why they are refused: lost (that claim does not stand) or closed (the batch is sealed).
+-- enqueues them. Returns nil, or why they are refused: lost (that claim does not stand, or is of a chunk that its run is
+-- past, come after its marker) or closed (the batch is sealed).
 local sent
 local function refused_within(tallies, chunk, claim)
   if chunk ~= '' then
     local m = read(chunk)
     local run = parts_of(m).run
-    if m.st ~= 'RUN' or m.claim ~= claim then return 'lost' end
-    if run then sent = KEYS[24] .. 'run:' .. run .. ':sent' end
+    if m.st ~= 'RUN' or m.claim ~= claim or not run then return 'lost' end
+    sent = KEYS[24] .. 'run:' .. run .. ':sent'
   end
   for id in string.gmatch(tallies, 'in batch:([^\n]+)') do
     local key = KEYS[24] .. 'batch:' .. id
