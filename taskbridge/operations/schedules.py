@@ -243,6 +243,9 @@ def _outcome(state: ScheduleState, plan: Plan, store: Store) -> str:
     """What became of the last message: a record that is gone was done."""
     if not state.last_id:
         return ""
+    run = store.runs.look(state.last_id)
+    if run is not None:
+        return f"run {run.state}"
     record = store.messages.look(state.last_id)
     if record is None:
         return "published" if plan.foreign else "ended"

@@ -51,8 +51,10 @@ class MemoryOutbox:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
-                    self._records.enter(entry, "OUT", self._records.now_ms() + LONG_WINDOW_MS if entry.foreign else 0)
+                    self._records.enter(entry, "OUT")
                     entry.fresh = False
+                    if entry.foreign:  # nobody will tell of its end
+                        entry.at_ms = self._records.now_ms() + LONG_WINDOW_MS
 
     def wait(self, timeout_s: float) -> None:
         records = self._records

@@ -81,7 +81,9 @@ class MemorySchedules:
         records, message = self._records, tick.message
         if message is None or tick.tick_ms <= state.last_ms or records.read(message.id).state:
             return "missed"
-        unfinished = records.read(state.last_id).state not in {"", "DONE", "DEAD"}
+        run = records.flow.runs.get(state.last_id)
+        runs = run is not None and run.state == "running"  # a chunked task's message is the first chunk of it
+        unfinished = runs or records.read(state.last_id).state not in {"", "DONE", "DEAD"}
         now_ms = records.now_ms()
         taken = any(now_ms < records.standing.get(one.key, ("", 0))[1] for one in tick.same)
         if (tick.overlap == "skip" and unfinished) or taken:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 
 from ...message import Message, encode
 from ...needs import Same
 from ...store import LONG_WINDOW_MS, Declaration, ScheduleState, Store, Tick
+from ...store.flow import Next
 from ..fakes import a_message
 from .outbox import LONG_S, SOON_S, Waiting, waited_s
 from .steps import Laws, begin, finish, look, publish, run, take
@@ -206,6 +208,24 @@ class ScheduleLaws(Laws):
 
         assert "fired" == fire(store, second, overlap="skip")
         assert "fired" == fire(store, a_message(), overlap="allow")
+
+    def test_tick_is_skipped_while_the_run_of_the_one_before_goes_on(self, store: Store) -> None:
+        """Its first chunk is done, and others follow: the run is what overlaps, until its last chunk has ended."""
+        message, following = a_message(), a_message()
+        declare(store)
+        fire(store, message)
+        publish(store)
+        begin(store, message)
+        bounds, at = msgspec.Raw(b"[0,2]"), msgspec.Raw(b"0")
+        store.runs.open(message, "c1", bounds=bounds, at=at, total=2, max_backlog=-1, pause_ms=0)
+        finish(store, message, next=Next(did=1, at=msgspec.Raw(b"1"), message=following))
+
+        assert "DONE" == look(store, message).state
+        assert "skipped" == fire(store, a_message(), overlap="skip")
+        publish(store)
+        begin(store, following, "c2")
+        finish(store, following, "c2", next=Next(did=1))
+        assert "fired" == fire(store, a_message(), overlap="skip")
 
     def test_tick_of_a_unique_call_is_skipped_while_another_stands(self, store: Store) -> None:
         """As enqueueing it again would give the one that is there; when that has started, the next is fired."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskbridge import Bridge, current, every
+from taskbridge import Bridge, Chunk, chunked, current, every, ids
 from taskbridge.errors import StoreFull
 from taskbridge.relay.periodic import FORGET_MS, FULL_MS, UNREADABLE_MS, FireTicks, ForgetSchedules
 from taskbridge.schedules.declared import declarer_of
@@ -186,3 +186,23 @@ def test_a_worker_in_this_process_runs_its_schedules(bridge: Bridge, clock: Fake
         clock.advance(60)
 
     assert [("x", f"app.f@{at_ms}", at_ms) for at_ms in (NOON_MS + 300_000, NOON_MS + 600_000)] == ran
+
+
+def test_a_chunked_task_may_be_scheduled(bridge: Bridge, clock: FakeClock):
+    """Each tick is a run of its own, which goes through all of its chunks."""
+    ran: list[list[int]] = []
+
+    @bridge.task(name="app.all", schedule=every(minutes=5, args=["x"], overlap="skip"))
+    @chunked(over=ids(1, 10), size=5)
+    def all_of_them(chunk: Chunk[int], kind: str) -> None:
+        assert kind == "x"
+        ran.append(list(chunk))
+
+    worker = Worker(bridge)
+    for _ in range(11):
+        worker.run_pending()
+        clock.advance(60)
+    worker.run_pending()
+
+    assert [[1, 2, 3, 4, 5], [6, 7, 8, 9]] * 2 == ran
+    assert (2, 0) == (state(bridge).fired, state(bridge).skipped)

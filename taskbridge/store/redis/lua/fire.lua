@@ -15,9 +15,11 @@ local passed = tonumber(ARGV[8])
 local f = redis.call('HMGET', schedule, 'version', 'last', 'id')
 if f[1] ~= ARGV[2] then return 'stale' end
 
+-- A chunked task's message is the first chunk of a run that goes on in others; KEYS[24] is as in flow.lua.
 local function unfinished(other)
-  local st = other and other ~= '' and redis.call('HGET', KEYS[1] .. other, 'st')
-  return st and st ~= 'DONE' and st ~= 'DEAD'
+  if not other or other == '' then return false end
+  local st = redis.call('HGET', KEYS[1] .. other, 'st')
+  return (st and st ~= 'DONE' and st ~= 'DEAD') or redis.call('HGET', KEYS[24] .. 'run:' .. other, 'state') == 'running'
 end
 
 local keys, lines = {}, {}
