@@ -63,8 +63,9 @@ class Keys:
         self.unique = f"{tag}:unique:"
         """prefix of a string per key under which one message is taken: its id"""
         self.flow = f"{tag}:flow:"
-        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the set
-        ``run:<id>:sent``, and the zsets ``chains``, ``batches``, ``runs``; flow.lua tells what is in them"""
+        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the sets
+        ``run:<id>:sent`` and ``batch-sent:<id>``, and the zsets ``chains``, ``batches``, ``batches:until``, ``runs``;
+        flow.lua tells what is in them"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"

@@ -15,6 +15,7 @@ A store's test is one subclass::
 
 from __future__ import annotations
 
+from .laws.batches import BatchLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
 from .laws.leases import LeaseLaws
@@ -36,6 +37,7 @@ class StoreSuite(
     HoldLaws,
     LimitLaws,
     UniqueLaws,
+    BatchLaws,
     OutboxLaws,
     WaitLaws,
     ParkedLaws,

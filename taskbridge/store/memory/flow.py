@@ -13,12 +13,13 @@ import msgspec
 from ...errors import ClaimLost, ConfigError
 from ...message import Message, encode
 from ...needs import Within
+from .. import LAST_RESORT_MS
 from ..flow import HOLE, Follower, Next
 
 if TYPE_CHECKING:
     from .records import Entry, Records
 
-#: How long what has ended can be looked at, and what has not lives: as in flow.lua.
+#: How long what has ended can be looked at: as in flow.lua.
 REMEMBERED_MS = 24 * 3_600_000
 
 _HOLE = msgspec.json.encode(HOLE)
@@ -65,7 +66,11 @@ class Batch(Tally):
     then: Follower | None
     error: Follower | None
     made_ms: int
+    builder: str = ""
     sealed: bool = False
+    sent: set[str] = field(default_factory=set)
+    until_ms: int | None = None
+    """When it is forgotten; None while it has open members."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,17 +177,19 @@ class Flow:
             if entry.state != "RUN" or entry.claim != within.claim:
                 raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
         for id in within.batches:
-            batch = self.batches.get(id)
+            batch = self.batch(id)
             if batch is None or batch.sealed:
                 raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
 
     def sent_before(self, id: str, within: Within) -> bool:
-        """Whether this chunk, or one that was repeated, has enqueued it already, however long ago."""
+        """Whether this chunk, or the task that fills this batch, has enqueued it already, however long ago."""
         run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
-        if run is None:
+        built = (batch for one in within.batches if (batch := self.batches[one]).builder)
+        counter = run or next(built, None)
+        if counter is None:
             return False
-        known = id in run.sent
-        run.sent.add(id)
+        known = id in counter.sent
+        counter.sent.add(id)
         return known
 
     def join(self, within: Within) -> None:
@@ -190,24 +197,35 @@ class Flow:
         for tally in self._tallies(within.batches, within.runs):
             tally.total += 1
             tally.open += 1
+            if isinstance(tally, Batch):
+                tally.until_ms = None
 
     def complete(self, id: str) -> None:
         """A batch that is sealed and has no open member calls back, each callback once."""
-        batch = self.batches[id]
-        if not batch.sealed or batch.open > 0:
+        batch, now_ms = self.batches[id], self._records.now_ms()
+        if batch.open > 0:
+            return
+        if not batch.sealed:
+            batch.until_ms = now_ms + LAST_RESORT_MS
             return
         if batch.then and (not batch.failed or batch.when == "all_done"):
-            self._make(batch.then, b"null", NO_PART)
+            self._make(batch.then, None, NO_PART)
             batch.then = None
         if batch.error and batch.failed:
-            self._make(batch.error, b"null", NO_PART)
+            self._make(batch.error, None, NO_PART)
             batch.error = None
-        batch.ended_ms = self._records.now_ms()
+        batch.ended_ms, batch.until_ms = now_ms, now_ms + (LAST_RESORT_MS if batch.failed else REMEMBERED_MS)
+
+    def batch(self, id: str) -> Batch | None:
+        """Return a batch, unless it is forgotten."""
+        batch = self.batches.get(id)
+        over = batch is not None and batch.until_ms is not None and batch.until_ms <= self._records.now_ms()
+        return None if over else batch
 
     def forget(self) -> None:
         """Drop what ended long ago."""
         over_ms = self._records.now_ms() - REMEMBERED_MS
-        self.batches = {id: one for id, one in self.batches.items() if not 0 < one.ended_ms <= over_ms}
+        self.batches = {id: one for id, one in self.batches.items() if self.batch(id)}
         self.runs = {id: one for id, one in self.runs.items() if not 0 < one.ended_ms <= over_ms}
 
     def _advance(self, id: str, part: Part, how: str, result: bytes) -> bool:
@@ -247,28 +265,29 @@ class Flow:
             setattr(tally, how, getattr(tally, how) + by)
             tally.open -= by
         if by < 0:
-            for tally in self._tallies(part.batches, ()):
-                tally.ended_ms = 0
+            for id in part.batches:
+                if batch := self.batch(id):
+                    batch.ended_ms, batch.until_ms = 0, None
             return
         for id in part.batches:
-            if id in self.batches:
+            if self.batch(id):
                 self.complete(id)
         for id in part.runs:
             if id in self.runs:
                 self.go_on(self.runs[id])
 
     def _tallies(self, batches: tuple[str, ...], runs: tuple[str, ...]) -> list[Tally]:
-        found: list[Tally] = [self.batches[id] for id in batches if id in self.batches]
+        found: list[Tally] = [batch for id in batches if (batch := self.batch(id))]
         return found + [self.runs[id] for id in runs if id in self.runs]
 
-    def _make(self, follower: Follower, value: bytes, part: Part) -> None:
-        """A message of the store's own making, under an id that only it can have."""
+    def _make(self, follower: Follower, value: bytes | None, part: Part) -> None:
+        """A message of the store's own making, under an id that only it can have; the value fills its hole."""
         from .records import Entry
 
         records, message = self._records, follower.message
         if records.read(message.id).state:
             return
-        body = encode(message).replace(_HOLE, value, 1)
+        body = encode(message) if value is None else encode(message).replace(_HOLE, value, 1)
         entry = Entry(id=message.id, queue=message.queue, body=body, part=part, fresh=True)
         at_ms = records.now_ms() + follower.wait_ms
         records.enter(entry, "DELAYED" if follower.wait_ms > 0 else "READY", at_ms)

@@ -69,7 +69,7 @@ class MemoryOutbox:
 
     def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int, within: Within) -> str:
         records, now_ms = self._records, self._records.now_ms()
-        if records.read(message.id).state or records.flow.sent_before(message.id, within):
+        if records.flow.sent_before(message.id, within) or records.read(message.id).state:
             return message.id
         for one in keys:
             other, until_ms = records.standing.get(one.key, ("", 0))

@@ -2,11 +2,13 @@
 -- begins with record.lua
 -- KEYS[24] prefix {tb}:flow:
 --   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
---   batch:<id>     hash  total open done failed dropped when then error sealed made ended
+--   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
+--   batch-sent:<id> set  ids of what the task that fills it has put in, until it is sealed
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
 --                        state error ended; of what it has enqueued total open done failed dropped
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
+--   batches:until  zset id of those without open members -> when it is forgotten (unix ms)
 
 -- What follows a link has this where the result goes; `call` has it where the id of the failed link goes.
 local HOLE = '"\\u0000result"'
@@ -33,12 +35,14 @@ local function enlist(index, id)
   redis.call('ZADD', KEYS[24] .. index, now, id)
 end
 
--- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body".
+-- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body"; `value` fills
+-- its hole, if it has one.
 local function make(text, value, part)
   local delay, id, queue, body = string.match(text, '^(%d+) (%S+) (%S+) (.*)$')
   local key = KEYS[1] .. id
   if redis.call('EXISTS', key) == 1 then return end
-  local from, to = string.find(body, HOLE, 1, true)
+  local from, to
+  if value then from, to = string.find(body, HOLE, 1, true) end
   if from then body = string.sub(body, 1, from - 1) .. value .. string.sub(body, to + 1) end
   local at = now + tonumber(delay)
   local st = at > now and 'DELAYED' or 'READY'
@@ -81,22 +85,35 @@ local function advance(m, parts, how, result)
   return true
 end
 
+-- keep_batch: for so long from now on (ms); as long as it takes without, for it has open members.
+local function keep_batch(id, ms)
+  for _, of in ipairs({ 'batch:', 'batch-sent:' }) do
+    if ms then redis.call('PEXPIRE', KEYS[24] .. of .. id, ms) else redis.call('PERSIST', KEYS[24] .. of .. id) end
+  end
+  if ms then
+    redis.call('ZADD', KEYS[24] .. 'batches:until', now + ms, id)
+  else
+    redis.call('ZREM', KEYS[24] .. 'batches:until', id)
+  end
+end
+
 -- complete: a batch that is sealed and has no open member calls back, each callback once.
 local function complete(id)
   local key = KEYS[24] .. 'batch:' .. id
   local f = redis.call('HMGET', key, 'sealed', 'open', 'failed', 'when', 'then', 'error')
-  if not f[1] or tonumber(f[2] or 0) > 0 then return end
-  local failed = tonumber(f[3] or 0) > 0
+  if tonumber(f[2]) > 0 then return end
+  local failed = tonumber(f[3]) > 0
+  if not f[1] then return keep_batch(id, LAST_RESORT) end
   if f[5] and (not failed or f[4] == 'all_done') then
     redis.call('HDEL', key, 'then')
-    make(f[5], 'null', '')
+    make(f[5], nil, '')
   end
   if f[6] and failed then
     redis.call('HDEL', key, 'error')
-    make(f[6], 'null', '')
+    make(f[6], nil, '')
   end
   redis.call('HSET', key, 'ended', now)
-  redis.call('PEXPIRE', key, failed and LAST_RESORT or REMEMBERED)
+  keep_batch(id, failed and LAST_RESORT or REMEMBERED)
 end
 
 -- go_on: the chunk that is held is due, unless its run is paused or too much of what it has enqueued is yet to end.
@@ -126,12 +143,11 @@ local function tally(of, how, by)
   redis.call('HINCRBY', key, how, by)
   redis.call('HINCRBY', key, 'open', -by)
   local kind, id = string.match(of, '^(%l+):(.+)$')
-  if by < 0 then
-    redis.call('HDEL', key, 'ended')
+  if by > 0 then
+    if kind == 'batch' then complete(id) else go_on(id) end
   elseif kind == 'batch' then
-    complete(id)
-  else
-    go_on(id)
+    redis.call('HDEL', key, 'ended')
+    keep_batch(id)
   end
 end
 
@@ -212,19 +228,21 @@ local function refused_within(tallies, chunk, claim)
     if run then sent = KEYS[24] .. 'run:' .. run .. ':sent' end
   end
   for id in string.gmatch(tallies, 'in batch:([^\n]+)') do
-    local key = KEYS[24] .. 'batch:' .. id
-    if redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'sealed') == 1 then return 'closed' end
+    local f = redis.call('HMGET', KEYS[24] .. 'batch:' .. id, 'made', 'sealed', 'builder')
+    if not f[1] or f[2] then return 'closed' end
+    if f[3] and not sent then sent = KEYS[24] .. 'batch-sent:' .. id end
   end
 end
 
--- sent_before: whether this chunk, or one that was repeated, has enqueued it already, however long ago.
+-- sent_before: whether this chunk, or the task that fills this batch, has enqueued it already, however long ago.
 local function sent_before(id) return sent and redis.call('SADD', sent, id) == 0 end
 
 local function join(tallies, created)
   if created == 0 then return end
   for of in string.gmatch(tallies, 'in ([^\n]+)') do
     redis.call('HINCRBY', KEYS[24] .. of, 'total', created)
-    redis.call('HINCRBY', KEYS[24] .. of, 'open', created)
+    local batch = string.match(of, '^batch:(.+)$')
+    if redis.call('HINCRBY', KEYS[24] .. of, 'open', created) == created and batch then keep_batch(batch) end
   end
 end
 
