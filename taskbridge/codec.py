@@ -61,16 +61,25 @@ class Arguments:
         """The names a caller may pass by keyword; a worker announces them."""
         return self._keywords
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[msgspec.Raw, msgspec.Raw]:
+    def encode(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, first: msgspec.Raw | None = None
+    ) -> tuple[msgspec.Raw, msgspec.Raw]:
         """Check the call against the signature and return ``args`` and ``kwargs`` as JSON.
+
+        Args:
+            args: the positional arguments.
+            kwargs: the keyword arguments.
+            first: JSON of one more positional argument, before ``args``; its value is not looked at.
 
         Raises:
             ArgumentError: too many, too few or unknown arguments; a value of another type; one JSON cannot carry.
         """
-        if not self._fits(args, kwargs):
-            self._explain_misfit(args, kwargs)
-        names = self._positional[: len(args)]
-        sent_args = [self._carried(name, value, name) for name, value in zip(names, args, strict=False)]
+        sent_args = [] if first is None else [first]
+        given = (*sent_args, *args)
+        if not self.fits(given, kwargs):
+            self._explain_misfit(given, kwargs)
+        names = self._positional[len(sent_args) : len(given)]
+        sent_args += [self._carried(name, value, name) for name, value in zip(names, args, strict=False)]
         sent_args += [self._carried("*", value, "*") for value in args[len(names) :]]
         sent_kwargs = {name: self._carried(self._of_keyword(name), value, name) for name, value in kwargs.items()}
         return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
@@ -160,7 +169,8 @@ class Arguments:
         """Return which parameter takes this keyword argument: its own, or the one that takes any."""
         return name if name in self._keywords else "**"
 
-    def _fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    def fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether the function can be called with so many arguments of these names, whatever their values are."""
         if len(args) > len(self._positional) and not self._any_positional:
             return False
         given = set(self._positional[: len(args)])

@@ -20,6 +20,7 @@ from taskbridge import (
     task,
 )
 from taskbridge.events import Event
+from taskbridge.flow.signature import Signature
 from taskbridge.hooks import CallNext
 from taskbridge.outcome import Outcome
 
@@ -140,3 +141,17 @@ bridge.before_task(connect)  # error: type-var
 bridge.after_task(failed)  # error: type-var
 bridge.middleware(before)  # error: type-var
 bridge.on_worker_start(before)  # error: type-var
+
+# A call that is written down may leave its first argument to a result; it keeps what it returns.
+assert_type(plain.s(1, "x"), Signature[float])
+assert_type(plain.s("x"), Signature[float])
+assert_type(plain.s(b="x"), Signature[float])
+assert_type(plain.si(1), Signature[float])
+assert_type(plain.s(1).using(delay=5), Signature[float])
+assert_type(plain.s(1).enqueue(), Receipt)
+plain.s(2.5)  # error: call-overload
+plain.s(1, "x", 2)  # error: call-overload
+plain.s(c=2)  # error: call-overload
+plain.si()  # error: call-arg
+with_options.s(day="2026-01-01")  # error: call-overload
+report.s(1, x="y")

@@ -1,0 +1,1 @@
+"""What follows what: calls that are written down and made when their time has come."""
