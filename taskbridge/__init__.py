@@ -15,6 +15,7 @@ from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
 from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
+from .flow.progress import BatchProgress, BatchReceipt
 from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
@@ -23,6 +24,8 @@ from .task import Task
 
 __all__ = [
     "Backoff",
+    "BatchProgress",
+    "BatchReceipt",
     "Bridge",
     "Current",
     "Drop",
@@ -41,6 +44,8 @@ __all__ = [
     "TaskbridgeError",
     "Throttled",
     "after_task",
+    "batch",
+    "batch_progress",
     "before_task",
     "current",
     "default_bridge",
@@ -50,6 +55,7 @@ __all__ = [
     "middleware",
     "on_failure",
     "on_worker_start",
+    "open_batch",
     "subscribe",
     "task",
 ]
@@ -60,6 +66,9 @@ task = default_bridge.task
 external = default_bridge.external
 lock = default_bridge.lock
 limit = default_bridge.limit
+batch = default_bridge.batch
+open_batch = default_bridge.open_batch
+batch_progress = default_bridge.batch_progress
 subscribe = default_bridge.subscribe
 before_task = default_bridge.before_task
 after_task = default_bridge.after_task

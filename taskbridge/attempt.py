@@ -81,6 +81,7 @@ def _run(
         enqueued_at_ms=message.enqueued_at_ms,
         first_due_ms=message.first_due_ms,
         left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
+        call=(message.args, message.kwargs),
     )
     with running(me):
         outcome: Outcome

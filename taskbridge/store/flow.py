@@ -78,8 +78,8 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
 class Batches(Protocol):
     """Messages that are counted together: they are put ``Within(batches=...)``.
 
-    A batch with open members is kept as long as they are. One that is complete is forgotten after a day; if some failed,
-    or if it was never sealed, 14 days after its last member ended.
+    A batch with open members is kept as long as they are. One that is complete is forgotten after a day; if some
+    failed, or if it was never sealed, 14 days after its last member ended.
     """
 
     def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None, builder: str = "") -> bool:
@@ -90,8 +90,9 @@ class Batches(Protocol):
             when: ``all_done``, or ``all_succeeded`` for ``then`` only if none failed.
             then: made once, when it is sealed and none is open.
             error: made once, in the same way, if some failed.
-            builder: the id of the message whose task fills it. What that puts in is remembered until it is sealed, however
-                long ago the members ended: a builder that is repeated adds none twice.
+            builder: the id of the message whose task fills it. What that puts in is remembered as long as the batch is,
+                however long ago the members ended: a builder that is repeated adds none twice. When it is sealed, the
+                same may be put again, and nothing else.
         """
 
     def seal(self, id: str) -> bool:

@@ -31,7 +31,6 @@ class MemoryBatches:
             batch = self._flow.batch(id)
             if batch and not batch.sealed:
                 batch.sealed = True
-                batch.sent.clear()
                 self._flow.complete(id)
             return batch is not None
 

@@ -5,6 +5,7 @@ Whoever calls a method holds the records' lock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -165,8 +166,8 @@ class Flow:
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
             records.bell.notify_all()
 
-    def refuse(self, within: Within) -> None:
-        """Refuse new messages that cannot belong there.
+    def refuse(self, messages: Sequence[Message], within: Within) -> None:
+        """Refuse new messages that cannot belong there. What a task has put in a batch may be put again, sealed or not.
 
         Raises:
             ClaimLost: the claim of the chunk that enqueues them does not stand.
@@ -178,19 +179,25 @@ class Flow:
                 raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
         for id in within.batches:
             batch = self.batch(id)
-            if batch is None or batch.sealed:
+            sent = self._sent(within)
+            late = batch and batch.sealed and (sent is None or not {message.id for message in messages} <= sent)
+            if batch is None or late:
                 raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
 
     def sent_before(self, id: str, within: Within) -> bool:
         """Whether this chunk, or the task that fills this batch, has enqueued it already, however long ago."""
-        run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
-        built = (batch for one in within.batches if (batch := self.batches[one]).builder)
-        counter = run or next(built, None)
-        if counter is None:
+        sent = self._sent(within)
+        if sent is None:
             return False
-        known = id in counter.sent
-        counter.sent.add(id)
+        known = id in sent
+        sent.add(id)
         return known
+
+    def _sent(self, within: Within) -> set[str] | None:
+        run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
+        built = (batch for id in within.batches if (batch := self.batch(id)) and batch.builder)
+        counter = run or next(built, None)
+        return counter.sent if counter else None
 
     def join(self, within: Within) -> None:
         """One more belongs there."""

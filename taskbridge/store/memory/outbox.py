@@ -20,7 +20,7 @@ class MemoryOutbox:
 
     def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         with self._records.lock:
-            self._records.flow.refuse(within)
+            self._records.flow.refuse(messages, within)
             created = [self._put(message, wait_ms, within) for message in messages]
             self._records.bell.notify_all()
             return created
@@ -29,7 +29,7 @@ class MemoryOutbox:
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
     ) -> list[str]:
         with self._records.lock:
-            self._records.flow.refuse(within)
+            self._records.flow.refuse(messages, within)
             pairs = zip(messages, same, strict=True)
             ids = [self._put_once(message, keys, wait_ms, within) for message, keys in pairs]
             self._records.bell.notify_all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from msgspec import Raw
@@ -250,13 +251,9 @@ class BatchLaws(Laws):
     def test_member_on_its_way_is_open(self, store: Store) -> None:
         """Delayed, retried, rescheduled, parked, given back, locked: it has not ended."""
         (copy,) = filled(store, 1)
-        for n, (state, more) in enumerate(
-            [
-                ("READY", {"counted": True}),
-                ("DELAYED", {"due_ms": 0}),
-                ("PARKED", {"due_ms": 60_000, "group": "g", "ran": False}),
-            ]
-        ):
+        parked = {"due_ms": 60_000, "group": "g", "ran": False}
+        ways: list[tuple[str, dict[str, Any]]] = [("READY", {"counted": True}), ("DELAYED", {}), ("PARKED", parked)]
+        for n, (state, more) in enumerate(ways):
             run(store, copy, f"c{n}", state, **more)
             assert (1, 1, 0, 0, 0) == counts(store)
             if state == "PARKED":
@@ -343,7 +340,7 @@ class BatchLaws(Laws):
 
     @pytest.mark.parametrize("built", [True, False])
     def test_builder_that_is_repeated_adds_none_twice(self, store: Store, built: bool) -> None:
-        """However long ago its members ended: what a task has put in is remembered until its batch is sealed.
+        """However long ago its members ended: what a task has put in is remembered.
 
         Others put under ids of their own, and nothing is kept for them.
         """
@@ -361,6 +358,31 @@ class BatchLaws(Laws):
         assert [not built, True] == answers
         assert (3 if built else 5) == counts(store)[0]
         assert (1 if built else 3) == len(publish(store))
+
+    def test_sealed_batch_knows_what_it_has(self, store: Store) -> None:
+        """The task that filled it was killed when it had sealed it: what it repeats is there; anything else is refused.
+
+        So is all that comes with something else, and what another way of putting brings.
+        """
+        member, unique, other = a_message(), a_message(), a_message()
+        same, within = (Same("k", "until_done", DAY_MS),), Within(batches=("b",))
+        opened(store, builder="m")
+        put(store, member)
+        store.outbox.put_once([unique], [same], 0, within)
+        store.batches.seal("b")
+        for copy in publish(store):
+            run(store, copy)
+        self.advance(store, WINDOW_MS + 1)
+
+        answers = [put(store, member), store.outbox.put_once([unique], [same], 0, within)]
+        with pytest.raises(ConfigError, match="closed"):
+            put(store, member, other)
+        with pytest.raises(ConfigError, match="closed"):
+            store.outbox.put_once([unique, other], [same, same], 0, within)
+
+        assert [[False], [unique.id]] == answers
+        assert (2, 0, 2, 0, 0) == counts(store)
+        assert store.messages.look(other.id) is None
 
     def test_chain_is_one_member(self, store: Store) -> None:
         """Membership goes from link to link; the last one's end counts, and so does that of a link that fails."""

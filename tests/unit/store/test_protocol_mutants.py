@@ -261,14 +261,20 @@ MUTANTS = [
     Mutant(
         "test_closed_batch_takes_no_more",
         "a sealed batch takes more",
-        ("flow", "if not f[1] or f[2] then return 'closed' end", "if not f[1] then return 'closed' end"),
-        (Flow, "refuse", "if batch is None or batch.sealed:", "if batch is None:"),
+        ("flow", "if not f[1] or (f[2] and not sent) then", "if not f[1] then"),
+        (Flow, "refuse", "if batch is None or late:", "if batch is None:"),
     ),
     Mutant(
         "test_builder_that_is_repeated",
         "what a task has put in is known as long as its record",
         ("flow", "if f[3] and not sent then", "if false then"),
-        (Flow, "sent_before", "if (batch := self.batches[one]).builder", "if False"),
+        (Flow, "_sent", "(batch := self.batch(id)) and batch.builder", "False"),
+    ),
+    Mutant(
+        "test_sealed_batch_knows_what_it_has",
+        "a sealed batch takes whatever a task that is repeated puts in",
+        ("flow", "if sealed and redis.call('SISMEMBER', sent, id) == 0 then", "if false then"),
+        (Flow, "refuse", "if batch is None or late:", "if batch is None:"),
     ),
     Mutant(
         "test_batch_with_open_members",

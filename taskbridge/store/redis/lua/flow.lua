@@ -3,7 +3,7 @@
 -- KEYS[24] prefix {tb}:flow:
 --   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
 --   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
---   batch-sent:<id> set  ids of what the task that fills it has put in, until it is sealed
+--   batch-sent:<id> set  ids of what the task that fills it has put in
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
 --                        state error ended; of what it has enqueued total open done failed dropped
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
@@ -219,7 +219,7 @@ end
 
 -- within: where new messages belong. `tallies` has lines "in batch:<id>" and "in run:<id>"; `chunk` is whose `claim`
 -- enqueues them. Returns nil, or why they are refused: lost (that claim does not stand) or closed (the batch is sealed).
-local sent
+local sent, sealed
 local function refused_within(tallies, chunk, claim)
   if chunk ~= '' then
     local m = read(chunk)
@@ -229,9 +229,15 @@ local function refused_within(tallies, chunk, claim)
   end
   for id in string.gmatch(tallies, 'in batch:([^\n]+)') do
     local f = redis.call('HMGET', KEYS[24] .. 'batch:' .. id, 'made', 'sealed', 'builder')
-    if not f[1] or f[2] then return 'closed' end
     if f[3] and not sent then sent = KEYS[24] .. 'batch-sent:' .. id end
+    if not f[1] or (f[2] and not sent) then return 'closed' end
+    sealed = sealed or f[2]
   end
+end
+
+-- refused_late: a batch that is sealed takes what it has, from a task that is repeated, and nothing else.
+local function refused_late(id)
+  if sealed and redis.call('SISMEMBER', sent, id) == 0 then return 'closed' end
 end
 
 -- sent_before: whether this chunk, or the task that fills this batch, has enqueued it already, however long ago.

@@ -1,7 +1,7 @@
 -- open_batch: a batch that is to be filled; opened again, it is what it was.
 -- begins with flow.lua
 -- ARGV[1] id   ARGV[2] all_done or all_succeeded   ARGV[3] then, ARGV[4] on error: "delay id queue body", or ''
--- ARGV[5] id of the message whose task fills it: what that has put in is remembered until it is sealed; '' for none
+-- ARGV[5] id of the message whose task fills it: what that has put in is remembered; '' for none
 -- Returns 1, or 0 when it was there.
 
 local key = KEYS[24] .. 'batch:' .. ARGV[1]

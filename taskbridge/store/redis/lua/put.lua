@@ -6,6 +6,7 @@
 
 local created, new, at = {}, 0, now + tonumber(ARGV[1])
 local refused = refused_within(ARGV[2], ARGV[3], ARGV[4])
+for i = 5, #ARGV, 4 do refused = refused or refused_late(ARGV[i]) end
 if refused then return refused end
 for i = 5, #ARGV, 4 do
   local id, queue, part = ARGV[i], ARGV[i + 1], belongs(ARGV[i + 3], ARGV[2])

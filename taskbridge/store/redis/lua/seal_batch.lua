@@ -4,7 +4,6 @@
 -- Returns 1, or 0 when there is no such batch.
 
 free_first()
-redis.call('UNLINK', KEYS[24] .. 'batch-sent:' .. ARGV[1])
 local key = KEYS[24] .. 'batch:' .. ARGV[1]
 if redis.call('EXISTS', key) == 0 then return 0 end
 if redis.call('HSETNX', key, 'sealed', now) == 1 then complete(ARGV[1]) end
