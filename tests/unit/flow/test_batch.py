@@ -156,7 +156,7 @@ def test_open_batch_is_filled_while_it_runs(office: Office) -> None:
         logs.append(office.run())
         assert not office.progress(b.id).complete
         sent = b.enqueue_many(office.send, [{"n": 2}, (3,)])
-        logs.append(office.run())
+        logs.append(sorted(office.run()))
         b.add(office.alert.s("other"))
     logs.append(office.run())
 
@@ -261,7 +261,8 @@ def test_what_stands_already_is_no_member(office: Office) -> None:
     sent = office.bridge.batch([unique.s(1), unique.s(2)]).then(office.report.s()).enqueue()
 
     assert (1, 1, 1) == (sent.created, sent.existing, office.progress(sent.id).total)
-    assert [1, 2, "report"] == office.run()
+    log = office.run()
+    assert ([1, 2], "report") == (sorted(log[:-1]), log[-1])
     assert outside.created
 
 
@@ -316,7 +317,7 @@ class TestInATask:
         def build() -> None:
             with office.bridge.open_batch() as b:
                 equal = [b.add(office.send.s(7)), b.add(office.send.s(n=7)), b.add(office.send.s(7), key="again")]
-                many = b.enqueue_many(office.send, [(8,), (8,), (8,)], key=iter("aba").__next__.__call__ and first)
+                many = b.enqueue_many(office.send, [(8,), (8,), (8,)], key=first)
                 seen.extend([receipt.created for receipt in equal])
                 seen.extend([many.created, many.existing])
 
@@ -332,7 +333,7 @@ class TestInATask:
         assert [True, False, True, 2, 1] == seen
 
     def test_several_batches_of_a_task_are_told_apart(self, office: Office) -> None:
-        """By their number in the attempt, or by name; another message has others, and so has a run with other arguments."""
+        """By their number in the attempt, or by name; another message has others, so has a run with other arguments."""
         ids: list[list[str]] = []
 
         @office.bridge.task(retry=Backoff(max_retries=1, base=0, cap=0))
@@ -354,7 +355,7 @@ class TestInATask:
         assert all(4 == len(set(some)) for some in ids)
 
     def test_run_that_asked_to_be_repeated_needs_a_name(self, office: Office) -> None:
-        """``Reschedule`` with the same arguments looks like a repeat: other members than last time are refused, loudly."""
+        """``Reschedule`` with the same arguments looks like a repeat: other members than last time are refused."""
         rounds: list[int] = []
 
         def build() -> None:
