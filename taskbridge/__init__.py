@@ -15,6 +15,10 @@ from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
 from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
+from .flow.chunk import Chunk
+from .flow.chunked import chunked
+from .flow.cursors import cursor, keyset, stream
+from .flow.intervals import dates, ids, times
 from .flow.progress import BatchProgress, BatchReceipt
 from .options import TaskOptions
 from .policies.lock import Lock
@@ -27,6 +31,7 @@ __all__ = [
     "BatchProgress",
     "BatchReceipt",
     "Bridge",
+    "Chunk",
     "Current",
     "Drop",
     "Enqueued",
@@ -47,17 +52,24 @@ __all__ = [
     "batch",
     "batch_progress",
     "before_task",
+    "chunked",
     "current",
+    "cursor",
+    "dates",
     "default_bridge",
     "external",
+    "ids",
+    "keyset",
     "limit",
     "lock",
     "middleware",
     "on_failure",
     "on_worker_start",
     "open_batch",
+    "stream",
     "subscribe",
     "task",
+    "times",
 ]
 
 #: The default bridge; it reads the environment on first use.

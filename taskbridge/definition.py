@@ -7,17 +7,22 @@ from typing import Any
 
 import msgspec
 
+from .chunking import ChunkPolicy
 from .codec import Arguments
 from .options import TaskOptions
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared task. ``arguments`` checks, encodes and decodes its calls."""
+    """One declared task. ``arguments`` checks, encodes and decodes its calls.
+
+    A chunked one has ``chunks``: its function takes a chunk first, which is no argument of a call.
+    """
 
     name: str
     function: Callable[..., Any]
     options: TaskOptions
     arguments: Arguments
+    chunks: ChunkPolicy | None = None
 
 
 #: What a worker can run, by name.

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from .backend import Backend
+from .chunking import encode as encode_bounds
 from .clock import Clock
 from .config import Settings
 from .definition import Definition
@@ -178,7 +179,7 @@ def made(
         route_key=route_key,
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
-        flow=flow,
+        flow=flow or (Flow(bounds=msgspec.Raw(encode_bounds(options.over))) if options.over else None),
     )
     _refuse_large(message, sender.settings.max_payload)
     return message
