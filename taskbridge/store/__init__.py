@@ -151,6 +151,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last begun; 0 when it never was."""
     waits_at: str = ""
     """The keys of the locks or the limit that it waits at."""
+    batches: tuple[str, ...] = ()
+    """The batches that it is a member of; none once it has ended, but for the dead."""
 
 
 class LimitState(msgspec.Struct, frozen=True, kw_only=True):

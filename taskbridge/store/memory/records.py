@@ -79,6 +79,7 @@ class Entry:
             body=self.body,
             at_ms=0 if self.state == "DONE" else self.at_ms,
             begun_ms=self.begun_ms,
+            batches=self.part.batches,
             waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
         )
 

@@ -247,6 +247,7 @@ class BatchLaws(Laws):
         store.dead.purge(member.id)
 
         assert ((1, 0, 0, 1, 0), []) == (counts(store), called(store))
+        assert () == look(store, member).batches
 
     def test_member_on_its_way_is_open(self, store: Store) -> None:
         """Delayed, retried, rescheduled, parked, given back, locked: it has not ended."""
@@ -266,6 +267,7 @@ class BatchLaws(Laws):
         begin(store, copy, "c11", locks=(NeedsLock("k"),))
 
         assert ("LOCKED", (1, 1, 0, 0, 0)) == (look(store, copy).state, counts(store))
+        assert ("b",) == look(store, copy).batches
 
     def test_what_stands_already_is_no_member(self, store: Store) -> None:
         """Another call made it, in no batch or in another one: it counts there."""
