@@ -26,6 +26,7 @@ from ..errors import ArgumentError, NotSupported, PayloadTooLarge
 from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
+from .batch_cases import BatchCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
 from .suite_notes import NOTES, QUEUE
@@ -106,7 +107,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(HookCases, PollingCases, WaitingCases):
+class BackendSuite(BatchCases, HookCases, PollingCases, WaitingCases):
     """Every backend behaves so."""
 
     @pytest.fixture

@@ -21,6 +21,7 @@ from ..policies.lock import Lock
 from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
 from ..task import Task
+from .suite_batches import declare_batches
 from .suite_hooks import declare_hooked
 from .suite_notes import QUEUE, note
 
@@ -218,12 +219,13 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         *(typed, plain, failing, doomed, asks_retry, drops, leaves, waits_for, pays, stays, awaits),
         *(guarded, skipping, refusing, paced, throttled, only, polls, polls_for, polls_in_vain),
     )
-    return {
+    tasks = {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
         )(function)
         for function in (*functions, lenient, strict)
-    } | declare_hooked(bridge)
+    }
+    return tasks | declare_hooked(bridge) | declare_batches(bridge, tasks)
 
 
 declare(default_bridge)
