@@ -36,7 +36,7 @@ from .store import Store
 from .task import Task
 
 if TYPE_CHECKING:
-    from .flow.batch import Batch, OpenBatch
+    from .flow.batch import Batch, OpenBatch, When
     from .flow.progress import BatchProgress
     from .flow.signature import Signature
     from .holding import Hold, Holding, Limiter
@@ -144,7 +144,7 @@ class Bridge:
         return Limiter(rate, self._holding)
 
     def batch(
-        self, members: Iterable[Signature[Any]], *, when: str = "all_succeeded", name: str | None = None
+        self, members: Iterable[Signature[Any]], *, when: When = "all_succeeded", name: str | None = None
     ) -> Batch:
         """Describe a batch: ``batch([send.s(7), send.s(8)]).then(report.s()).on_error(alert.s()).enqueue()``.
 
@@ -165,7 +165,7 @@ class Bridge:
     def open_batch(
         self,
         *,
-        when: str = "all_succeeded",
+        when: When = "all_succeeded",
         then: Signature[Any] | None = None,
         on_error: Signature[Any] | None = None,
         name: str | None = None,

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count, islice
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self, get_args
 
 from ..enqueue import BULK, Enqueued, Receipt, Sender
 from ..errors import ConfigError
@@ -22,7 +22,8 @@ from .signature import Signature
 log = logging.getLogger("taskbridge")
 
 #: When ``then`` is made: when all members have ended, or only if none of them failed.
-CONDITIONS = ("all_done", "all_succeeded")
+When = Literal["all_done", "all_succeeded"]
+CONDITIONS = get_args(When)
 
 
 class Many(Protocol):
@@ -34,7 +35,7 @@ class Many(Protocol):
 class _Described:
     """A batch that is not opened yet: its condition and its callbacks."""
 
-    def __init__(self, sender: Callable[[], Sender], when: str, name: str | None) -> None:
+    def __init__(self, sender: Callable[[], Sender], when: When, name: str | None) -> None:
         if when not in CONDITIONS:
             raise ConfigError(f"when: expected {' or '.join(CONDITIONS)}, got {when!r}")
         self._sender = sender
@@ -175,7 +176,7 @@ class Batch(_Described):
     """Members that are given as signatures. Made by ``batch``, not by hand; nothing is sent before ``enqueue``."""
 
     def __init__(
-        self, members: Iterable[Signature[Any]], sender: Callable[[], Sender], when: str, name: str | None
+        self, members: Iterable[Signature[Any]], sender: Callable[[], Sender], when: When, name: str | None
     ) -> None:
         try:
             iter(members)

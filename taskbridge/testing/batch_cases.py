@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..flow.batch import When
 from ..flow.progress import BatchProgress
 from ..message import new_id
 
@@ -38,7 +39,7 @@ class BatchCases:
         assert "absent" == arena.state(f"{sent.id}:error")
 
     @pytest.mark.parametrize("when", ["all_done", "all_succeeded"])
-    def test_a_failed_member_hangs_no_batch(self, arena: Arena, when: str) -> None:
+    def test_a_failed_member_hangs_no_batch(self, arena: Arena, when: When) -> None:
         """Dead and dropped members have ended: ``on_error`` tells of it, ``then`` comes if that is all it waits for."""
         tasks = arena.tasks
         batch = arena.bridge.batch([tasks["plain"].s(1), tasks["doomed"].s(), tasks["drops"].s()], when=when)
