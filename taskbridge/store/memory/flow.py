@@ -26,16 +26,21 @@ _HOLE = msgspec.json.encode(HOLE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a message is part of, and by which batches and runs it is counted."""
+    """What a message is part of, and by which batches and runs it is counted.
+
+    ``others``: it is for workers that are not ours, and nobody tells how it ends.
+    """
 
     run: str = ""
     chain: str = ""
     link: int = 0
     batches: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    others: bool = False
 
 
 NO_PART = Part()
+OTHERS = Part(others=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +50,7 @@ class Chain:
     call: Follower | None
     made_ms: int
     at: int = 0
+    begun: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,6 +166,31 @@ class Flow:
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
             records.bell.notify_all()
 
+    def chain(self, id: str) -> Chain | None:
+        """Return a chain that has not ended; one that nobody has begun is forgotten after a day."""
+        chain = self.chains.get(id)
+        if chain and not chain.begun and self._records.now_ms() >= chain.made_ms + REMEMBERED_MS:
+            del self.chains[id]
+            return None
+        return chain
+
+    def begin(self, message: Message) -> None:
+        """A new message begins its chain, if it is of one."""
+        if message.flow and message.flow.chain:
+            self.chains[message.flow.chain].begun = True
+
+    def refuse_link(self, message: Message, within: Within) -> None:
+        """Refuse a new message whose chain is not kept.
+
+        Raises:
+            ConfigError: it was kept a day ago, and is forgotten.
+        """
+        chain = message.flow.chain if message.flow else ""
+        run = self._run_of(within)
+        known = self._records.read(message.id).state or (run and message.id in run.sent)
+        if chain and not known and not self.chain(chain):
+            raise ConfigError("the links that follow were kept a day ago and are forgotten: make the chain anew")
+
     def refuse(self, within: Within) -> None:
         """Refuse new messages that cannot belong there.
 
@@ -178,7 +209,7 @@ class Flow:
 
     def sent_before(self, id: str, within: Within) -> bool:
         """Whether this chunk, or one that was repeated, has enqueued it already, however long ago."""
-        run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
+        run = self._run_of(within)
         if run is None:
             return False
         known = id in run.sent
@@ -210,6 +241,10 @@ class Flow:
         self.batches = {id: one for id, one in self.batches.items() if not 0 < one.ended_ms <= over_ms}
         self.runs = {id: one for id, one in self.runs.items() if not 0 < one.ended_ms <= over_ms}
 
+    def _run_of(self, within: Within) -> Run | None:
+        """The run whose chunk enqueues."""
+        return self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
+
     def _advance(self, id: str, part: Part, how: str, result: bytes) -> bool:
         """A link has ended; True when the next one is ready, and counts for it."""
         chain = self.chains.get(part.chain)
@@ -224,12 +259,12 @@ class Flow:
                 how = "dropped"
         link = part.link + 1
         follower = None if how == "dropped" else chain.links.pop(link, None)
-        if follower is None:
-            del self.chains[part.chain]
-            return False
-        chain.at = link
-        self._make(follower, result or b"null", Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs))
-        return True
+        following = Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs)
+        if follower and self._make(follower, result or b"null", following):
+            chain.at = link
+            return True
+        del self.chains[part.chain]
+        return False
 
     def _run_ended(self, id: str, how: str, why: str) -> str:
         run = self.runs.get(id)
@@ -261,18 +296,23 @@ class Flow:
         found: list[Tally] = [self.batches[id] for id in batches if id in self.batches]
         return found + [self.runs[id] for id in runs if id in self.runs]
 
-    def _make(self, follower: Follower, value: bytes, part: Part) -> None:
-        """A message of the store's own making, under an id that only it can have."""
+    def _make(self, follower: Follower, value: bytes, part: Part) -> bool:
+        """A message of the store's own making, under an id that only it can have; whether it belongs to ``part``.
+
+        One for others' workers belongs nowhere: nobody tells how it ends.
+        """
         from .records import Entry
 
         records, message = self._records, follower.message
         if records.read(message.id).state:
-            return
+            return not follower.for_others
         body = encode(message).replace(_HOLE, value, 1)
-        entry = Entry(id=message.id, queue=message.queue, body=body, part=part, fresh=True)
+        entry = Entry(id=message.id, queue=message.queue, body=body, fresh=True)
+        entry.part = OTHERS if follower.for_others else part
         at_ms = records.now_ms() + follower.wait_ms
         records.enter(entry, "DELAYED" if follower.wait_ms > 0 else "READY", at_ms)
         records.bell.notify_all()
+        return not follower.for_others
 
 
 def part_of(message: Message, within: Within) -> Part:

@@ -1,7 +1,7 @@
 -- flow: what a message is part of, and what follows when it ends. Every script that may end one begins with this.
 -- begins with record.lua
 -- KEYS[24] prefix {tb}:flow:
---   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
+--   chain:<id>     hash  link -> text of each that is to come (see make); on_error: stop, continue or call; call; at
 --   batch:<id>     hash  total open done failed dropped when then error sealed made ended
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
 --                        state error ended; of what it has enqueued total open done failed dropped
@@ -33,11 +33,14 @@ local function enlist(index, id)
   redis.call('ZADD', KEYS[24] .. index, now, id)
 end
 
--- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body".
+-- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body", with a
+-- mark behind the delay (ms) where it is for others' workers: then its part is `others`, for nobody tells how it ends.
+-- True when it belongs to `part`.
 local function make(text, value, part)
-  local delay, id, queue, body = string.match(text, '^(%d+) (%S+) (%S+) (.*)$')
+  local delay, away, id, queue, body = string.match(text, '^(%d+)(!?) (%S+) (%S+) (.*)$')
   local key = KEYS[1] .. id
-  if redis.call('EXISTS', key) == 1 then return end
+  if away ~= '' then part = 'others' end
+  if redis.call('EXISTS', key) == 1 then return away == '' end
   local from, to = string.find(body, HOLE, 1, true)
   if from then body = string.sub(body, 1, from - 1) .. value .. string.sub(body, to + 1) end
   local at = now + tonumber(delay)
@@ -46,6 +49,7 @@ local function make(text, value, part)
   redis.call('ZADD', KEYS[3], at, id)
   count({ st = st, queue = queue }, 1)
   ring(at)
+  return away == ''
 end
 
 local function lines(parts)
@@ -68,17 +72,16 @@ local function advance(m, parts, how, result)
   end
   local link = tonumber(parts.link) + 1
   local text = how ~= 'dropped' and redis.call('HGET', key, link)
-  if not text then
-    redis.call('DEL', key)
-    redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
-    return false
-  end
-  redis.call('HDEL', key, link)
-  redis.call('HSET', key, 'at', link)
   local part = lines(parts)
   table.insert(part, 1, 'chain ' .. string.format('%d', link) .. ' ' .. parts.chain)
-  make(text, result or 'null', table.concat(part, '\n'))
-  return true
+  if text and make(text, result or 'null', table.concat(part, '\n')) then
+    redis.call('HDEL', key, link)
+    redis.call('HSET', key, 'at', link)
+    return true
+  end
+  redis.call('DEL', key)
+  redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
+  return false
 end
 
 -- complete: a batch that is sealed and has no open member calls back, each callback once.
@@ -215,6 +218,14 @@ local function refused_within(tallies, chunk, claim)
     local key = KEYS[24] .. 'batch:' .. id
     if redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'sealed') == 1 then return 'closed' end
   end
+end
+
+local function chain_in(part) return string.match(part, '^chain %d+ ([^\n]+)') end
+
+-- refused_link: a new message begins a chain, and what follows it is forgotten. Returns why it is refused: unchained.
+local function refused_link(id, own)
+  if own == '' or read(id).st or (sent and redis.call('SISMEMBER', sent, id) == 1) then return end
+  if redis.call('EXISTS', KEYS[24] .. 'chain:' .. chain_in(own)) == 0 then return 'unchained' end
 end
 
 -- sent_before: whether this chunk, or one that was repeated, has enqueued it already, however long ago.
