@@ -15,6 +15,8 @@ from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
 from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
+from .flow.chain import Chain, ChainReceipt, chain
+from .flow.signature import Signature
 from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
@@ -24,6 +26,8 @@ from .task import Task
 __all__ = [
     "Backoff",
     "Bridge",
+    "Chain",
+    "ChainReceipt",
     "Current",
     "Drop",
     "Enqueued",
@@ -35,6 +39,7 @@ __all__ = [
     "Reschedule",
     "Retry",
     "Settings",
+    "Signature",
     "SoftTimeout",
     "Task",
     "TaskOptions",
@@ -42,6 +47,7 @@ __all__ = [
     "Throttled",
     "after_task",
     "before_task",
+    "chain",
     "current",
     "default_bridge",
     "external",

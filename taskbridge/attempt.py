@@ -15,11 +15,11 @@ from .current import Current, TimeLeft, running
 from .definition import Definition
 from .errors import DecodeError, HardTimeout, LockHeld, NotSupported
 from .options import Timeouts
-from .outcome import Again, Done, Ended, Outcome, Parked
+from .outcome import Again, Ended, Outcome, Parked
 from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
-from .settling import judge, telling
+from .settling import judge, returned, telling
 
 
 def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
@@ -81,14 +81,20 @@ def _run(
         enqueued_at_ms=message.enqueued_at_ms,
         first_due_ms=message.first_due_ms,
         left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
+        chain=message.flow.chain if message.flow else "",
+        link=message.flow.link if message.flow else 0,
     )
     with running(me):
         outcome: Outcome
         try:
-            outcome = Done(_watched(claimed, runtime, partial(_hooked, definition, claimed, me, args, kwargs, runtime)))
+            result = _watched(claimed, runtime, partial(_hooked, definition, claimed, me, args, kwargs, runtime))
+            outcome = returned(result, message, definition, runtime)
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             outcome = judge(error, claimed, runtime)
             hooks.fail(me, error, outcome)
+        else:
+            if isinstance(outcome, Ended) and outcome.error:
+                hooks.fail(me, outcome.error, outcome)
         hooks.end(definition, me, outcome)
         return outcome
 

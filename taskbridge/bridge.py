@@ -109,7 +109,8 @@ class Bridge:
         refuse_unknown(options)
         refuse_declared(options)
         bare = TaskOptions(queue=queue)  # what its workers know of it is theirs; the rest travels with each call
-        definition = Definition(name=name, function=elsewhere, options=bare, arguments=Arguments(elsewhere, name))
+        arguments = Arguments(elsewhere, name)
+        definition = Definition(name=name, function=elsewhere, options=bare, arguments=arguments, external=True)
         return Task(definition, lambda: self.sender, TaskOptions(queue=queue, **options))
 
     def lock(self, key: str, *, at_most: int = 1, timeout: Span | None = None) -> AbstractContextManager[Hold]:
@@ -218,6 +219,7 @@ class Bridge:
             events=self.events,
             hooks=self.hooks,
             timeouts=self.settings.timeouts,
+            max_payload=self.settings.max_payload,
         )
 
     @cached_property

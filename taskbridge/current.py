@@ -47,6 +47,8 @@ class Current:
         enqueued_at_ms: when it was enqueued.
         first_due_ms: when it was first due.
         left: until when this attempt may take; None without a timeout.
+        chain: the id of the chain that it is a link of; empty for a message of its own.
+        link: its place in that chain, from 0.
     """
 
     id: str
@@ -58,6 +60,8 @@ class Current:
     enqueued_at_ms: int
     first_due_ms: int
     left: TimeLeft | None = field(default=None, repr=False, compare=False)
+    chain: str = ""
+    link: int = 0
     _ended: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @property

@@ -12,12 +12,16 @@ from .options import TaskOptions
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared task. ``arguments`` checks, encodes and decodes its calls."""
+    """One declared task. ``arguments`` checks, encodes and decodes its calls.
+
+    ``external`` says that only workers that are not ours have it.
+    """
 
     name: str
     function: Callable[..., Any]
     options: TaskOptions
     arguments: Arguments
+    external: bool = False
 
 
 #: What a worker can run, by name.

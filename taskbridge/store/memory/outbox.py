@@ -49,11 +49,12 @@ class MemoryOutbox:
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
         with self._records.lock:
+            long_ms = self._records.now_ms() + LAST_RESORT_MS
             for id, seq in published:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
-                    self._records.enter(entry, "OUT", self._records.now_ms() + LAST_RESORT_MS)
+                    self._records.enter(entry, "OUT", long_ms)
                     entry.fresh = False
 
     def wait(self, timeout_s: float) -> None:

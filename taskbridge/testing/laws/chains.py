@@ -1,4 +1,4 @@
-"""The laws of chains: what follows a link is made in the step that ends it, once, whatever dies; or it is known why not."""
+"""The laws of chains: what follows a link is made in the step that ends it, and once, whatever dies."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ class ChainLaws(Laws):
 
     @pytest.mark.parametrize("fail", FAILURES)
     def test_chain_may_go_on_without_a_link(self, store: Store, fail: Any) -> None:
-        """The next one has null; the one that failed is a dead letter of its own, and leads to nothing when replayed."""
+        """The next one has null; the one that failed is a dead letter by itself, and leads to nothing when replayed."""
         copy = start(store, "k", on_error="continue")
         fail(self, store, copy)
 

@@ -60,7 +60,7 @@ MUTANTS = [
         (
             MemoryOutbox,
             "mark",
-            'self._records.enter(entry, "OUT", self._records.now_ms() + LAST_RESORT_MS)',
+            'self._records.enter(entry, "OUT", long_ms)',
             "del self._records._entries[id]",
         ),
     ),
