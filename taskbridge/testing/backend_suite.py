@@ -26,6 +26,7 @@ from ..errors import ArgumentError, NotSupported, PayloadTooLarge
 from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
+from .chain_cases import ChainCases
 from .hook_cases import HookCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
@@ -105,7 +106,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(HookCases, WaitingCases):
+class BackendSuite(HookCases, WaitingCases, ChainCases):
     """Every backend behaves so."""
 
     @pytest.fixture

@@ -22,6 +22,7 @@ from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
 from ..task import Task
 from .suite_hooks import declare_hooked
+from .suite_links import declare_links
 from .suite_notes import QUEUE, note
 
 _clock = SystemClock()
@@ -204,12 +205,17 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         *(typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, stays, awaits),
         *(guarded, skipping, refusing, paced, throttled, only),
     )
-    return {
+    declared = {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
         )(function)
         for function in (*functions, lenient, strict)
-    } | declare_hooked(bridge)
+    }
+    return {
+        **declared,
+        **declare_hooked(bridge),
+        **declare_links(bridge),
+    }
 
 
 declare(default_bridge)
