@@ -15,11 +15,13 @@ from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
 from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
+from .flow.chain import Chain, ChainReceipt, chain
 from .flow.chunk import Chunk
 from .flow.chunked import chunked
 from .flow.cursors import cursor, keyset, stream
 from .flow.intervals import dates, ids, times
 from .flow.progress import BatchProgress, BatchReceipt
+from .flow.signature import Signature
 from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
@@ -31,6 +33,8 @@ __all__ = [
     "BatchProgress",
     "BatchReceipt",
     "Bridge",
+    "Chain",
+    "ChainReceipt",
     "Chunk",
     "Current",
     "Drop",
@@ -43,6 +47,7 @@ __all__ = [
     "Reschedule",
     "Retry",
     "Settings",
+    "Signature",
     "SoftTimeout",
     "Task",
     "TaskOptions",
@@ -52,6 +57,7 @@ __all__ = [
     "batch",
     "batch_progress",
     "before_task",
+    "chain",
     "chunked",
     "current",
     "cursor",

@@ -37,6 +37,7 @@ from .task import Task
 
 if TYPE_CHECKING:
     from .flow.batch import Batch, OpenBatch, When
+    from .flow.chain import Chain
     from .flow.progress import BatchProgress
     from .flow.signature import Signature
     from .holding import Hold, Holding, Limiter
@@ -113,7 +114,8 @@ class Bridge:
         refuse_unknown(options)
         refuse_declared(options)
         bare = TaskOptions(queue=queue)  # what its workers know of it is theirs; the rest travels with each call
-        definition = Definition(name=name, function=elsewhere, options=bare, arguments=Arguments(elsewhere, name))
+        arguments = Arguments(elsewhere, name)
+        definition = Definition(name=name, function=elsewhere, options=bare, arguments=arguments, external=True)
         return Task(definition, lambda: self.sender, TaskOptions(queue=queue, **options))
 
     def lock(self, key: str, *, at_most: int = 1, timeout: Span | None = None) -> AbstractContextManager[Hold]:
@@ -144,12 +146,12 @@ class Bridge:
         return Limiter(rate, self._holding)
 
     def batch(
-        self, members: Iterable[Signature[Any]], *, when: When = "all_succeeded", name: str | None = None
+        self, members: Iterable[Signature[Any] | Chain], *, when: When = "all_succeeded", name: str | None = None
     ) -> Batch:
         """Describe a batch: ``batch([send.s(7), send.s(8)]).then(report.s()).on_error(alert.s()).enqueue()``.
 
         Args:
-            members: signatures, of any tasks; a generator is streamed, in constant memory.
+            members: signatures of any tasks, and chains; a generator is streamed, in constant memory.
             when: ``all_succeeded`` makes the call of ``then`` only if no member failed; ``all_done``, when all have
                 ended, however. Defaults to ``all_succeeded``.
             name: tells the batches of one task apart, where their number may change between its attempts. Defaults to
@@ -274,6 +276,7 @@ class Bridge:
             events=self.events,
             hooks=self.hooks,
             timeouts=self.settings.timeouts,
+            max_payload=self.settings.max_payload,
         )
 
     @cached_property

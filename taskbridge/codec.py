@@ -162,6 +162,13 @@ class Arguments:
         """The parameters with a name of their own, in their order."""
         return [*self._positional, *sorted(self._keywords - set(self._positional))]
 
+    @property
+    def first(self) -> tuple[str, Any]:
+        """The first positional parameter: its name, and its type; Any where it says none."""
+        name = self._positional[0] if self._positional else "*"
+        decoder = self._decoders.get(name)
+        return name, decoder.type if decoder else Any
+
     def values_of(self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw) -> dict[str, Any]:
         """Return some of a call's values by name, as annotated; what was not passed is its default.
 
@@ -215,24 +222,8 @@ class Arguments:
 
     def _carried(self, parameter: str, value: Any, name: str) -> msgspec.Raw:
         """Encode the value of the argument ``name``, and see that it comes back as the parameter is annotated."""
-        decoder = self._decoders.get(parameter)
-        where = f"{self.task}: argument {name!r}"
-        try:
-            if decoder is None and not _is_plain(value):
-                raise ArgumentError(
-                    f"{where} is {_short(value)}, which JSON carries only for an annotated "
-                    f"parameter; annotate it, or pass text, numbers, lists and dicts with text keys"
-                )
-            _refuse_naive(value, where)
-            raw = _encoder.encode(value)
-            why = _loss(value, raw, decoder) if decoder is not None else ""
-        except ArgumentError:
-            raise
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise ArgumentError(f"{where}: JSON cannot carry {_short(value)}: {error}") from None
-        if why:
-            raise ArgumentError(f"{where}: expected {self._annotations[parameter]}, got {_short(value)}: {why}")
-        return msgspec.Raw(raw)
+        decoder, annotation = self._decoders.get(parameter), self._annotations.get(parameter, "")
+        return carried(value, decoder, annotation, f"{self.task}: argument {name!r}")
 
     def _value(self, name: str, raw: msgspec.Raw) -> Any:
         decoder = self._decoders.get(name) or _any_decoder
@@ -255,18 +246,52 @@ class Arguments:
             if annotation is Any or annotation is object:
                 continue
             name = _STARS.get(parameter.kind, parameter.name)
-            decoders[name] = self._decoder_of(parameter.name, annotation)
+            decoders[name] = decoder_of(annotation, f"{self.task}: parameter {parameter.name!r}")
             self._annotations[name] = inspect.formatannotation(annotation)
         return decoders
 
-    def _decoder_of(self, name: str, annotation: Any) -> msgspec.json.Decoder[Any]:
-        try:
-            _refuse_custom(annotation, f"{self.task}: parameter {name!r}")
-            return msgspec.json.Decoder(annotation)
-        except (TypeError, NameError) as error:
-            raise ConfigError(
-                f"{self.task}: parameter {name!r} is annotated {annotation!r}, which JSON cannot carry: {error}"
-            ) from None
+
+def decoder_of(annotation: Any, where: str) -> msgspec.json.Decoder[Any]:
+    """Return what makes values of JSON; ``where`` says whose annotation it is.
+
+    Raises:
+        ConfigError: JSON cannot carry it.
+    """
+    try:
+        _refuse_custom(annotation, where)
+        return msgspec.json.Decoder(annotation)
+    except (TypeError, NameError) as error:
+        raise ConfigError(f"{where} is annotated {annotation!r}, which JSON cannot carry: {error}") from None
+
+
+def carried(value: Any, decoder: msgspec.json.Decoder[Any] | None, annotation: str, where: str) -> msgspec.Raw:
+    """Return a value as JSON, if it comes back as it is.
+
+    Args:
+        value: what is sent.
+        decoder: of its annotation; None where it has none.
+        annotation: as it is written.
+        where: what the value is, for the error.
+
+    Raises:
+        ArgumentError: it would not come back, or JSON cannot carry it.
+    """
+    try:
+        if decoder is None and not _is_plain(value):
+            raise ArgumentError(
+                f"{where} is {_short(value)}, which JSON carries only where it is annotated; "
+                f"annotate it, or pass text, numbers, lists and dicts with text keys"
+            )
+        _refuse_naive(value, where)
+        raw = _encoder.encode(value)
+        why = _loss(value, raw, decoder) if decoder is not None else ""
+    except ArgumentError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ArgumentError(f"{where}: JSON cannot carry {_short(value)}: {error}") from None
+    if why:
+        raise ArgumentError(f"{where}: expected {annotation}, got {_short(value)}: {why}")
+    return msgspec.Raw(raw)
 
 
 def _annotated(function: Any) -> Any:

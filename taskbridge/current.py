@@ -52,6 +52,8 @@ class Current:
         first_due_ms: when it was first due.
         left: until when this attempt may take; None without a timeout.
         call: its arguments as JSON, positional and by name.
+        chain: the id of the chain that it is a link of; empty for a message of its own.
+        link: its place in that chain, from 0.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Current:
     first_due_ms: int
     left: TimeLeft | None = field(default=None, repr=False, compare=False)
     call: tuple[msgspec.Raw, msgspec.Raw] = field(default=(NO_ARGS, NO_KWARGS), repr=False, compare=False)
+    chain: str = ""
+    link: int = 0
     _ended: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     _batches: count[int] = field(default_factory=count, init=False, repr=False, compare=False)
 

@@ -11,11 +11,12 @@ from itertools import count, islice
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, get_args
 
+from ..definition import Definition
 from ..enqueue import BULK, Enqueued, Receipt, Sender
 from ..errors import ConfigError
 from ..scope import Scope, inside
 from ..store.flow import Follower
-from .members import bulks, identified, put, refuse_others
+from .members import Member, bulks, identified, put, refuse_external, refuse_others
 from .progress import BatchReceipt
 from .signature import Signature
 
@@ -29,6 +30,8 @@ CONDITIONS = get_args(When)
 class Many(Protocol):
     """What ``enqueue_many`` of a batch takes: a task."""
 
+    @property
+    def definition(self) -> Definition: ...
     def enqueue_many(self, calls: Iterable[Any], *, key: Callable[[Any], str] | None = None) -> Enqueued: ...
 
 
@@ -94,17 +97,18 @@ class OpenBatch(_Described):
     to be whole: a task that fills it does so again when it is retried.
     """
 
-    def add(self, member: Signature[Any], *, key: str | None = None) -> Receipt:
-        """Enqueue a call as a member.
+    def add(self, member: Member, *, key: str | None = None) -> Receipt:
+        """Enqueue a call as a member, or a chain of them.
 
         In a task, the same call is the same member, however often it is added or repeated.
 
         Args:
-            member: the call.
+            member: the call; a chain counts when its last link has ended, or one has failed.
             key: there, says what tells this call from others. Defaults to its arguments.
 
         Raises:
-            ConfigError: it is no signature, the batch is not open, or ``key`` outside of a task.
+            ConfigError: it is no signature, a task that only others' workers have, the batch is not open, or ``key``
+                outside of a task.
             The same as ``enqueue``.
         """
         self._refuse_unless_open()
@@ -128,10 +132,11 @@ class OpenBatch(_Described):
             key: as in ``add``, from the call.
 
         Raises:
-            ConfigError: the batch is not open, or ``key`` outside of a task.
+            ConfigError: as in ``add``.
             The same as ``enqueue``; what was sent before the error stays sent.
         """
         self._refuse_unless_open()
+        refuse_external(task.definition)
         created = existing = 0
         stream = iter(calls)
         while few := list(islice(stream, BULK)):  # what the iterable does by itself is no member
@@ -175,9 +180,7 @@ class OpenBatch(_Described):
 class Batch(_Described):
     """Members that are given as signatures. Made by ``batch``, not by hand; nothing is sent before ``enqueue``."""
 
-    def __init__(
-        self, members: Iterable[Signature[Any]], sender: Callable[[], Sender], when: When, name: str | None
-    ) -> None:
+    def __init__(self, members: Iterable[Member], sender: Callable[[], Sender], when: When, name: str | None) -> None:
         try:
             iter(members)
         except TypeError:
@@ -211,7 +214,7 @@ class Batch(_Described):
     def _where(self) -> Scope:
         return Scope(self.id, self._identity.scope.within)
 
-    def _named(self, members: list[Signature[Any]], first: int) -> list[tuple[Signature[Any], str | None]]:
+    def _named(self, members: list[Member], first: int) -> list[tuple[Member, str | None]]:
         """Members with what tells equal calls apart: outside of tasks, their places."""
         if self._identity.builder:
             return [(member, None) for member in members]

@@ -14,11 +14,16 @@ from typing import Any
 import msgspec
 
 from ..current import running_here
+from ..definition import Definition
 from ..enqueue import BULK, Receipt, send, stamp
 from ..errors import ConfigError
 from ..message import Message, new_id
 from ..scope import Scope, inside, scope
+from .chain import Chain
 from .signature import Signature
+
+#: What a batch takes: a call, or a chain of them, which counts as one.
+Member = Signature[Any] | Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +57,24 @@ def identified(name: object) -> Identity:
 
 
 def refuse_others(member: object) -> None:
-    """Refuse what is no call that is written down."""
-    if not isinstance(member, Signature):
-        raise ConfigError(f"a member of a batch is a signature such as task.s(...); got {member!r}")
+    """Refuse what is no call that is written down, and what nobody tells the end of."""
+    if isinstance(member, Signature):
+        refuse_external(member.definition)
+    elif not isinstance(member, Chain):
+        raise ConfigError(f"a member of a batch is a signature such as task.s(...), or a chain of them; got {member!r}")
 
 
-def bulks(members: Iterable[Signature[Any]]) -> Iterable[list[Signature[Any]]]:
-    """Take as many as travel in one trip, each a signature."""
+def refuse_external(definition: Definition) -> None:
+    """Refuse a task that only other workers have: the batch would wait for ever."""
+    if definition.external:
+        raise ConfigError(
+            f"{definition.name} is a task that only others' workers have, and nobody tells a batch how it ends; "
+            f"import the task where taskbridge workers run it"
+        )
+
+
+def bulks(members: Iterable[Member]) -> Iterable[list[Member]]:
+    """Take as many as travel in one trip."""
     stream = iter(members)
     while some := list(islice(stream, BULK)):
         for member in some:
@@ -66,12 +82,18 @@ def bulks(members: Iterable[Signature[Any]]) -> Iterable[list[Signature[Any]]]:
         yield some
 
 
-def put(members: list[tuple[Signature[Any], str | None]], where: Scope) -> list[Receipt]:
-    """Send members, in one trip those that the store is asked in the same words."""
+def put(members: list[tuple[Member, str | None]], where: Scope) -> list[Receipt]:
+    """Send members, in one trip those that the store is asked in the same words; a chain by itself."""
     trips: dict[tuple[object, ...], list[tuple[Signature[Any], Message]]] = {}
     receipts: list[Receipt] = []
+    for one, key in members:
+        if isinstance(one, Chain):
+            with inside(where if key is None else Scope(f"{where.seed}\0{key}", where.within)):
+                receipts.append(one.enqueue())
     with inside(where):
         for one, key in members:
+            if isinstance(one, Chain):
+                continue
             sender = one.sender()
             message = stamp(one.definition, one.options, one.args, one.kwargs, sender, key)
             apart = (one.definition.name, id(one.options)) if one.options.claims_in_store else one.options.delay_ms

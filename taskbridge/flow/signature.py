@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from ..errors import ArgumentError, ConfigError
 from ..message import Flow
 from ..options import TaskOptions
 from ..store.flow import HOLE, Follower
+
+if TYPE_CHECKING:
+    from .chain import Chain
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -51,14 +54,14 @@ class Signature(Generic[R_co]):
         whole = self.definition.arguments.fits(self.args, self.kwargs)
         behind = self.takes_result and self.definition.arguments.fits((_HOLE, *self.args), self.kwargs)
         if not whole and behind:
-            self._encoded(filled=True)
+            self.encoded(filled=True)
             return
         try:
-            self._encoded(filled=False)
+            self.encoded(filled=False)
         except ArgumentError:
             if not behind:
                 raise
-            self._encoded(filled=True)
+            self.encoded(filled=True)
 
     def enqueue(self) -> Receipt:
         """Run it in a worker; as ``task.enqueue(...)``, which see for what is raised."""
@@ -67,6 +70,12 @@ class Signature(Generic[R_co]):
     def using(self, **options: Any) -> Signature[R_co]:
         """Return this call with other options, as ``task.using(...)`` takes them."""
         return replace(self, options=self.options.with_changes(options))
+
+    def __or__(self, after: Signature[Any] | Chain) -> Chain:
+        """Return the chain of this and what comes after it; as ``chain``, which see for what is raised."""
+        from .chain import chain
+
+        return chain(self, after)
 
     def follower(self, id: str, sender: Sender, *, filled: bool, flow: Flow | None = None) -> Follower:
         """Return it as the store keeps it until something has ended: due ``delay`` after that.
@@ -82,15 +91,17 @@ class Signature(Generic[R_co]):
             ConfigError: an option that is decided when a call is enqueued.
             PayloadTooLarge: the message is over ``max_payload``.
         """
-        self._refuse_claims()
+        self.refuse_claims()
         key = route_key(self.definition, self.args, self.kwargs, sender.settings, filled=filled)
-        message = made(
-            id, self.definition, self.options, self._encoded(filled=filled), sender, route_key=key, flow=flow
-        )
-        return Follower(message=message, wait_ms=self.options.delay_ms)
+        message = made(id, self.definition, self.options, self.encoded(filled=filled), sender, route_key=key, flow=flow)
+        return Follower(message=message, wait_ms=self.options.delay_ms, for_others=self.definition.external)
 
-    def _refuse_claims(self) -> None:
-        """Refuse what asks the store about a call that is not complete yet, or is made whatever else stands."""
+    def refuse_claims(self) -> None:
+        """Refuse what asks the store about a call that is not complete yet, or is made whatever else stands.
+
+        Raises:
+            ConfigError: the option, and why.
+        """
         for option, empty in (("unique", None), ("debounce", None), ("idempotency_key", "")):
             if getattr(self.options, option):
                 raise ConfigError(
@@ -98,7 +109,12 @@ class Signature(Generic[R_co]):
                     f"something else has ended: leave it out, or say {option}={empty!r} in .using"
                 )
 
-    def _encoded(self, *, filled: bool) -> tuple[msgspec.Raw, msgspec.Raw]:
+    def encoded(self, *, filled: bool) -> tuple[msgspec.Raw, msgspec.Raw]:
+        """Return its arguments as JSON, the first left open where it is ``filled`` in later.
+
+        Raises:
+            ArgumentError: it cannot be called so.
+        """
         arguments = self.definition.arguments
         if filled:
             return arguments.encode(self.args, self.kwargs, first=_HOLE)

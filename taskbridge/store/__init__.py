@@ -211,7 +211,7 @@ class Outbox(Protocol):
         Raises:
             StoreFull: the store has no memory left.
             ClaimLost: the chunk that enqueues them has another owner.
-            ConfigError: the batch is closed.
+            ConfigError: the batch is closed, or the chain that it begins is not kept, or no more.
         """
 
     def put_once(

@@ -18,10 +18,14 @@ HOLE = "\0result"
 
 
 class Follower(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that is to be made later, so long after what it follows. ``HOLE`` in its arguments is filled then."""
+    """A message that is to be made later, so long after what it follows. ``HOLE`` in its arguments is filled then.
+
+    ``for_others``: only workers that are not ours can run it, and nobody tells how it ends. It is the end of its chain.
+    """
 
     message: Message
     wait_ms: int = 0
+    for_others: bool = False
 
 
 class ChainState(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,8 @@ class Chains(Protocol):
 
     def keep(self, id: str, links: Sequence[Follower], *, first: int = 1, on_error: str, call: Follower | None) -> None:
         """Keep links from number ``first`` on; several calls add up. Forgotten after a day unless the first is put.
+
+        A chain whose first message was put stays as it is.
 
         Args:
             id: the chain's.

@@ -27,6 +27,7 @@ from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
 from .batch_cases import BatchCases
+from .chain_cases import ChainCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
 from .suite_notes import NOTES, QUEUE
@@ -107,7 +108,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(BatchCases, HookCases, PollingCases, WaitingCases):
+class BackendSuite(BatchCases, ChainCases, HookCases, PollingCases, WaitingCases):
     """Every backend behaves so."""
 
     @pytest.fixture

@@ -16,6 +16,7 @@ A store's test is one subclass::
 from __future__ import annotations
 
 from .laws.batches import BatchLaws
+from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
 from .laws.leases import LeaseLaws
@@ -41,6 +42,7 @@ class StoreSuite(
     OutboxLaws,
     WaitLaws,
     ParkedLaws,
+    ChainLaws,
     DeadLaws,
     MessagesLaws,
     LeaderLaws,

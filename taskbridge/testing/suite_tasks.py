@@ -23,6 +23,7 @@ from ..policies.retry import Backoff
 from ..task import Task
 from .suite_batches import declare_batches
 from .suite_hooks import declare_hooked
+from .suite_links import declare_links
 from .suite_notes import QUEUE, note
 
 _clock = SystemClock()
@@ -219,13 +220,18 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         *(typed, plain, failing, doomed, asks_retry, drops, leaves, waits_for, pays, stays, awaits),
         *(guarded, skipping, refusing, paced, throttled, only, polls, polls_for, polls_in_vain),
     )
-    tasks = {
+    declared = {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
         )(function)
         for function in (*functions, lenient, strict)
     }
-    return tasks | declare_hooked(bridge) | declare_batches(bridge, tasks)
+    return {
+        **declared,
+        **declare_hooked(bridge),
+        **declare_links(bridge),
+        **declare_batches(bridge, declared),
+    }
 
 
 declare(default_bridge)

@@ -95,12 +95,12 @@ def test_no_kill_miscounts_a_large_batch(stage: Stage, figures: Callable[[Tally]
 #: Sends a batch of so many, twice: a small one first, so that all is loaded. Tells by how much it has grown, bytes.
 PRODUCER = """
 import sys, psutil
-from taskbridge import default_bridge, external
-quick, called = (external(f"{sys.argv[1]}.{name}", queue=sys.argv[2]) for name in ("quick", "called"))
+from taskbridge import batch
+from tests.faults.batch_tasks import called, quick
 me = psutil.Process()
-for total in (2_000, int(sys.argv[3])):
+for total in (2_000, int(sys.argv[1])):
     before = me.memory_info().rss
-    default_bridge.batch((quick.s(n) for n in range(total)), when="all_done").then(called.s(total)).enqueue()
+    batch((quick.s(n) for n in range(total)), when="all_done").then(called.s(total)).enqueue()
 print(me.memory_info().rss - before)
 """
 
@@ -112,8 +112,12 @@ def test_long_batch_takes_no_memory(stage: Stage) -> None:
     total = 200_000
     worker = stage.worker(tasks=MODULE)
     bridge = stage.producer().bridge
-    environment = os.environ | {"TASKBRIDGE_BACKEND": stage.engine, "TASKBRIDGE_BROKER_URL": stage.server.url()}
-    command = [sys.executable, "-c", PRODUCER, MODULE, QUEUE, str(total)]
+    environment = os.environ | {
+        "TASKBRIDGE_BACKEND": stage.engine,
+        "TASKBRIDGE_BROKER_URL": stage.server.url(),
+        "FAULTS_EVIDENCE": str(stage.evidence.folder),
+    }
+    command = [sys.executable, "-c", PRODUCER, str(total)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as producer:
         until(lambda: any(one.ended_ms for one in bridge.store.batches.newest(2)), 60, "the small batch to be complete")
         before, most = held(worker), held(worker)

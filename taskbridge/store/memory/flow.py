@@ -6,7 +6,7 @@ Whoever calls a method holds the records' lock.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,16 +28,21 @@ _HOLE = msgspec.json.encode(HOLE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a message is part of, and by which batches and runs it is counted."""
+    """What a message is part of, and by which batches and runs it is counted.
+
+    ``others``: it is for workers that are not ours, and nobody tells how it ends.
+    """
 
     run: str = ""
     chain: str = ""
     link: int = 0
     batches: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    others: bool = False
 
 
 NO_PART = Part()
+OTHERS = Part(others=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +52,7 @@ class Chain:
     call: Follower | None
     made_ms: int
     at: int = 0
+    begun: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -166,6 +172,30 @@ class Flow:
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
             records.bell.notify_all()
 
+    def chain(self, id: str) -> Chain | None:
+        """Return a chain that has not ended; one that nobody has begun is forgotten after a day."""
+        chain = self.chains.get(id)
+        if chain and not chain.begun and self._records.now_ms() >= chain.made_ms + REMEMBERED_MS:
+            del self.chains[id]
+            return None
+        return chain
+
+    def begin(self, message: Message) -> None:
+        """A new message begins its chain, if it is of one."""
+        if message.flow and message.flow.chain:
+            self.chains[message.flow.chain].begun = True
+
+    def refuse_link(self, message: Message, within: Within) -> None:
+        """Refuse a new message whose chain is not kept.
+
+        Raises:
+            ConfigError: it was kept a day ago, and is forgotten.
+        """
+        chain = message.flow.chain if message.flow else ""
+        known = self._records.read(message.id).state or message.id in (self._sent(within) or ())
+        if chain and not known and not self.chain(chain):
+            raise ConfigError("the links that follow were kept a day ago and are forgotten: make the chain anew")
+
     def refuse(self, messages: Sequence[Message], within: Within) -> None:
         """Refuse new messages that cannot belong there. What a task has put in a batch may be put again, sealed or not.
 
@@ -237,10 +267,10 @@ class Flow:
 
     def _advance(self, id: str, part: Part, how: str, result: bytes) -> bool:
         """A link has ended; True when the next one is ready, and counts for it."""
-        chain = self.chains.get(part.chain)
+        chain, failed = self.chains.get(part.chain), how == "failed"
         if chain is None:
             return False
-        if how == "failed":
+        if failed:
             if chain.on_error == "stop":
                 return False  # it stays as it is: its dead letter can be replayed
             self._records.read(id).part = NO_PART
@@ -249,12 +279,14 @@ class Flow:
                 how = "dropped"
         link = part.link + 1
         follower = None if how == "dropped" else chain.links.pop(link, None)
-        if follower is None:
-            del self.chains[part.chain]
-            return False
-        chain.at = link
-        self._make(follower, result or b"null", Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs))
-        return True
+        following = Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs)
+        if follower and self._make(follower, result or b"null", following):
+            chain.at = link
+            return True
+        del self.chains[part.chain]
+        if failed:  # it was what counted, and may be replayed
+            self._records.read(id).part = replace(part, chain="", link=0)
+        return False
 
     def _run_ended(self, id: str, how: str, why: str) -> str:
         run = self.runs.get(id)
@@ -287,18 +319,23 @@ class Flow:
         found: list[Tally] = [batch for id in batches if (batch := self.batch(id))]
         return found + [self.runs[id] for id in runs if id in self.runs]
 
-    def _make(self, follower: Follower, value: bytes | None, part: Part) -> None:
-        """A message of the store's own making, under an id that only it can have; the value fills its hole."""
+    def _make(self, follower: Follower, value: bytes | None, part: Part) -> bool:
+        """A message of the store's own making, under an id that only it can have; whether it belongs to ``part``.
+
+        The value fills its hole. One for others' workers belongs nowhere: nobody tells how it ends.
+        """
         from .records import Entry
 
         records, message = self._records, follower.message
         if records.read(message.id).state:
-            return
+            return not follower.for_others
         body = encode(message) if value is None else encode(message).replace(_HOLE, value, 1)
-        entry = Entry(id=message.id, queue=message.queue, body=body, part=part, fresh=True)
+        entry = Entry(id=message.id, queue=message.queue, body=body, fresh=True)
+        entry.part = OTHERS if follower.for_others else part
         at_ms = records.now_ms() + follower.wait_ms
         records.enter(entry, "DELAYED" if follower.wait_ms > 0 else "READY", at_ms)
         records.bell.notify_all()
+        return not follower.for_others
 
 
 def part_of(message: Message, within: Within) -> Part:

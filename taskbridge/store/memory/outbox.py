@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
-from .. import RELAY_LEASE_MS, Due
+from .. import LAST_RESORT_MS, RELAY_LEASE_MS, Due
 from .flow import part_of
 from .records import Entry, Records
 
@@ -21,6 +21,8 @@ class MemoryOutbox:
     def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         with self._records.lock:
             self._records.flow.refuse(messages, within)
+            for message in messages:
+                self._records.flow.refuse_link(message, within)
             created = [self._put(message, wait_ms, within) for message in messages]
             self._records.bell.notify_all()
             return created
@@ -47,11 +49,12 @@ class MemoryOutbox:
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
         with self._records.lock:
+            long_ms = self._records.now_ms() + LAST_RESORT_MS
             for id, seq in published:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
-                    self._records.enter(entry, "OUT")
+                    self._records.enter(entry, "OUT", long_ms)
                     entry.fresh = False
 
     def wait(self, timeout_s: float) -> None:
@@ -97,6 +100,7 @@ class MemoryOutbox:
         if self._records.flow.sent_before(message.id, within) or self._records.read(message.id).state:
             return False
         self._keep(message, wait_ms, within)
+        self._records.flow.begin(message)
         return True
 
     def _keep(self, message: Message, wait_ms: int, within: Within) -> None:

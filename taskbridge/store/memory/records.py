@@ -77,7 +77,7 @@ class Entry:
             traceback=self.traceback,
             group=self.group,
             body=self.body,
-            at_ms=0 if self.state == "DONE" else self.at_ms,
+            at_ms=0 if self.state in {"DONE", "OUT"} else self.at_ms,
             begun_ms=self.begun_ms,
             batches=self.part.batches,
             waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
@@ -215,9 +215,10 @@ class Records:
         entry.at_ms = self.now_ms() + PATIENCE_MS
 
     def _forgotten(self, entry: Entry) -> bool:
-        """Drop a marker whose window is over, and code that no longer says that it waits."""
+        """Drop a marker whose window is over, what others have for long, and code that no longer says that it waits."""
         waits = entry.hold and entry.state != "RUN" and entry.id not in self.needs.reserved
-        over = (waits or entry.state == "DONE") and entry.at_ms <= self.now_ms()
+        given = entry.part.others and entry.state == "OUT"
+        over = (waits or given or entry.state == "DONE") and entry.at_ms <= self.now_ms()
         if over:
             self.depart(entry)
             self.needs.forget(entry)

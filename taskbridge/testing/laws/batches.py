@@ -406,6 +406,29 @@ class BatchLaws(Laws):
         run(store, publish(store)[0], "c3")
         assert ((2, 0, 2, 0, 0), ["b:then"]) == (counts(store), called(store))
 
+    @pytest.mark.parametrize("on_error", ["continue", "call"])
+    def test_chain_that_went_on_without_a_link(self, store: Store, on_error: str) -> None:
+        """What counts is how the chain ended: the last letter, replayed, is open; those left behind count no more."""
+        call = Follower(message=a_message(id="x:failed"))
+        opened(store)
+        links = [Follower(message=a_message(id=f"x:{n}", flow=Flow(chain="x", link=n))) for n in (1, 2)]
+        store.chains.keep("x", links, on_error=on_error, call=call)
+        put(store, a_message(id="x:0", flow=Flow(chain="x")))
+        store.batches.seal("b")
+        last = "x:0" if on_error == "call" else "x:2"
+        for n in range(1 if on_error == "call" else 3):
+            (copy,) = publish(store)
+            run(store, copy, f"c{n}", "DEAD")
+
+        assert ((1, 0, 0, 1, 0), ("b",)) == (counts(store), look(store, a_message(id=last)).batches)
+        publish(store)
+        for letter in store.dead.list(9):
+            store.dead.replay(letter.id)
+        assert (1, 1, 0, 0, 0) == counts(store)
+        for copy in publish(store):
+            run(store, copy, "c9")
+        assert (1, 0, 1, 0, 0) == counts(store)
+
     @pytest.mark.parametrize(("how", "days"), [("done", 1), ("failed", 14), ("unsealed", 14)])
     def test_batch_that_is_over_is_forgotten(self, store: Store, how: str, days: int) -> None:
         """A day after it was complete; two weeks when some failed or when it was left unsealed."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskbridge import Backoff, BatchProgress, Bridge, Drop, Reschedule, Settings, current
+from taskbridge import Backoff, BatchProgress, Bridge, Drop, Reschedule, Settings, chain, current
 from taskbridge.errors import ArgumentError, ConfigError, StoreUnavailable
 from taskbridge.needs import Within
 from taskbridge.scope import Scope, inside
@@ -266,6 +266,19 @@ def test_what_stands_already_is_no_member(office: Office) -> None:
     assert outside.created
 
 
+def test_chain_is_one_member(office: Office) -> None:
+    """It ends with its last link, or with one that fails; two that are equal are two, each by its place."""
+    made = office.send.s(1) | office.send.si(2)
+    fails = chain(office.send.s(3, "fails"), office.send.si(4))
+
+    batch = office.bridge.batch([made, office.send.s(5), made, fails], when="all_done")
+    sent = batch.then(office.report.s()).on_error(office.alert.s()).enqueue()
+    log = office.run()
+
+    assert ((4, 0, 3, 1, 0), 4) == (office.counts(sent.id), sent.created)
+    assert ([1, 1, 2, 2, 3, 5], ["alert", "report"]) == (sorted(log[:-2]), sorted(log[-2:]))
+
+
 class TestInATask:
     """The builder may be killed anywhere and is run again: it fills the same batch, with the same members."""
 
@@ -286,6 +299,7 @@ class TestInATask:
                 ids.append(b.id)
                 b.add(office.send.s(1))
                 b.enqueue_many(office.send, [(2,), {"n": 3}])
+                b.add(chain(office.send.s(5), office.send.si(6)))
                 fail_in("in the block")
                 again = b.enqueue_many(office.send, [(2,), {"n": 4}])
                 sent.append((again.created, again.existing))
@@ -304,9 +318,10 @@ class TestInATask:
         office.builder(build)
         log = office.run()
 
-        expected = [*range(1, 1_500)] if died == "in the list" else [1, 2, 3, 4]
+        expected = [*range(1, 1_500)] if died == "in the list" else [1, 2, 3, 4, 5, 6]
         assert ([*expected, "report"], 1) == ([*sorted(log[:-1]), log[-1]], len(set(ids)))
-        assert (len(expected), 0, len(expected), 0, 0) == office.counts(ids[0])
+        count = len(expected) - (died != "in the list")
+        assert (count, 0, count, 0, 0) == office.counts(ids[0])
         assert {"in the block": [(1, 1)], "after the block": [(1, 1), (0, 2)], "in the list": [(499, 1_000)]}[
             died
         ] == sent
@@ -394,7 +409,7 @@ class TestWhatIsRefused:
     def test_members(self, office: Office) -> None:
         """A task, a text, a call that was made, a single signature, one that lacks an argument."""
         with pytest.raises(
-            ConfigError, match=r"a member of a batch is a signature such as task\.s\(\.\.\.\); got <Task"
+            ConfigError, match=r"a member of a batch is a signature such as task\.s\(\.\.\.\), .*; got <Task"
         ):
             office.bridge.batch([office.send])  # type: ignore[list-item]
         with pytest.raises(ConfigError, match="got 'a'"):
@@ -407,6 +422,12 @@ class TestWhatIsRefused:
             b.add(7)  # type: ignore[arg-type]
         with office.bridge.open_batch() as b, pytest.raises(ArgumentError, match="missing"):
             b.add(office.send.s())
+
+        others = office.bridge.external("legacy.send", queue="legacy")
+        with pytest.raises(ConfigError, match=r"legacy\.send is a task that only others' workers have"):
+            office.bridge.batch([others.s(1)])
+        with office.bridge.open_batch() as b, pytest.raises(ConfigError, match="nobody tells a batch how it ends"):
+            b.enqueue_many(others, [(1,)])
 
         assert [] == office.run()
 

@@ -14,6 +14,7 @@ import pytest
 from taskbridge.redis import script
 from taskbridge.store import Store
 from taskbridge.store.memory import MemoryStore
+from taskbridge.store.memory.chains import MemoryChains
 from taskbridge.store.memory.claims import MemoryClaims
 from taskbridge.store.memory.flow import Flow
 from taskbridge.store.memory.needs import Needs
@@ -56,7 +57,12 @@ MUTANTS = [
         "test_c3_",
         "the record is deleted when published",
         ("mark", "redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. m.id)"),
-        (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT")', "del self._records._entries[id]"),
+        (
+            MemoryOutbox,
+            "mark",
+            'self._records.enter(entry, "OUT", long_ms)',
+            "del self._records._entries[id]",
+        ),
     ),
     Mutant(
         "test_c4_",
@@ -287,6 +293,76 @@ MUTANTS = [
         "a turn outlives a start",
         ("record", "redis.call('HDEL', key, 'turn', 'at'", "redis.call('HDEL', key, 'at'"),
         (Needs, "take", "entry.turn, entry.at, entry.released", "entry.at, entry.at, entry.released"),
+    ),
+    Mutant(
+        "test_failure_stops_a_chain",
+        "a chain that should stop goes on",
+        ("flow", "if not f[1] or f[1] == 'stop' then", "if not f[1] then"),
+        (Flow, "_advance", 'if chain.on_error == "stop":', "if False:"),
+    ),
+    Mutant(
+        "test_link_that_is_dropped_ends_its_chain",
+        "what is dropped counts as done",
+        ("flow", "how ~= 'dropped' and redis.call('HGET', key, link)", "redis.call('HGET', key, link)"),
+        (Flow, "_advance", 'None if how == "dropped" else ', ""),
+    ),
+    Mutant(
+        "test_dead_link_that_is_purged_ends_its_chain",
+        "what is purged leaves its chain",
+        ("flow", "if parts.chain then advance(m, parts, 'dropped') end", ""),
+        (Flow, "ends", 'self._advance(id, part, "dropped", b"")', "pass"),
+    ),
+    Mutant(
+        "test_chain_is_enqueued_once",
+        "a repeated keep begins a chain anew",
+        ("put_chain", "if redis.call('PTTL', key) == -1 then return end", ""),
+        (MemoryChains, "keep", "if chain and chain.begun:", "if False:"),
+    ),
+    Mutant(
+        "test_links_that_nobody_begins_are_forgotten",
+        "a chain begins without its links",
+        ("flow", "if redis.call('EXISTS', KEYS[24] .. 'chain:' .. chain_in(own)) == 0 then", "if false then"),
+        (Flow, "refuse_link", "and not self.chain(chain)", "and False"),
+    ),
+    Mutant(
+        "test_links_that_nobody_begins_are_forgotten",
+        "links that nobody begins stay",
+        ("put_chain", "redis.call('PEXPIRE', key, 86400000)", ""),
+        (Flow, "chain", "not chain.begun and", "False and"),
+    ),
+    Mutant(
+        "test_chain_that_is_begun_is_not_forgotten",
+        "a chain that is begun is forgotten",
+        ("put", "redis.call('PERSIST', KEYS[24]", "tostring(KEYS[24]"),
+        (Flow, "begin", "].begun = True", "].begun = False"),
+    ),
+    Mutant(
+        "test_chain_may_go_on_without_a_link",
+        "what failed stays a link of a chain that went on",
+        ("flow", "redis.call('HSET', KEYS[1] .. m.id, 'part', '')", "tostring(m)"),
+        (Flow, "_advance", "self._records.read(id).part = NO_PART", "pass"),
+    ),
+    Mutant(
+        "test_result_comes_as_it_went",
+        "a result is read again for places to fill",
+        (
+            "flow",
+            "body = string.sub(body, 1, from - 1) .. value .. string.sub(body, to + 1)",
+            "body = string.gsub(body, HOLE, value)",
+        ),
+        (Flow, "_make", "replace(_HOLE, value, 1)", "replace(_HOLE, value)"),
+    ),
+    Mutant(
+        "test_chain_counts_once",
+        "what counts a link does not count the next",
+        ("flow", "table.concat(part, '\\n')", "part[1]"),
+        (Flow, "_advance", "batches=part.batches", "batches=()"),
+    ),
+    Mutant(
+        "test_times_of_a_link_count",
+        "a link is stamped again when it is retried",
+        ("begin", "redis.call('HDEL', KEYS[1] .. id, 'fresh')", "tostring(m)"),
+        (MemoryClaims, "begin", "entry.body, entry.fresh = request.body, False", "entry.body = request.body"),
     ),
 ]
 

@@ -1,7 +1,7 @@
 -- flow: what a message is part of, and what follows when it ends. Every script that may end one begins with this.
 -- begins with record.lua
 -- KEYS[24] prefix {tb}:flow:
---   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
+--   chain:<id>     hash  link -> text of each that is to come (see make); on_error: stop, continue or call; call; at
 --   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
 --   batch-sent:<id> set  ids of what the task that fills it has put in
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
@@ -35,12 +35,14 @@ local function enlist(index, id)
   redis.call('ZADD', KEYS[24] .. index, now, id)
 end
 
--- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body"; `value` fills
--- its hole, if it has one.
+-- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body", with a
+-- mark behind the delay (ms) where it is for others' workers: then its part is `others`, for nobody tells how it ends.
+-- `value` fills its hole, if it has one. True when it belongs to `part`.
 local function make(text, value, part)
-  local delay, id, queue, body = string.match(text, '^(%d+) (%S+) (%S+) (.*)$')
+  local delay, away, id, queue, body = string.match(text, '^(%d+)(!?) (%S+) (%S+) (.*)$')
   local key = KEYS[1] .. id
-  if redis.call('EXISTS', key) == 1 then return end
+  if away ~= '' then part = 'others' end
+  if redis.call('EXISTS', key) == 1 then return away == '' end
   local from, to
   if value then from, to = string.find(body, HOLE, 1, true) end
   if from then body = string.sub(body, 1, from - 1) .. value .. string.sub(body, to + 1) end
@@ -50,6 +52,7 @@ local function make(text, value, part)
   redis.call('ZADD', KEYS[3], at, id)
   count({ st = st, queue = queue }, 1)
   ring(at)
+  return away == ''
 end
 
 local function lines(parts)
@@ -61,7 +64,8 @@ end
 -- advance: a link has ended. True when the next one is ready, and counts for it.
 local function advance(m, parts, how, result)
   local key = KEYS[24] .. 'chain:' .. parts.chain
-  if how == 'failed' then
+  local failed = how == 'failed'
+  if failed then
     local f = redis.call('HMGET', key, 'on_error', 'call')
     if not f[1] or f[1] == 'stop' then return false end -- it stays as it is: its dead letter can be replayed
     redis.call('HSET', KEYS[1] .. m.id, 'part', '') -- the chain goes on, or ends, without it
@@ -72,23 +76,24 @@ local function advance(m, parts, how, result)
   end
   local link = tonumber(parts.link) + 1
   local text = how ~= 'dropped' and redis.call('HGET', key, link)
-  if not text then
-    redis.call('DEL', key)
-    redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
-    return false
-  end
-  redis.call('HDEL', key, link)
-  redis.call('HSET', key, 'at', link)
   local part = lines(parts)
   table.insert(part, 1, 'chain ' .. string.format('%d', link) .. ' ' .. parts.chain)
-  make(text, result or 'null', table.concat(part, '\n'))
-  return true
+  if text and make(text, result or 'null', table.concat(part, '\n')) then
+    redis.call('HDEL', key, link)
+    redis.call('HSET', key, 'at', link)
+    return true
+  end
+  redis.call('DEL', key)
+  redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
+  if failed then redis.call('HSET', KEYS[1] .. m.id, 'part', table.concat(lines(parts), '\n')) end -- what counted may be replayed
+  return false
 end
 
 -- keep_batch: for so long from now on (ms); as long as it takes without, for it has open members.
 local function keep_batch(id, ms)
   for _, of in ipairs({ 'batch:', 'batch-sent:' }) do
-    if ms then redis.call('PEXPIRE', KEYS[24] .. of .. id, ms) else redis.call('PERSIST', KEYS[24] .. of .. id) end
+    local key = KEYS[24] .. of .. id
+    if ms then redis.call('PEXPIRE', key, ms) else redis.call('PERSIST', key) end
   end
   if ms then
     redis.call('ZADD', KEYS[24] .. 'batches:until', now + ms, id)
@@ -238,6 +243,14 @@ end
 -- refused_late: a batch that is sealed takes what it has, from a task that is repeated, and nothing else.
 local function refused_late(id)
   if sealed and redis.call('SISMEMBER', sent, id) == 0 then return 'closed' end
+end
+
+local function chain_in(part) return string.match(part, '^chain %d+ ([^\n]+)') end
+
+-- refused_link: a new message begins a chain, and what follows it is forgotten. Returns why it is refused: unchained.
+local function refused_link(id, own)
+  if own == '' or read(id).st or (sent and redis.call('SISMEMBER', sent, id) == 1) then return end
+  if redis.call('EXISTS', KEYS[24] .. 'chain:' .. chain_in(own)) == 0 then return 'unchained' end
 end
 
 -- sent_before: whether this chunk, or the task that fills this batch, has enqueued it already, however long ago.

@@ -10,6 +10,7 @@ for i = 1, #ARGV, 2 do
     depart(m) -- what is reserved for it stays so: it is on its way
     redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')
     redis.call('HDEL', KEYS[1] .. m.id, 'fresh')
+    if m.part == 'others' then redis.call('PEXPIRE', KEYS[1] .. m.id, LAST_RESORT) end -- nobody tells how it ends
     marked = marked + 1
   end
 end

@@ -44,7 +44,7 @@ local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, TH
 
 local function read(id)
   local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'attempt', 'starts', 'crashes', 'limit', 'claim', 'last',
-    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part')
+    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part', 'fresh')
   if not f[1] then
     return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '', part = '' }
   end
@@ -52,7 +52,7 @@ local function read(id)
     id = id, st = f[1], seq = tonumber(f[2]), attempt = tonumber(f[3]) or 1, starts = tonumber(f[4]) or 0,
     crashes = tonumber(f[5]) or 0, limit = tonumber(f[6]) or 0, claim = f[7], last = f[8], pubs = tonumber(f[9]) or 0,
     queue = f[10] or '', group = f[11] or '', locks = f[12] or '', rates = f[13] or '', turn = tonumber(f[14]),
-    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '',
+    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '', fresh = f[20],
   }
 end
 
