@@ -98,7 +98,7 @@ import sys, psutil
 from taskbridge import batch
 from tests.faults.batch_tasks import called, quick
 me = psutil.Process()
-for total in (2_000, int(sys.argv[1])):
+for total in (10_000, int(sys.argv[1])):
     before = me.memory_info().rss
     batch((quick.s(n) for n in range(total)), when="all_done").then(called.s(total)).enqueue()
 print(me.memory_info().rss - before)
