@@ -151,6 +151,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last begun; 0 when it never was."""
     waits_at: str = ""
     """The keys of the locks or the limit that it waits at."""
+    batches: tuple[str, ...] = ()
+    """The batches that it is a member of; none once it has ended, but for the dead."""
 
 
 class LimitState(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,7 +269,7 @@ class Outbox(Protocol):
         Raises:
             StoreFull: the store has no memory left.
             ClaimLost: the chunk that enqueues them has another owner.
-            ConfigError: the batch is closed.
+            ConfigError: the batch is closed, or the chain that it begins is not kept, or no more.
         """
 
     def put_once(

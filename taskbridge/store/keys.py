@@ -69,8 +69,9 @@ class Keys:
         self.ticks = f"{tag}:ticks"
         """zset schedule -> when its next tick is looked at (unix ms); +inf while it has none"""
         self.flow = f"{tag}:flow:"
-        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the set
-        ``run:<id>:sent``, and the zsets ``chains``, ``batches``, ``runs``; flow.lua tells what is in them"""
+        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the sets
+        ``run:<id>:sent`` and ``batch-sent:<id>``, and the zsets ``chains``, ``batches``, ``batches:until``, ``runs``;
+        flow.lua tells what is in them"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"

@@ -16,6 +16,8 @@ A store's test is one subclass::
 from __future__ import annotations
 
 from .laws.backlog import BacklogLaws
+from .laws.batches import BatchLaws
+from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
 from .laws.leases import LeaseLaws
@@ -42,9 +44,11 @@ class StoreSuite(
     HoldLaws,
     LimitLaws,
     UniqueLaws,
+    BatchLaws,
     OutboxLaws,
     WaitLaws,
     ParkedLaws,
+    ChainLaws,
     DeadLaws,
     RunLaws,
     ForkLaws,

@@ -81,6 +81,7 @@ class Entry:
             body=self.body,
             at_ms=0 if self.state in {"DONE", "OUT"} else self.at_ms,
             begun_ms=self.begun_ms,
+            batches=self.part.batches,
             waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
         )
 
@@ -229,11 +230,10 @@ class Records:
         entry.at_ms = self.now_ms() + PATIENCE_MS
 
     def _forgotten(self, entry: Entry) -> bool:
-        """Drop a marker whose window is over, and code that no longer says that it waits."""
+        """Drop a marker whose window is over, what others have for long, and code that no longer says that it waits."""
         waits = entry.hold and entry.state != "RUN" and entry.id not in self.needs.reserved
-        over = (
-            waits or entry.state == "DONE" or (entry.foreign and entry.state == "OUT")
-        ) and entry.at_ms <= self.now_ms()
+        given = entry.foreign and entry.state == "OUT"
+        over = (waits or given or entry.state == "DONE") and entry.at_ms <= self.now_ms()
         if over:
             self.depart(entry)
             self.needs.forget(entry)
