@@ -30,7 +30,20 @@ class Verbs(click.Group):
     """The verbs, imported when used."""
 
     names = (
-        *("check", "dead", "limits", "locks", "purge", "queues", "relay", "schedules", "send", "status", "tasks"),
+        *(
+            "batches",
+            "check",
+            "dead",
+            "limits",
+            "locks",
+            "purge",
+            "queues",
+            "relay",
+            "schedules",
+            "send",
+            "status",
+            "tasks",
+        ),
         "worker",
     )
 

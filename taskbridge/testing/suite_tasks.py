@@ -22,7 +22,10 @@ from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
 from ..policies.schedule import every
 from ..task import Task
+from .suite_batches import declare_batches
+from .suite_chunks import declare_chunked
 from .suite_hooks import declare_hooked
+from .suite_links import declare_links
 from .suite_notes import QUEUE, note
 
 _clock = SystemClock()
@@ -225,12 +228,19 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         *(typed, plain, failing, doomed, asks_retry, drops, leaves, waits_for, pays, stays, awaits),
         *(guarded, skipping, refusing, paced, throttled, only, polls, polls_for, polls_in_vain, ticking),
     )
-    return {
+    declared = {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
         )(function)
         for function in (*functions, lenient, strict)
-    } | declare_hooked(bridge)
+    }
+    return {
+        **declared,
+        **declare_hooked(bridge),
+        **declare_chunked(bridge),
+        **declare_links(bridge),
+        **declare_batches(bridge, declared),
+    }
 
 
 declare(default_bridge)

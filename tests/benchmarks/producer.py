@@ -1,4 +1,4 @@
-"""A producer, as a program: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced COUNT [PATH]``.
+"""A producer, as a program: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced|start COUNT [MORE]``.
 
 Prints what it measured as JSON: calls a second, or for ``paced`` the milliseconds from each publishing to its start.
 """
@@ -60,6 +60,12 @@ def paced(tasks: Any, count: int, path: str) -> list[float]:
     return [float(line) for line in lines.read_text("ascii").splitlines()[PACED_WARM_UP:]]
 
 
+def start(tasks: Any, _count: int, task: str, path: str) -> list[float]:
+    """Start one task, which notes in a file what is measured."""
+    tasks.starts[task](path=path)
+    return []
+
+
 def _fill(tasks: Any, count: int) -> None:
     send = tasks.send_noop
     for user in range(count):
@@ -80,7 +86,13 @@ def _wait_for_more(lines: Path, size: int) -> None:
         time.sleep(0.002)
 
 
-HOW: dict[str, Callable[..., list[float]]] = {"one": one_by_one, "bulk": in_bulk, "fill": fill, "paced": paced}
+HOW: dict[str, Callable[..., list[float]]] = {
+    "one": one_by_one,
+    "bulk": in_bulk,
+    "fill": fill,
+    "paced": paced,
+    "start": start,
+}
 
 
 def main() -> None:

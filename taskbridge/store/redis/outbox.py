@@ -100,6 +100,8 @@ def _own_part(message: Message) -> str:
 def _accepted(reply: Any) -> list[Any]:
     if reply == b"lost":
         raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
+    if reply == b"unchained":
+        raise ConfigError("the links that follow were kept a day ago and are forgotten: make the chain anew")
     if reply == b"closed":
         raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
     found: list[Any] = reply
