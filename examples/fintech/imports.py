@@ -10,7 +10,6 @@ members of its batch: when all of them are booked or dead, it is reconciled, onc
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,17 +64,16 @@ def load(pages: int) -> int:
 @task(queue="imports")
 @chunked(over=keyset(accounts_after), size=ACCOUNTS_A_CHUNK, max_backlog=MOST_BOOKINGS)
 def post(chunk: Chunk[int], total: int) -> None:
-    """Enqueue the bookings of some accounts, a batch for each, in the file's order: so few of them want one lock."""
-    db, accounts = database(), list(chunk)
+    """Enqueue the bookings of some accounts, a batch for each."""
+    db = database()
     if chunk.number == 0 and total != (saved := raw.row_count(db)):
         raise ValueError(f"expected {total} rows, as they were loaded; {saved} are there")
     with current().inbox(db.connection) as fresh:
         if fresh:
             bank.record(db, current().id, "post", chunk.number)
-    with ExitStack() as opened:
-        batches = {account: opened.enter_context(_batch_of(account)) for account in accounts}
-        for row, account in raw.rows_of(db, accounts):
-            batches[account].add(book.s(row, account))
+    for account in chunk:
+        with _batch_of(account) as batch:
+            batch.enqueue_many(book, [{"row": row, "account": account} for row in raw.rows_of(db, account)])
 
 
 @task(queue="reconciliations")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import rows
@@ -71,9 +71,6 @@ def accounts_after(db: Database, after: int | None, limit: int) -> list[int]:
     return [account for (account,) in found]
 
 
-def rows_of(db: Database, accounts: Sequence[int]) -> list[tuple[int, int]]:
-    """Return line number and account of all rows of such accounts as ``accounts_after`` gives, in the file's order."""
-    found = db.rows(
-        "SELECT id, account_id FROM raw_rows WHERE account_id BETWEEN ? AND ? ORDER BY id", accounts[0], accounts[-1]
-    )
-    return [(row, account) for row, account in found]
+def rows_of(db: Database, account: int) -> list[int]:
+    """Return the line numbers of an account's rows, in the file's order."""
+    return [row for (row,) in db.rows("SELECT id FROM raw_rows WHERE account_id = ? ORDER BY id", account)]

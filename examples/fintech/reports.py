@@ -21,12 +21,12 @@ def closed_after(after: int | None, limit: int) -> list[int]:
 @chunked(over=keyset(closed_after), size=ACCOUNTS_A_CHUNK, max_backlog=MOST_REPORTS)
 def send_reports(chunk: Chunk[int]) -> None:
     """Enqueue the reports of some accounts."""
-    db, accounts = database(), list(chunk)
+    db = database()
     with current().inbox(db.connection) as fresh:
         if fresh:
-            closing.note_chunk(db, chunk.number, accounts[0])
+            closing.note_chunk(db, chunk.number, chunk.items[0])
             bank.record(db, current().id, "send_reports", chunk.number)
-    report.enqueue_many({"account": account} for account in accounts)
+    report.enqueue_many({"account": account} for account in chunk)
 
 
 @task(queue="reports")
