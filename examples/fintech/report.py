@@ -61,6 +61,8 @@ def _run(result: Result, broker: str) -> dict[str, object]:
         "dead": result.dead,
         "lost": result.verdict.lost,
         "doubled": result.verdict.doubled,
+        "reconciled": result.verdict.closing.reconciled,
+        "reports": result.verdict.closing.reports,
         "peak_mb": round(result.peak_mb, 1),
     }
 
@@ -79,8 +81,8 @@ def _closed(result: Result) -> str:
     """What was done with whole accounts."""
     seen = result.verdict.closing
     return (
-        f"{seen.reconciled:,} accounts reconciled, {seen.refused} row refused;"
-        f" {seen.reports:,} reports in {seen.chunks} chunks, at most {seen.waiting} under way between them"
+        f"{seen.reconciled:,} accounts reconciled, refused rows: {seen.refused};"
+        f" at night {seen.reports:,} reports in {seen.chunks} chunks, at most {seen.waiting} under way between them"
     )
 
 

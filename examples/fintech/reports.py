@@ -8,8 +8,8 @@ from . import bank, closing
 from .database import database
 
 #: How many accounts are reported at a time, and while how many reports are under way no more are enqueued.
-ACCOUNTS_A_CHUNK = 20
-MOST_REPORTS = 40
+ACCOUNTS_A_CHUNK = 25
+MOST_REPORTS = 25
 
 
 def closed_after(after: int | None, limit: int) -> list[int]:

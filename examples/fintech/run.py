@@ -116,8 +116,10 @@ def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db
         with started(worker_command, environment, folder / "worker.out") as worker:
             with started(producer_command, environment, folder / "receipts.txt") as producer:
                 watch = Watch(db, totals(workload.expected), worker, producer, show)
-                night = _night(environment) if watch.until_done("reconciled", "rows refused") else ""
-                watch.until_done()
+                night = ""
+                if watch.until_done("reconciled", "rows refused"):
+                    night = _night(environment)
+                    watch.until_done()
             dead, left = _settled(environment, len(workload.expected.refused))
             return Seen(watch.seconds, watch.peak_mb, dead, left, night)
     finally:
