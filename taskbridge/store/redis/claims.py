@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ...needs import NeedsLock, NeedsTokens
 from ...redis.script import Script
@@ -82,14 +81,14 @@ def _line(need: NeedsLock | NeedsTokens) -> str:
     return f"{need.interval_us} {need.burst} {need.weight} {need.name} {need.key}"
 
 
-def _begun(reply: list[Any]) -> Begun:
-    verdict, fence, starts, attempt, crashes, key, wait_us = reply
+def _begun(reply: bytes) -> Begun:
+    verdict, fence, starts, attempt, crashes, wait_us, key = reply.decode().split(" ", 6)
     return Begun(
-        verdict=verdict.decode(),
+        verdict=verdict,
         fence=int(fence),
         starts=int(starts),
         attempt=int(attempt),
         crashes=int(crashes),
-        key=key.decode(),
+        key=key,
         wait_ms=int(wait_us) / 1000,
     )

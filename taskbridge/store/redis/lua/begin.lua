@@ -5,21 +5,27 @@
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
 -- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[24]; '' when the broker is another server
 -- ARGV[10] locks   ARGV[11] limits, both as record.lua reads them   ARGV[12] 1 for code that is no message
--- Returns {verdict, fence, starts, attempt, crashes, key, wait (us)}; verdicts: run, held (it runs to fail: a lock was
--- refused), settled, stale, busy, expired, crashed, skipped, locked, throttled; `key` is of the lock or limit that refused.
+-- Returns "verdict fence starts attempt crashes wait (us) key", for a client reads one line faster than seven replies.
+-- Verdicts: run, held (it runs to fail: a lock was refused), settled, stale, busy, expired, crashed, skipped, locked,
+-- throttled; `key` is of the lock or limit that refused, or nothing.
 
 local id, seq, claim = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local expires, limit = tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = read(id)
 
+local function answer(verdict, fence, wait, key)
+  local numbers = string.format(' %.0f %d %d %d %.0f ', fence, m.starts, m.attempt or 1, m.crashes, wait)
+  return verdict .. numbers .. (key or '')
+end
+
 local function acknowledged(verdict, key)
   if ARGV[9] ~= '' then redis.call('HDEL', KEYS[24], ARGV[9]) end
-  return { verdict, 0, m.starts, m.attempt or 1, m.crashes, key or '', 0 }
+  return answer(verdict, 0, 0, key)
 end
 
 if m.st == 'RUN' and m.claim == claim then
   local f = redis.call('HMGET', KEYS[1] .. id, 'fence', 'refused')
-  return { f[2] and 'held' or 'run', tonumber(f[1]), m.starts, m.attempt, m.crashes, f[2] or '', 0 }
+  return answer(f[2] and 'held' or 'run', tonumber(f[1]), 0, f[2])
 end
 if m.st == 'DONE' or m.st == 'DEAD' then return acknowledged('settled') end
 if m.st and seq < m.seq then return acknowledged('stale') end
@@ -87,4 +93,4 @@ redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt,
 redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
 if m.same then free_same(m, true) end
 if asks then take_needs(m, claim, wait, refused) end
-return { refused and 'held' or 'run', fence, m.starts, m.attempt, m.crashes, refused or '', wait }
+return answer(refused and 'held' or 'run', fence, wait, refused)

@@ -84,19 +84,31 @@ local function ring(at)
   if redis.call('LLEN', KEYS[9]) == 0 then redis.call('LPUSH', KEYS[9], 1) end
 end
 
--- needs: the lines of a message's locks ("at_most conflict key") and of its limits ("interval burst weight name key").
-local function locks_of(m, conflicts)
-  local found = {}
-  for most, conflict, key in string.gmatch(m.locks, '(%d+) (%l+) ([^\n]+)') do
-    if not conflicts or conflict == conflicts then
+-- needs: the lines of a message's locks ("at_most conflict key") and of its limits ("interval burst weight name key"). They
+-- are read once, for a start asks for them more than once.
+local function locks_of(m)
+  if m.locks_read ~= m.locks then
+    local found = {}
+    for most, conflict, key in string.gmatch(m.locks, '(%d+) (%l+) ([^\n]+)') do
       found[#found + 1] = { most = tonumber(most), conflict = conflict, key = key }
     end
+    m.locks_read, m.lock_list = m.locks, found
+  end
+  return m.lock_list
+end
+
+-- waited_for: the locks that a message waits for; others are tried when it begins.
+local function waited_for(m)
+  local found = {}
+  for _, lock in ipairs(locks_of(m)) do
+    if lock.conflict == 'wait' then found[#found + 1] = lock end
   end
   return found
 end
 
 -- What was set for a limit at run time goes before what its task says. A burst below the weight would stop it for ever.
 local function rates_of(m)
+  if m.rates_read == m.rates then return m.rate_list end
   local found = {}
   for interval, burst, weight, name, key in string.gmatch(m.rates, '(%d+) (%d+) (%d+) (%S+) ([^\n]+)') do
     local rate = { key = key, interval = tonumber(interval), burst = tonumber(burst), weight = tonumber(weight) }
@@ -109,34 +121,41 @@ local function rates_of(m)
     rate.burst = math.max(rate.burst, rate.weight)
     found[#found + 1] = rate
   end
+  m.rates_read, m.rate_list = m.rates, found
   return found
 end
 
 -- first: whether nobody waits before this message at a waiting list.
 local function first(list, m)
-  local head = redis.call('ZRANGE', list, 0, 0, 'WITHSCORES')
+  local head = redis.call('ZRANGE', list, '0', '0', 'WITHSCORES')
   return not head[1] or head[1] == m.id or (m.turn ~= nil and m.turn < tonumber(head[2]))
+end
+
+-- due_at: when the next start at a limit's key is due at its pace (us); set_due moves it.
+local dues = {}
+local function due_at(key)
+  dues[key] = dues[key] or tonumber(redis.call('GET', KEYS[16] .. key) or 0)
+  return dues[key]
+end
+
+local function set_due(key, due)
+  dues[key] = due
+  redis.call('SET', KEYS[16] .. key, string.format('%.0f', due), 'PX', math.ceil((due - now_us) / 1000) + 1000)
 end
 
 -- until_room: microseconds until so many tokens of a limit are there; 0 when they are (GCRA: the stored instant runs
 -- ahead of now by what was taken, and may do so by `burst` intervals).
 local function until_room(rate, tokens)
-  local due = math.max(tonumber(redis.call('GET', KEYS[16] .. rate.key) or 0), now_us)
+  local due = math.max(due_at(rate.key), now_us)
   return math.max(0, due + (tokens - rate.burst) * rate.interval - now_us)
 end
 
 -- out: the tokens that are meant for messages which were let out and have not begun.
 local function out(rate)
   local list, sum = KEYS[18] .. rate.key, 0
-  if redis.call('EXISTS', list) == 0 then return 0 end
   redis.call('ZREMRANGEBYSCORE', list, '-inf', now)
   for _, member in ipairs(redis.call('ZRANGE', list, 0, -1)) do sum = sum + tonumber(string.match(member, '^%d+')) end
   return sum
-end
-
-local function take_tokens(rate, at)
-  local due = math.max(tonumber(redis.call('GET', KEYS[16] .. rate.key) or 0), at) + rate.weight * rate.interval
-  redis.call('SET', KEYS[16] .. rate.key, string.format('%.0f', due), 'PX', math.ceil((due - now_us) / 1000) + 1000)
 end
 
 -- let_on: a message that waited is ready, under the number it was parked with. Code that waits is woken itself. Those that
@@ -162,10 +181,10 @@ end
 local admit
 function admit(key)
   while true do
-    local id = redis.call('ZRANGE', KEYS[14] .. key, 0, 0)[1]
+    local id = redis.call('ZRANGE', KEYS[14] .. key, '0', '0')[1]
     if not id then return end
     local w = read(id)
-    local locks = locks_of(w, 'wait')
+    local locks = waited_for(w)
     for _, lock in ipairs(locks) do
       if redis.call('HLEN', KEYS[13] .. lock.key) >= lock.most or not first(KEYS[14] .. lock.key, w) then return end
     end
@@ -222,7 +241,7 @@ local function wait_at(m, rate)
   m.turn = m.turn or redis.call('INCR', KEYS[21])
   redis.call('HSET', KEYS[1] .. m.id, 'turn', m.turn)
   if not rate then
-    for _, lock in ipairs(locks_of(m, 'wait')) do redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id) end
+    for _, lock in ipairs(waited_for(m)) do redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id) end
     return
   end
   redis.call('HSET', KEYS[1] .. m.id, 'at', rate.key)
@@ -233,9 +252,9 @@ end
 -- refusing_lock: the first lock that has no room for a message; nil when it may have them all.
 local function refusing_lock(m)
   for _, lock in ipairs(locks_of(m)) do
-    local holders = KEYS[13] .. lock.key
-    if (not m.st or redis.call('HEXISTS', holders, m.id) == 0)
-      and (redis.call('HLEN', holders) >= lock.most or not first(KEYS[14] .. lock.key, m)) then
+    local holders, list = KEYS[13] .. lock.key, KEYS[14] .. lock.key
+    if redis.call('EXISTS', holders, list) > 0 and (not m.st or redis.call('HEXISTS', holders, m.id) == 0)
+      and (redis.call('HLEN', holders) >= lock.most or not first(list, m)) then
       return lock
     end
   end
@@ -245,9 +264,10 @@ end
 local function refusing_rate(m)
   local wait = 0
   for _, rate in ipairs(rates_of(m)) do
-    local released = m.released == rate.key
-    local missing = rate.paused and math.huge or until_room(rate, rate.weight + (released and 0 or out(rate)))
-    if missing > (m.released ~= '' and EARLY or 0) or not (released or first(KEYS[17] .. rate.key, m)) then return rate, 0 end
+    local released, list = m.released == rate.key, KEYS[17] .. rate.key
+    local alone = redis.call('EXISTS', list, KEYS[18] .. rate.key) == 0
+    local missing = rate.paused and math.huge or until_room(rate, rate.weight + ((released or alone) and 0 or out(rate)))
+    if missing > (m.released ~= '' and EARLY or 0) or not (released or alone or first(list, m)) then return rate, 0 end
     wait = math.max(wait, missing)
   end
   return nil, wait
@@ -260,7 +280,7 @@ local function take_needs(m, claim, wait, refused)
   if m.st == 'LOCKED' or m.st == 'THROTTLED' then let_go(m) end -- only after the store has lost writes
   for _, lock in ipairs(locks_of(m)) do redis.call('HSET', KEYS[13] .. lock.key, m.id, claim) end
   for _, rate in ipairs(rates_of(m)) do
-    take_tokens(rate, now_us + wait)
+    set_due(rate.key, math.max(due_at(rate.key), now_us + wait) + rate.weight * rate.interval)
     if m.released ~= '' then redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id) end
   end
   if m.st then redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused') end
@@ -277,8 +297,7 @@ local function shut_for(m, key, wait)
   for _, rate in ipairs(rates_of(m)) do
     if rate.key == key then
       local due = now_us + wait * 1000 + (rate.burst - 1) * rate.interval
-      due = math.max(due, tonumber(redis.call('GET', KEYS[16] .. key) or 0))
-      redis.call('SET', KEYS[16] .. key, string.format('%.0f', due), 'PX', math.ceil((due - now_us) / 1000) + 1000)
+      set_due(key, math.max(due, due_at(key)))
       return rate
     end
   end
