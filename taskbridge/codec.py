@@ -97,7 +97,8 @@ class Arguments:
         """Return the keyword arguments that this function does not have, sorted."""
         if self.takes_any_keyword or kwargs == b"{}":
             return ()
-        return tuple(sorted(_dict_decoder.decode(kwargs).keys() - self._keywords))
+        names = _dict_decoder.decode(kwargs).keys()
+        return () if names <= self._keywords else tuple(sorted(names - self._keywords))
 
     def decode(
         self, args: msgspec.Raw, kwargs: msgspec.Raw, *, without: Iterable[str] = ()
@@ -134,13 +135,15 @@ class Arguments:
         raw_args = _list_decoder.decode(args) if args != b"[]" else []
         found = dict(zip(self._positional, raw_args, strict=False))
         found |= _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
-        missing = [name for name in names if name not in found and name in self._required]
-        if missing:
-            raise DecodeError(f"{self.task}: the argument {missing[0]!r} is missing")
-        return {
-            name: self._value(name, found[name]) if name in found else self.signature.parameters[name].default
-            for name in names
-        }
+        values = {}
+        for name in names:
+            if name in found:
+                values[name] = self._value(name, found[name])
+            elif name in self._required:
+                raise DecodeError(f"{self.task}: the argument {name!r} is missing")
+            else:
+                values[name] = self.signature.parameters[name].default
+        return values
 
     def rest_of(self, args: msgspec.Raw, kwargs: msgspec.Raw) -> tuple[list[Any], dict[str, Any]]:
         """Return what of a call has no parameter of its own, as plain JSON: taken by ``*args`` and ``**kwargs``."""

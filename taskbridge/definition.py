@@ -12,12 +12,16 @@ from .options import TaskOptions
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared task. ``arguments`` checks, encodes and decodes its calls."""
+    """One declared task.
+
+    ``arguments`` checks, encodes and decodes its calls; ``key_fields`` are those that keys of its locks and limits name.
+    """
 
     name: str
     function: Callable[..., Any]
     options: TaskOptions
     arguments: Arguments
+    key_fields: tuple[str, ...] = ()
 
 
 #: What a worker can run, by name.
