@@ -14,7 +14,7 @@ from .options import TaskOptions
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """One declared task.
 
-    ``arguments`` checks, encodes and decodes its calls; ``key_fields`` are those that keys of its locks and limits name.
+    ``arguments`` checks, encodes and decodes its calls; ``key_fields`` are those that its locks and limits name.
     """
 
     name: str
