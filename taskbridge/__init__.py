@@ -15,6 +15,10 @@ from .config import Settings
 from .current import Current, current
 from .enqueue import Enqueued, Receipt
 from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
+from .flow.chunk import Chunk
+from .flow.chunked import chunked
+from .flow.cursors import cursor, keyset, stream
+from .flow.intervals import dates, ids, times
 from .options import TaskOptions
 from .policies.lock import Lock
 from .policies.rate import RateLimit
@@ -24,6 +28,7 @@ from .task import Task
 __all__ = [
     "Backoff",
     "Bridge",
+    "Chunk",
     "Current",
     "Drop",
     "Enqueued",
@@ -42,16 +47,23 @@ __all__ = [
     "Throttled",
     "after_task",
     "before_task",
+    "chunked",
     "current",
+    "cursor",
+    "dates",
     "default_bridge",
     "external",
+    "ids",
+    "keyset",
     "limit",
     "lock",
     "middleware",
     "on_failure",
     "on_worker_start",
+    "stream",
     "subscribe",
     "task",
+    "times",
 ]
 
 #: The default bridge; it reads the environment on first use.

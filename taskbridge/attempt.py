@@ -14,12 +14,14 @@ from .claimed import Claimed, early_ms
 from .current import Current, TimeLeft, running
 from .definition import Definition
 from .errors import DecodeError, HardTimeout, LockHeld, NotSupported
+from .flow.work import Work
 from .options import Timeouts
 from .outcome import Again, Done, Ended, Outcome, Parked
 from .policies.retry import NEVER, Backoff
 from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
+from .scope import NOWHERE, inside
 from .settling import judge, telling
 
 #: What this process has said of hard timeouts: by task, queue, attempt and timeout, with the policy that said it.
@@ -91,11 +93,14 @@ def _run(
         first_due_ms=message.first_due_ms,
         left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
     )
-    with running(me):
+    work = _work(definition, claimed, runtime)
+    with running(me), inside(work.scope if work else NOWHERE):
         outcome: Outcome
         try:
-            run = partial(_hooked, definition, claimed, me, args, kwargs, runtime)
-            outcome = Done(_watched(definition, claimed, runtime, run))
+            function = work or definition.function
+            hooked = partial(_hooked, definition, function, claimed, me, args, kwargs, runtime)
+            outcome = Done(_watched(definition, claimed, runtime, hooked))
+            claimed.next = work.came_to() if work else None
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             outcome = judge(error, claimed, runtime)
             hooks.fail(me, error, outcome)
@@ -103,8 +108,29 @@ def _run(
         return outcome
 
 
+def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | None:
+    """Return what runs in place of a chunked task's function."""
+    if definition.chunks is None:
+        return None
+    return Work(
+        message=claimed.message,
+        claim=claimed.claim,
+        function=definition.function,
+        chunks=definition.chunks,
+        store=runtime.store,
+        clock=runtime.clock,
+        stopping=claimed.stopping,
+    )
+
+
 def _hooked(
-    definition: Definition, claimed: Claimed, me: Current, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
+    definition: Definition,
+    function: Callable[..., Any],
+    claimed: Claimed,
+    me: Current,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    runtime: Runtime,
 ) -> Any:
     """Call the task inside what users have run around it; the soft timeout is of the task alone.
 
@@ -115,7 +141,7 @@ def _hooked(
         raise LockHeld(f"another holds the lock {claimed.begun.key}")
     alarm = Alarm(claimed.timeouts.soft_ms / 1000 if runtime.enforced else 0, _awaited)
     runtime.hooks.begin(definition, me)
-    return runtime.hooks.around(definition, me, partial(alarm.around, definition.function, args, kwargs))
+    return runtime.hooks.around(definition, me, partial(alarm.around, function, args, kwargs))
 
 
 def _watched(definition: Definition, claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .chunking import ChunkPolicy
 from .codec import Arguments
 from .options import TaskOptions
 
@@ -15,6 +16,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """One declared task.
 
     ``arguments`` checks, encodes and decodes its calls; ``key_fields`` are those that its locks and limits name.
+    A chunked one has ``chunks``: its function takes a chunk first, which is no argument of a call.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     options: TaskOptions
     arguments: Arguments
     key_fields: tuple[str, ...] = ()
+    chunks: ChunkPolicy | None = None
 
 
 #: What a worker can run, by name.

@@ -12,15 +12,18 @@ from typing import Any
 import msgspec
 
 from .backend import Backend
+from .chunking import encode as encode_bounds
 from .clock import Clock
 from .config import Settings
 from .definition import Definition
-from .errors import ArgumentError, PayloadTooLarge
-from .message import Message, encode, new_id
+from .errors import ArgumentError, ConfigError, PayloadTooLarge
+from .message import Flow, Message, encode, new_id
+from .needs import ALONE
 from .options import TaskOptions
 from .policies.timeout import stamps
 from .policies.unique import sameness_of
 from .routing import fill, names_in, route
+from .scope import scope
 from .store import Store
 
 #: How many messages travel in one trip.
@@ -64,41 +67,52 @@ def enqueue(
         BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
     """
     message = stamp(definition, options, args, kwargs, sender)
-    (id,) = send(definition, options, [message], sender)
-    return Receipt(id, created=id == message.id)
+    return send(definition, options, [message], sender)[0]
 
 
-def enqueue_many(definition: Definition, options: TaskOptions, calls: Iterable[Any], sender: Sender) -> Enqueued:
+def enqueue_many(
+    definition: Definition,
+    options: TaskOptions,
+    calls: Iterable[Any],
+    sender: Sender,
+    key: Callable[[Any], str] | None = None,
+) -> Enqueued:
     """Send many calls in constant memory, a thousand in a trip.
 
     Args:
         calls: a mapping of keyword arguments each, or a tuple of positional ones.
+        key: says of a call what tells it from others in a chunk or a batch. Defaults to its arguments.
 
     Raises:
+        ConfigError: a key where ids are not made from calls: outside of a chunk and of a task's batch.
         The same as ``enqueue``; what was sent before the error stays sent.
     """
+    if key is not None and not scope().seed:
+        raise ConfigError("key= tells calls apart in a chunk, or in a batch that a task fills; this is neither")
     created = existing = 0
-    stream = (stamp(definition, options, *_call(call), sender) for call in calls)
+    stream = (stamp(definition, options, *_call(call), sender, key(call) if key else None) for call in calls)
     while batch := list(islice(stream, BULK)):
-        ids = send(definition, options, batch, sender)
-        new = sum(message.id == id for message, id in zip(batch, ids, strict=True))
+        new = sum(receipt.created for receipt in send(definition, options, batch, sender))
         created, existing = created + new, existing + len(batch) - new
     return Enqueued(created, existing)
 
 
-def send(definition: Definition, options: TaskOptions, messages: list[Message], sender: Sender) -> list[str]:
-    """Publish messages now, or keep them in the store until they are due; returns the ids under which they are known.
+def send(definition: Definition, options: TaskOptions, messages: list[Message], sender: Sender) -> list[Receipt]:
+    """Publish messages now, or keep them in the store until they are due; returns under which ids they are known.
 
-    What is to be the only one of its kind is claimed and kept in one step: no claim is without its message.
+    What is to be the only one of its kind is claimed and kept in one step: no claim is without its message. What
+    belongs to a run or a batch is counted in that step, too.
     """
+    within = scope().within
     if options.claims_in_store:
         same = [sameness_of(definition, options, message) for message in messages]
-        return sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms)
-    if options.delay_ms > 0:
-        sender.store().outbox.put(messages, options.delay_ms)
-    else:
-        publish(messages, sender)
-    return [message.id for message in messages]
+        ids = sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms, within)
+        return [Receipt(id, created=id == message.id) for message, id in zip(messages, ids, strict=True)]
+    if options.delay_ms > 0 or within is not ALONE:
+        created = sender.store().outbox.put(messages, options.delay_ms, within)
+        return [Receipt(message.id, created=new) for message, new in zip(messages, created, strict=True)]
+    publish(messages, sender)
+    return [Receipt(message.id) for message in messages]
 
 
 def publish(messages: list[Message], sender: Sender, *, kept: bool = False, front: bool = False) -> None:
@@ -111,16 +125,21 @@ def publish(messages: list[Message], sender: Sender, *, kept: bool = False, fron
 
 
 def stamp(
-    definition: Definition, options: TaskOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any], sender: Sender
+    definition: Definition,
+    options: TaskOptions,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    sender: Sender,
+    key: str | None = None,
 ) -> Message:
-    """Check a call and make a message of it."""
+    """Check a call and make a message of it; ``key`` as in ``enqueue_many``."""
     sent_args, sent_kwargs = definition.arguments.encode(args, kwargs)
     delay_ms, expires_ms = options.delay_ms or options.debounce_ms, options.expires_ms
     now_ms = sender.clock.now_ms()
     due_ms = now_ms + delay_ms
     timeouts = stamps(options, definition.options)
     message = Message(
-        id=new_id(),
+        id=_id(definition, sent_args, sent_kwargs, key),
         task=definition.name,
         queue=options.queue,
         args=sent_args,
@@ -132,9 +151,17 @@ def stamp(
         route_key=_route_key(definition, args, kwargs, sender.settings),
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
+        flow=Flow(bounds=msgspec.Raw(encode_bounds(options.over))) if options.over else None,
     )
     _refuse_large(message, sender.settings.max_payload)
     return message
+
+
+def _id(definition: Definition, args: msgspec.Raw, kwargs: msgspec.Raw, key: str | None) -> str:
+    where = scope()
+    if not where.seed:
+        return new_id()
+    return where.id_of(definition.name, definition.arguments.canonical(args, kwargs) if key is None else key.encode())
 
 
 def _call(call: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

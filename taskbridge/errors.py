@@ -14,6 +14,7 @@
     │   └── StoreFull            the store is out of memory; work that ends goes on
     ├── StoreUnfit               the store would lose or refuse data; says which setting to change
     ├── UnknownMessage           no message of that id where it was looked for
+    ├── CursorStuck              a cursor that does not advance: the next chunk would be the same one, for ever
     ├── LockHeld                 another holds the lock: a task with on_conflict="fail", or code that waited too long
     └── ClaimLost                this attempt lost its message to another worker; its effect is refused
     Signal                       raised by a task to say what becomes of it
@@ -80,6 +81,10 @@ class StoreUnfit(TaskbridgeError):
 
 class UnknownMessage(TaskbridgeError):
     """There is no message of that id where it was looked for."""
+
+
+class CursorStuck(TaskbridgeError):
+    """What follows a chunk begins where the chunk does; trying it again changes nothing."""
 
 
 class LockHeld(TaskbridgeError):

@@ -24,6 +24,27 @@ NO_ARGS = msgspec.Raw(b"[]")
 NO_KWARGS = msgspec.Raw(b"{}")
 
 
+#: A JSON value that is not there.
+NULL = msgspec.Raw(b"null")
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a message is part of: a link of a chain, a chunk of a run.
+
+    ``link`` is its place in the chain, from 0. ``run`` is empty where a run begins: it has that message's id then;
+    ``chunk`` counts from 0, ``round`` grows when the run is rewound. ``at`` is the cursor a chunk begins at, within
+    ``bounds``; where a run begins, bounds are those that its caller asked for, or none. The two are JSON.
+    """
+
+    chain: str = ""
+    link: int = 0
+    run: str = ""
+    chunk: int = 0
+    round: int = 0
+    at: msgspec.Raw = NULL
+    bounds: msgspec.Raw = NULL
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one task.
 
@@ -31,6 +52,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first due, ``expires_at_ms`` when it is no longer worth beginning, ``released_at_ms`` when the relay last handed it
     to an engine. ``attempt`` is information: the record decides. ``route_key`` is what a share of traffic is sticky by.
     ``timeout_ms`` and ``hard_timeout_ms`` are of this call alone: 0 is what its task says, -1 what the settings say.
+    ``flow`` is None for a message of its own.
     ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``.
     """
 
@@ -52,6 +74,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     v: int = VERSION
     timeout_ms: int = 0
     hard_timeout_ms: int = 0
+    flow: Flow | None = None
 
     @property
     def first_due_ms(self) -> int:

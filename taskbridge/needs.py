@@ -28,6 +28,22 @@ class Same(msgspec.Struct, frozen=True):
     ttl_ms: int
 
 
+class Within(msgspec.Struct, frozen=True):
+    """Where new messages belong: what counts them, and the chunk whose claim enqueues them.
+
+    ``batches`` and ``runs`` are ids. A chunk's messages are kept only while its ``claim`` stands.
+    """
+
+    batches: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    chunk: str = ""
+    claim: str = ""
+
+
+#: Messages that belong nowhere.
+ALONE = Within()
+
+
 class NeedsTokens(msgspec.Struct, frozen=True):
     """What a claim must have of a limit: ``weight`` tokens.
 

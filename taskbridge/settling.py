@@ -8,7 +8,7 @@ import traceback
 from .claimed import Claimed
 from .clock import milliseconds
 from .definition import Definition
-from .errors import ConfigError, Drop, Reschedule, Throttled
+from .errors import ConfigError, CursorStuck, Drop, Reschedule, Throttled
 from .message import Message, encode
 from .options import PARK_FOR
 from .outcome import Again, Done, Ended, Outcome, Parked
@@ -36,6 +36,8 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms:
     try:
         if isinstance(error, Drop):
             return Ended(how="dropped", why=str(error))
+        if isinstance(error, CursorStuck):  # it would be stuck again
+            return Ended(how="dead", why=f"CursorStuck: {error}", error=error)
         if isinstance(error, Reschedule) and definition is not None:
             return _rescheduled(error, claimed.message, definition)
         if isinstance(error, Throttled) and definition is not None:
@@ -55,7 +57,7 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
     held = claimed.delivery.held
     match outcome:
         case Done():
-            return Finish(id=message.id, claim=claimed.claim, state="DONE", held=held)
+            return Finish(id=message.id, claim=claimed.claim, state="DONE", held=held, next=claimed.next)
         case Again():
             return Finish(
                 id=message.id,

@@ -8,6 +8,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 from .definition import Definition
 from .enqueue import Enqueued, Receipt, Sender, enqueue, enqueue_many
+from .flow.chunked import overridden, run_here
 from .options import TaskOptions
 
 P = ParamSpec("P")
@@ -27,6 +28,8 @@ class Task(Generic[P, R]):
         self._options = options or definition.options
         self._sender = sender
         update_wrapper(self, definition.function)
+        if definition.chunks is not None:
+            self.__signature__ = definition.arguments.signature
 
     @property
     def name(self) -> str:
@@ -39,7 +42,11 @@ class Task(Generic[P, R]):
         return self._options
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        result: R = self.definition.function(*args, **kwargs)
+        definition = self.definition
+        if definition.chunks is not None:
+            result: R = run_here(definition.function, definition.chunks, self.options.over, args, kwargs)
+        else:
+            result = definition.function(*args, **kwargs)
         return result
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Receipt:
@@ -52,26 +59,35 @@ class Task(Generic[P, R]):
         """
         return enqueue(self.definition, self.options, args, kwargs, self._sender())
 
-    def enqueue_many(self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]]) -> Enqueued:
+    def enqueue_many(
+        self, calls: Iterable[Mapping[str, Any] | tuple[Any, ...]], *, key: Callable[[Any], str] | None = None
+    ) -> Enqueued:
         """Run it once per item, streamed in constant memory and in bulk.
+
+        In a chunk, and in a batch that a task fills, the same call is the same message, however often it is repeated.
 
         Args:
             calls: for each call a mapping of keyword arguments, or a tuple of positional ones.
+            key: there, says of a call what tells it from others. Defaults to its arguments.
 
         Raises:
+            ConfigError: ``key`` anywhere else.
             The same as ``enqueue``; what was sent before the error stays sent.
         """
-        return enqueue_many(self.definition, self.options, calls, self._sender())
+        return enqueue_many(self.definition, self.options, calls, self._sender(), key)
 
     def using(self, **options: Any) -> Task[P, R]:
         """Return this task with other options: ``report.using(delay=60, queue="urgent").enqueue(7)``.
 
         Args:
-            options: any option of ``@task``; see ``TaskOptions``.
+            options: what is decided when it is enqueued; see ``TaskOptions``. ``over`` is a range for one run of a
+                chunked task: ``ids``, ``dates`` or ``times`` as it is declared; functions in it are called now.
 
         Raises:
             ConfigError: an unknown option, or a value out of its range.
         """
+        if options.get("over") is not None:
+            options["over"] = overridden(self.definition.chunks, options["over"], self.name)
         return Task(self.definition, self._sender, self.options.with_changes(options))
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .message import VERSION, Message
+from .message import VERSION, Flow, Message
 
 
 class Ours(msgspec.Struct, omit_defaults=True):
@@ -29,6 +29,7 @@ class Ours(msgspec.Struct, omit_defaults=True):
     hard_timeout_ms: int = 0
     front: bool = False
     """It has waited already, and lies before what came later."""
+    flow: Flow | None = None
 
 
 def ours(message: Message, *, front: bool = False) -> Ours:
@@ -49,6 +50,7 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         timeout_ms=message.timeout_ms,
         hard_timeout_ms=message.hard_timeout_ms,
         front=front,
+        flow=message.flow,
     )
 
 
@@ -83,4 +85,5 @@ def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw
         v=said.v,
         timeout_ms=said.timeout_ms,
         hard_timeout_ms=said.hard_timeout_ms,
+        flow=said.flow,
     )

@@ -10,7 +10,7 @@ import msgspec
 
 from ..bridge import Bridge
 from ..definition import Definition
-from ..enqueue import send, stamp
+from ..enqueue import Receipt, send, stamp
 from ..errors import ConfigError, NotSupported, nearest
 from ..routing import route
 
@@ -81,8 +81,8 @@ def call(bridge: Bridge, definition: Definition, asked: Call) -> Sent:
         raise NotSupported(f"backend {name!r} lives in one process: what this command sends would be gone with it")
     if asked.backend:
         backend.publish([message])
-        id = message.id
+        receipt = Receipt(message.id)
     else:
-        (id,) = send(definition, options, [message], bridge.sender)
+        (receipt,) = send(definition, options, [message], bridge.sender)
     backend_name = "" if kept else name
-    return Sent(id=id, task=message.task, queue=message.queue, backend=backend_name, created=id == message.id)
+    return Sent(id=receipt.id, task=message.task, queue=message.queue, backend=backend_name, created=receipt.created)

@@ -1,4 +1,4 @@
-"""The store: what all workers of all engines share. Eight small protocols, the same in Redis and in memory.
+"""The store: what all workers of all engines share. Small protocols, the same in Redis and in memory.
 
 Every verb is atomic, may be repeated with the same claim, and reads the store's own clock. Instants and spans are
 milliseconds. ``StoreSuite`` in ``taskbridge.testing`` fixes the meaning; ``docs/protocol.md`` tells why.
@@ -9,6 +9,7 @@ The states of a message's record, and who owns the message then::
     READY, DELAYED     the store; the relay publishes it when it is due
     PARKED             the store; waits for a worker that knows its task
     LOCKED, THROTTLED  the store; waits for a lock, or for its turn at a limit
+    HELD               the store; a chunk whose run is paused, or has too much open
     OUT                the engine: published, not yet begun
     DONE               nobody: done, expired, dropped or purged; kept for a while to recognise repeats
     DEAD               the dead letters
@@ -22,7 +23,8 @@ from typing import Protocol
 import msgspec
 
 from ..message import Message
-from ..needs import NeedsLock, NeedsTokens, Same
+from ..needs import ALONE, NeedsLock, NeedsTokens, Same, Within
+from .flow import Batches, Chains, Next, Runs
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
 LEASE_MS = 15_000
@@ -94,7 +96,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     ``state`` is where the message goes: DONE, DEAD, DELAYED, READY, PARKED, or THROTTLED where the far side shut a
     limit. ``due_ms`` is a wait (DELAYED), how long it stays parked (PARKED) or how long nobody starts at the limit
     (THROTTLED); ``group`` names what it is parked for, or the limit's key.
-    ``ran`` is False when the task was never entered: then it does not count as started.
+    ``ran`` is False when the task was never entered: then it does not count as started. ``result`` is what a link
+    gives to the next one, as JSON; ``next`` what a chunk came to. Both are of DONE.
     """
 
     id: str
@@ -108,12 +111,15 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
     traceback: str = ""
     group: str = ""
     held: Held | None = None
+    result: bytes = b""
+    next: Next | None = None
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A message the relay has leased: publish ``body`` with this ``id``, ``seq`` and ``attempt``, then mark it.
 
-    ``front`` says that it has waited already, for a lock or a limit: it goes before what came later.
+    ``front`` says that it has waited already, for a lock or a limit: it goes before what came later. ``fresh``, that
+    the store itself made it, and its times count from now on.
     """
 
     id: str
@@ -121,6 +127,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     body: bytes
     front: bool = False
+    fresh: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,18 +203,22 @@ class Claims(Protocol):
 class Outbox(Protocol):
     """Delayed and ready messages on their way to an engine."""
 
-    def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
-        """Keep messages until they are due; False for one whose id the store knows already.
+    def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
+        """Keep messages until they are due; False for one whose id the store, or the chunk that puts it, knows already.
 
         Raises:
             StoreFull: the store has no memory left.
+            ClaimLost: the chunk that enqueues them has another owner.
+            ConfigError: the batch is closed.
         """
 
-    def put_once(self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int) -> list[str]:
+    def put_once(
+        self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
+    ) -> list[str]:
         """Keep each message unless one stands under one of its keys; returns the ids of those that stand.
 
         Raises:
-            StoreFull: the store has no memory left.
+            As ``put``.
         """
 
     def take(self, limit: int) -> list[Due]:
@@ -284,7 +295,7 @@ class Messages(Protocol):
         """What the store knows of this message."""
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """(queue, state) and how many messages, for READY, DELAYED, PARKED, LOCKED, THROTTLED and DEAD."""
+        """(queue, state) and how many messages, for READY, DELAYED, PARKED, LOCKED, THROTTLED, HELD and DEAD."""
 
     def running(self) -> list[Record]:
         """The claims that stand, the first to lapse first."""
@@ -334,6 +345,12 @@ class Store(Protocol):
     def waiting(self) -> Waiting: ...
     @property
     def dead(self) -> Dead: ...
+    @property
+    def chains(self) -> Chains: ...
+    @property
+    def batches(self) -> Batches: ...
+    @property
+    def runs(self) -> Runs: ...
     @property
     def messages(self) -> Messages: ...
     @property

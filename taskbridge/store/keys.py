@@ -6,7 +6,7 @@ A change here is a change of the schema: raise ``SCHEMA`` and say so in the chan
 from __future__ import annotations
 
 #: The store's schema; a release refuses a store of another one.
-SCHEMA = "2"
+SCHEMA = "3"
 
 
 class Keys:
@@ -62,6 +62,9 @@ class Keys:
         """prefix of a list per hold: wakes the code that waits"""
         self.unique = f"{tag}:unique:"
         """prefix of a string per key under which one message is taken: its id"""
+        self.flow = f"{tag}:flow:"
+        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the set
+        ``run:<id>:sent``, and the zsets ``chains``, ``batches``, ``runs``; flow.lua tells what is in them"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"
@@ -73,7 +76,7 @@ class Keys:
             *(self.message, self.leases, self.due, self.dead, self.parked, self.group),
             *(self.groups, self.counts, self.bell, self.fence, self.pulse, self.quiet),
             *(self.lock, self.lock_wait, self.reserved, self.rate, self.rate_wait, self.rate_out),
-            *(self.pacing, self.limits, self.turn, self.wake, self.unique),
+            *(self.pacing, self.limits, self.turn, self.wake, self.unique, self.flow),
         ]
 
     def leader(self, duty: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ...clock import Clock, SystemClock
 from .. import Fitness
+from .batches import MemoryBatches
+from .chains import MemoryChains
 from .claims import MemoryClaims
 from .dead import MemoryDead
 from .documents import MemoryDocuments
@@ -12,11 +14,12 @@ from .messages import MemoryMessages
 from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
+from .runs import MemoryRuns
 from .waiting import MemoryWaiting
 
 
 class MemoryStore:
-    """All eight protocols in this process. There is no broker in it, so ``Held`` means nothing here.
+    """All protocols in this process. There is no broker in it, so ``Held`` means nothing here.
 
     Args:
         clock: the store's time. Defaults to the machine's.
@@ -29,6 +32,9 @@ class MemoryStore:
         self.outbox = MemoryOutbox(records)
         self.parked = MemoryParked(records)
         self.waiting = MemoryWaiting(records)
+        self.chains = MemoryChains(records)
+        self.batches = MemoryBatches(records)
+        self.runs = MemoryRuns(records)
         self.dead = MemoryDead(records)
         self.messages = MemoryMessages(records)
         self.leader = MemoryLeader(records)

@@ -122,7 +122,9 @@ class MemoryClaims:
 
     def _apply(self, request: Finish, entry: Entry) -> None:
         if request.state == "DONE":
-            self._records.settle_done(entry, request.claim, request.why)
+            if request.next:
+                self._records.flow.chunk_done(entry, request.next)
+            self._records.settle_done(entry, request.claim, request.why, request.result)
             return
         entry.last, entry.body = request.claim, request.body or entry.body
         if request.state == "DEAD":

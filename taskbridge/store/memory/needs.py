@@ -99,18 +99,33 @@ class Needs:
             for need in _waited_for(entry):
                 self.locks[need.key].waiting[entry.id] = entry.turn
 
-    def let_go(self, entry: Entry) -> None:
-        """Of everything it holds, has reserved or waits for. One place for it, in every way out."""
+    def let_go(self, entry: Entry, *, keep: bool = False) -> None:
+        """Of everything it holds, has reserved or waits for. One place for it, in every way out.
+
+        With ``keep`` the locks that it holds stay reserved for it: a chunk's are its run's.
+        """
         self.reserved.pop(entry.id, None)
         for need in entry.locks:
-            self.locks[need.key].holders.pop(entry.id, None)
-            self.locks[need.key].waiting.pop(entry.id, None)
+            lock = self.locks[need.key]
+            if keep and entry.id in lock.holders:
+                lock.holders[entry.id] = ""
+            else:
+                lock.holders.pop(entry.id, None)
+            lock.waiting.pop(entry.id, None)
         self.limits[entry.at].waiting.pop(entry.id, None)
         for rate in entry.rates:
             self.limits[rate.key].out.pop(entry.id, None)
         entry.at, entry.released, entry.front = "", "", False
         for need in entry.locks:
             self.admit(need.key)
+
+    def hand_over(self, entry: Entry, following: Entry) -> None:
+        """The locks that one holds are reserved for another."""
+        self.reserved.pop(entry.id, None)
+        for need in entry.locks:
+            holders = self.locks[need.key].holders
+            if holders.pop(entry.id, None) is not None:
+                holders[following.id] = ""
 
     def forget(self, entry: Entry) -> None:
         """It waits no more; whoever calls this lets others on."""

@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Sequence
 
 from ...message import Message, encode
-from ...needs import Same
+from ...needs import ALONE, Same, Within
 from .. import RELAY_LEASE_MS, Due
+from .flow import part_of
 from .records import Entry, Records
 
 
@@ -17,15 +18,20 @@ class MemoryOutbox:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
+    def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         with self._records.lock:
-            created = [self._put(message, wait_ms) for message in messages]
+            self._records.flow.refuse(within)
+            created = [self._put(message, wait_ms, within) for message in messages]
             self._records.bell.notify_all()
             return created
 
-    def put_once(self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int) -> list[str]:
+    def put_once(
+        self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
+    ) -> list[str]:
         with self._records.lock:
-            ids = [self._put_once(message, keys, wait_ms) for message, keys in zip(messages, same, strict=True)]
+            self._records.flow.refuse(within)
+            pairs = zip(messages, same, strict=True)
+            ids = [self._put_once(message, keys, wait_ms, within) for message, keys in pairs]
             self._records.bell.notify_all()
             return ids
 
@@ -37,7 +43,7 @@ class MemoryOutbox:
             for entry in due:
                 entry.at_ms = records.now_ms() + RELAY_LEASE_MS
                 entry.taken += 1
-            return [Due(id=one.id, seq=one.seq, attempt=one.attempt, body=one.body, front=one.front) for one in due]
+            return [_due(entry) for entry in due]
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
         with self._records.lock:
@@ -46,6 +52,7 @@ class MemoryOutbox:
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
                     self._records.enter(entry, "OUT")
+                    entry.fresh = False
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
@@ -60,9 +67,9 @@ class MemoryOutbox:
     def _kept(self) -> list[Entry]:
         return [entry for entry in self._records.kept("READY", "DELAYED") if not entry.hold]
 
-    def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int) -> str:
+    def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int, within: Within) -> str:
         records, now_ms = self._records, self._records.now_ms()
-        if records.read(message.id).state:
+        if records.read(message.id).state or records.flow.sent_before(message.id, within):
             return message.id
         for one in keys:
             other, until_ms = records.standing.get(one.key, ("", 0))
@@ -71,7 +78,7 @@ class MemoryOutbox:
                     if key.until == "window" and now_ms >= records.standing.get(key.key, ("", 0))[1]:
                         records.standing[key.key] = other, now_ms + key.ttl_ms
                 return other
-        self._put(message, wait_ms)
+        self._keep(message, wait_ms, within)
         records.read(message.id).same = keys
         records.standing |= {one.key: (message.id, now_ms + one.ttl_ms) for one in keys}
         return message.id
@@ -86,9 +93,17 @@ class MemoryOutbox:
             self._records.redispatch(entry, "DELAYED", self._records.now_ms() + wait_ms)
         return True
 
-    def _put(self, message: Message, wait_ms: int) -> bool:
-        if self._records.read(message.id).state:
+    def _put(self, message: Message, wait_ms: int, within: Within) -> bool:
+        if self._records.flow.sent_before(message.id, within) or self._records.read(message.id).state:
             return False
-        entry = Entry(id=message.id, queue=message.queue, body=encode(message))
-        self._records.enter(entry, "DELAYED" if wait_ms > 0 else "READY", self._records.now_ms() + wait_ms)
+        self._keep(message, wait_ms, within)
         return True
+
+    def _keep(self, message: Message, wait_ms: int, within: Within) -> None:
+        entry = Entry(id=message.id, queue=message.queue, body=encode(message), part=part_of(message, within))
+        self._records.enter(entry, "DELAYED" if wait_ms > 0 else "READY", self._records.now_ms() + wait_ms)
+        self._records.flow.join(within)
+
+
+def _due(entry: Entry) -> Due:
+    return Due(id=entry.id, seq=entry.seq, attempt=entry.attempt, body=entry.body, front=entry.front, fresh=entry.fresh)

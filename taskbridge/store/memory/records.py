@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from ...clock import Clock
 from ...needs import NeedsLock, NeedsTokens, Same
 from .. import GAP_MS, LAST_RESORT_MS, LEASE_MS, LONG_WINDOW_MS, PATIENCE_MS, WINDOW_MS, Record
+from .flow import NO_PART, Flow, Part
 from .needs import Needs
 
-STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "OUT", "DONE", "DEAD")
+STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "HELD", "OUT", "DONE", "DEAD")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +27,8 @@ class Entry:
     ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs, ``turn`` grows with each that
     began to wait, ``at`` is the limit it waits at, ``released`` the one that let it out; ``front`` says that it has
     waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that it is code and no message;
-    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one.
+    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one. ``part`` is what it is part
+    of, ``fresh`` that the store itself made it and nobody has published it.
     """
 
     id: str
@@ -58,6 +60,8 @@ class Entry:
     hold: bool = False
     woken: bool = False
     same: tuple[Same, ...] = ()
+    part: Part = NO_PART
+    fresh: bool = False
 
     def record(self) -> Record:
         return Record(
@@ -92,6 +96,7 @@ class Records:
         self._entries: dict[str, Entry] = {}
         self._kept: dict[str, dict[str, Entry]] = {state: {} for state in STATES}
         self.needs = Needs(self)
+        self.flow = Flow(self)
         self.standing: dict[str, tuple[str, int]] = {}
 
     def now_ms(self) -> int:
@@ -118,10 +123,10 @@ class Records:
         if entry.state:
             del self._kept[entry.state][entry.id]
 
-    def leave(self, entry: Entry) -> None:
+    def leave(self, entry: Entry, *, keep: bool = False) -> None:
         """The first step out of any state; one place for every membership."""
         self.depart(entry)
-        self.needs.let_go(entry)
+        self.needs.let_go(entry, keep=keep)
 
     def let_on(self, entry: Entry) -> None:
         """What waited is ready, under the number it was parked with; code is woken."""
@@ -135,7 +140,9 @@ class Records:
 
     def redispatch(self, entry: Entry, state: str, at_ms: int, group: str = "") -> None:
         """The store takes the message back. The sequence number grows: every older copy is waste paper."""
-        self.leave(entry)
+        if state in {"READY", "DELAYED"} and self.flow.held_back(entry.part):
+            state = "HELD"
+        self.leave(entry, keep=bool(entry.part.run))
         entry.seq, entry.claim, entry.group = entry.seq + 1, "", group
         self.enter(entry, state, at_ms)
         self.bell.notify_all()
@@ -144,7 +151,7 @@ class Records:
         """Another may be taken under its keys; ``start`` frees those that end with the first start."""
         for one in entry.same:
             ends = one.until in {"until_started", "debounce"} or (one.until == "until_done" and not start)
-            if ends and self.standing.get(one.key, ("", 0))[0] == entry.id:
+            if ends and self.standing.get(one.key, ("", 0))[0] == (entry.part.run or entry.id):
                 del self.standing[one.key]
 
     def keep_same(self, entry: Entry) -> None:
@@ -153,8 +160,12 @@ class Records:
             if one.until != "window":
                 self.standing.setdefault(one.key, (entry.id, self.now_ms() + LAST_RESORT_MS))
 
-    def settle_done(self, entry: Entry, last: str = "", why: str = "") -> None:
-        """Nobody's any more; a marker stays while a copy could come again. ``why`` is of ends but success."""
+    def settle_done(self, entry: Entry, last: str = "", why: str = "", result: bytes = b"") -> None:
+        """Nobody's any more; a marker stays while a copy could come again.
+
+        ``why`` is of ends but success, ``result`` for the next link of a chain.
+        """
+        how = "purged" if entry.state == "DEAD" else "dropped" if why else "done"
         self.free_same(entry)
         while (eldest := next(self.kept("DONE"), None)) and self._forgotten(eldest):
             pass
@@ -165,6 +176,8 @@ class Records:
         window = LONG_WINDOW_MS if entry.taken > 1 or entry.seq > 1 else WINDOW_MS
         marker = Entry(id=entry.id, seq=entry.seq, attempt=entry.attempt, last=last or entry.last, why=why)
         self.enter(marker, "DONE", self.now_ms() + window)
+        if entry.part is not NO_PART:
+            self.flow.ends(entry.id, entry.part, how, why, result)
 
     def settle_dead(self, entry: Entry, why: str, traceback: str = "") -> None:
         """The dead letter is the marker; it keeps the body and has no end."""
@@ -172,6 +185,8 @@ class Records:
         self.leave(entry)
         entry.claim, entry.why, entry.traceback = "", why, traceback
         self.enter(entry, "DEAD", self.now_ms())
+        if entry.part is not NO_PART:
+            self.flow.ends(entry.id, entry.part, "failed", why)
 
     def lost(self, entry: Entry) -> None:
         """The claim's worker is gone. Counted apart from attempts: three pauses must not end a healthy task."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from ...redis.server import Server
 from .. import Fitness
 from ..keys import Keys
+from .batches import RedisBatches
+from .chains import RedisChains
 from .claims import RedisClaims
 from .dead import RedisDead
 from .documents import RedisDocuments
@@ -13,11 +15,12 @@ from .leader import RedisLeader
 from .messages import RedisMessages
 from .outbox import RedisOutbox
 from .parked import RedisParked
+from .runs import RedisRuns
 from .waiting import RedisWaiting
 
 
 class RedisStore:
-    """All eight protocols on one server.
+    """All protocols on one server.
 
     Args:
         url: a Redis URL.
@@ -31,6 +34,9 @@ class RedisStore:
         self.outbox = RedisOutbox(self.server, self.keys)
         self.parked = RedisParked(self.server, self.keys)
         self.waiting = RedisWaiting(self.server, self.keys)
+        self.chains = RedisChains(self.server, self.keys)
+        self.batches = RedisBatches(self.server, self.keys)
+        self.runs = RedisRuns(self.server, self.keys)
         self.dead = RedisDead(self.server, self.keys)
         self.messages = RedisMessages(self.server, self.keys)
         self.leader = RedisLeader(self.server, self.keys)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ...message import encode
 from ...needs import NeedsLock, NeedsTokens
 from ...redis.script import Script
-from ...redis.server import Server
+from ...redis.server import Argument, Server
 from .. import LEASE_MS, Begin, Begun, Finish, Held
 from ..keys import Keys
 
@@ -55,7 +56,7 @@ class RedisClaims:
         return self._begin.packed(
             *(held.key, message.id, message.seq, request.claim, message.attempt, message.queue),
             *(message.expires_at_ms, request.max_crashes, request.body, held.tag),
-            *(_lines(request.locks), _lines(request.rates), int(request.hold)),
+            *(int(request.hold), *_fields(request)),
         )
 
     def _packed_finish(self, request: Finish) -> bytes:
@@ -63,11 +64,28 @@ class RedisClaims:
         return self._finish.packed(
             *(held.key, request.id, request.claim, request.state, _spent(request)),
             *(request.due_ms, request.why, request.traceback, request.group, request.body, held.tag),
+            *_onward(request),
         )
 
 
 def _spent(request: Finish) -> int:
     return int(request.counted) if request.ran else -1
+
+
+def _onward(request: Finish) -> tuple[Argument, ...]:
+    """What a link gives to the next one, and what a chunk came to; most messages have neither."""
+    if request.next is None:
+        return (request.result,) if request.result else ()
+    after = request.next.message
+    body = (after.id, encode(after)) if after else ("", "")
+    return (request.result or b"null", request.next.did, bytes(request.next.at), *body)
+
+
+def _fields(request: Begin) -> tuple[Argument, ...]:
+    """What it needs, as fields of its record; most messages need nothing."""
+    if not (request.locks or request.rates):
+        return ()
+    return ("locks", _lines(request.locks), "rates", _lines(request.rates))
 
 
 def _lines(needs: tuple[NeedsLock, ...] | tuple[NeedsTokens, ...]) -> str:

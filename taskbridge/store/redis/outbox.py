@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from ...errors import ClaimLost, ConfigError
 from ...message import Message, encode
-from ...needs import Same
+from ...needs import ALONE, Same, Within
 from ...redis.bell import Bell
 from ...redis.script import Script
 from ...redis.server import Argument, Server
@@ -29,19 +31,23 @@ class RedisOutbox:
         self._take = Script(server, PACKAGE, "take", keys.record)
         self._mark = Script(server, PACKAGE, "mark", keys.record)
 
-    def put(self, messages: Sequence[Message], wait_ms: int) -> list[bool]:
+    def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         created: list[bool] = []
+        where = _where(within)
         for start in range(0, len(messages), BULK):
-            words = [w for m in messages[start : start + BULK] for w in (m.id, m.queue, encode(m))]
-            created += map(bool, self._put(wait_ms, *words))
+            words = [w for m in messages[start : start + BULK] for w in (m.id, m.queue, encode(m), _own_part(m))]
+            created += map(bool, _accepted(self._put(wait_ms, *where, *words)))
         return created
 
-    def put_once(self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int) -> list[str]:
+    def put_once(
+        self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
+    ) -> list[str]:
         ids: list[str] = []
+        where = _where(within)
         for start in range(0, len(messages), BULK // 2):
             pairs = zip(messages[start : start + BULK // 2], same[start : start + BULK // 2], strict=True)
             words = [word for message, keys in pairs for word in _once(message, keys)]
-            ids += [id.decode() for id in self._put_once(wait_ms, *words)]
+            ids += [id.decode() for id in _accepted(self._put_once(wait_ms, *where, *words))]
         return ids
 
     def take(self, limit: int) -> list[Due]:
@@ -53,8 +59,9 @@ class RedisOutbox:
                 attempt=int(flat[i + 2]),
                 body=flat[i + 3],
                 front=bool(flat[i + 4]),
+                fresh=bool(flat[i + 5]),
             )
-            for i in range(0, len(flat), 5)
+            for i in range(0, len(flat), 6)
         ]
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
@@ -74,6 +81,28 @@ class RedisOutbox:
     def close(self) -> None:
         """Listen no more."""
         self._bell.close()
+
+
+def _where(within: Within) -> tuple[str, str, str]:
+    """What counts new messages, and whose claim enqueues them, as refused_within in flow.lua reads it."""
+    if within is ALONE:
+        return "", "", ""
+    tallies = [f"in batch:{id}" for id in within.batches] + [f"in run:{id}" for id in within.runs]
+    return "\n".join(tallies), within.chunk, within.claim
+
+
+def _own_part(message: Message) -> str:
+    flow = message.flow
+    return f"chain {flow.link} {flow.chain}" if flow and flow.chain else ""
+
+
+def _accepted(reply: Any) -> list[Any]:
+    if reply == b"lost":
+        raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
+    if reply == b"closed":
+        raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
+    found: list[Any] = reply
+    return found
 
 
 def _once(message: Message, keys: tuple[Same, ...]) -> list[Argument]:

@@ -150,7 +150,7 @@ MUTANTS = [
     Mutant(
         "test_what_was_let_out_has_its_token",
         "C9: what was let out is not counted",
-        ("record", "rate.weight + (released and 0 or out(rate))", "rate.weight"),
+        ("record", "rate.weight + ((released or alone) and 0 or out(rate))", "rate.weight"),
         (Needs, "refusing_rate", "need.weight + (0 if released else self._coming(limit))", "need.weight"),
     ),
     Mutant(
@@ -184,20 +184,20 @@ MUTANTS = [
     Mutant(
         "test_waiting_is_first_come",
         "a fresh start passes those that wait",
-        ("record", "or not (released or first(KEYS[17] .. rate.key, m))", ""),
+        ("record", "or not (released or alone or first(list, m))", ""),
         (Needs, "refusing_rate", "or not (released or self._first(limit.waiting, entry))", ""),
     ),
     Mutant(
         "test_repeated_put_is_the_same",
         "C14: the key is looked at before the id",
         ("put_once", "redis.call('EXISTS', KEYS[1] .. id) == 1", "false"),
-        (MemoryOutbox, "_put_once", "if records.read(message.id).state:", "if False:"),
+        (MemoryOutbox, "_put_once", "records.read(message.id).state or", "False or"),
     ),
     Mutant(
         "test_claim_of_one_is_not_freed_by_another",
         "C14: a key is freed whoever stands under it",
-        ("record", "if ends and redis.call('GET', KEYS[23] .. key) == m.id then", "if ends then"),
-        (Records, "free_same", 'ends and self.standing.get(one.key, ("", 0))[0] == entry.id', "ends and self.standing"),
+        ("record", "if over and redis.call('GET', KEYS[23] .. key) == id then", "if over then"),
+        (Records, "free_same", 'self.standing.get(one.key, ("", 0))[0] == ', "one.key in self.standing or "),
     ),
     Mutant(
         "test_every_end_frees_it",

@@ -1,10 +1,11 @@
 -- begin: a worker asks to run one delivery. Recognises repeats, drops the expired, lets it wait for the first lock or limit
 -- that refuses, or writes the claim with the message in it. Locks are tested before any token is taken: all or none.
--- begins with record.lua
--- KEYS[24] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
+-- begins with flow.lua
+-- KEYS[25] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
--- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[24]; '' when the broker is another server
--- ARGV[10] locks   ARGV[11] limits, both as record.lua reads them   ARGV[12] 1 for code that is no message
+-- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[25]; '' when the broker is another server
+-- ARGV[10] 1 for code that is no message   where it asks for some, ARGV[11] 'locks'   ARGV[12] its locks   ARGV[13] 'rates'
+--   ARGV[14] its limits, both as record.lua reads them: fields of its record as they stand here
 -- Returns "verdict fence starts attempt crashes wait (us) key", for a client reads one line faster than seven replies.
 -- Verdicts: run, held (it runs to fail: a lock was refused), settled, stale, busy, expired, crashed, skipped, locked,
 -- throttled; `key` is of the lock or limit that refused, or nothing.
@@ -19,7 +20,7 @@ local function answer(verdict, fence, wait, key)
 end
 
 local function acknowledged(verdict, key)
-  if ARGV[9] ~= '' then redis.call('HDEL', KEYS[24], ARGV[9]) end
+  if ARGV[9] ~= '' then redis.call('HDEL', KEYS[25], ARGV[9]) end
   return answer(verdict, 0, 0, key)
 end
 
@@ -56,11 +57,12 @@ if m.crashes > limit then
 end
 
 -- What it needs is what this release says. A lock that is refused may mean that it waits, ends here, or fails.
-local asks = ARGV[10] ~= '' or ARGV[11] ~= '' or m.locks ~= '' or m.rates ~= ''
+local asks = ARGV[11] or m.locks ~= '' or m.rates ~= ''
 local refused, wait = nil, 0
 if asks then
-  if m.locks ~= ARGV[10] or m.rates ~= ARGV[11] then let_go(m) end -- another release asks for something else
-  m.hold, m.locks, m.rates = ARGV[12] == '1', ARGV[10], ARGV[11]
+  local locks, rates = ARGV[12] or '', ARGV[14] or ''
+  if m.locks ~= locks or m.rates ~= rates then let_go(m) end -- another release asks for something else
+  m.hold, m.locks, m.rates = ARGV[10] == '1', locks, rates
   local lock = refusing_lock(m)
   local rate
   if not lock then rate, wait = refusing_rate(m) end
@@ -89,7 +91,7 @@ depart(m)
 local fence = redis.call('INCR', KEYS[10])
 m.starts = m.starts + 1
 redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
-  'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000))
+  'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000), unpack(ARGV, 11))
 redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
 if m.same then free_same(m, true) end
 if asks then take_needs(m, claim, wait, refused) end

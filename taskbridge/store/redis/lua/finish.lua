@@ -1,11 +1,13 @@
 -- finish: a worker tells what became of its claim; the broker's copy is acknowledged in the same step.
--- begins with record.lua
--- KEYS[24] hash {tb}:held:<owner>  the broker's copy
+-- begins with flow.lua
+-- KEYS[25] hash {tb}:held:<owner>  the broker's copy
 -- ARGV[1] id   ARGV[2] claim   ARGV[3] state: DONE DEAD DELAYED READY PARKED THROTTLED   ARGV[4] 1 when an attempt was spent,
 --   -1 when the task was never entered
 -- ARGV[5] wait, or how long it stays parked, or its limit's key stays shut (ms)   ARGV[6] why   ARGV[7] traceback
 -- ARGV[8] group, or the limit's key   ARGV[9] new body, or ''
--- ARGV[10] tag of the broker's copy in KEYS[24]; '' when the broker is another server
+-- ARGV[10] tag of the broker's copy in KEYS[25]; '' when the broker is another server
+-- ARGV[11] result of a link (JSON)   of a chunk also ARGV[12] how much it did   ARGV[13] cursor it came to
+-- ARGV[14] id of the next, ARGV[15] its body; '' when nothing is left
 -- Returns ok, mine (told before), refused (the claim was lost) or unknown (no record: not acknowledged).
 
 local m, claim, state = read(ARGV[1]), ARGV[2], ARGV[3]
@@ -14,7 +16,8 @@ local answer = 'refused'
 if m.st == 'RUN' and m.claim == claim then
   answer = 'ok'
   if state == 'DONE' then
-    settle_done(m, claim, ARGV[6])
+    if ARGV[12] then chunk_done(m, ARGV[12], ARGV[13], ARGV[14], ARGV[15]) end
+    settle_done(m, claim, ARGV[6], ARGV[11])
   elseif state == 'DEAD' then
     settle_dead(m, ARGV[6], ARGV[7])
   else
@@ -39,5 +42,5 @@ if m.st == 'RUN' and m.claim == claim then
 elseif m.last == claim then
   answer = 'mine'
 end
-if ARGV[10] ~= '' then redis.call('HDEL', KEYS[24], ARGV[10]) end
+if ARGV[10] ~= '' then redis.call('HDEL', KEYS[25], ARGV[10]) end
 return answer

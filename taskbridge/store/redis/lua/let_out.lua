@@ -1,5 +1,5 @@
 -- let_out: limits let out what waits at them, at their pace; reservations of locks that nobody used in time lapse.
--- begins with record.lua
+-- begins with flow.lua
 -- ARGV[1] limit (count of keys)   ARGV[2] how long what was let out counts as coming (ms)
 -- Returns how many messages may go on.
 

@@ -1,5 +1,5 @@
 -- lose: its supervisor saw the worker of this claim die, or gives the claim back unfinished.
--- begins with record.lua
+-- begins with flow.lua
 -- ARGV[1] id   ARGV[2] claim   ARGV[3] 1 when it counts as a crash
 -- Returns 1, or 0 when that claim does not stand.
 

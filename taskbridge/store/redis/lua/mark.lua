@@ -9,6 +9,7 @@ for i = 1, #ARGV, 2 do
   if (m.st == 'READY' or m.st == 'DELAYED') and m.seq == tonumber(ARGV[i + 1]) then
     depart(m) -- what is reserved for it stays so: it is on its way
     redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')
+    redis.call('HDEL', KEYS[1] .. m.id, 'fresh')
     marked = marked + 1
   end
 end

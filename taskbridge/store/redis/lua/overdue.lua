@@ -1,5 +1,5 @@
 -- overdue: no newer worker came in time; what waited for one goes to the dead letters.
--- begins with record.lua
+-- begins with flow.lua
 -- ARGV[1] limit (count)
 -- Returns the ids.
 

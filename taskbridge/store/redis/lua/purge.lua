@@ -1,5 +1,5 @@
 -- purge: a dead message ends for good; its marker goes on recognising copies.
--- begins with record.lua
+-- begins with flow.lua
 -- ARGV[1] id
 -- Returns 1, or 0 when it is not among the dead.
 

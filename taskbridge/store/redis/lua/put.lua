@@ -1,21 +1,28 @@
 -- put: keep new messages until they are due. A message that is known already is left alone.
--- begins with record.lua
--- ARGV[1] wait (ms)   ARGV[2..] id, queue, body repeated
--- Returns {1, 0, ...}: 1 for each that was new.
+-- begins with flow.lua
+-- ARGV[1] wait (ms)   ARGV[2] what counts them, ARGV[3] chunk that enqueues them, ARGV[4] its claim: see refused_within
+-- ARGV[5..] id, queue, body, part of its own ("chain <link> <id>" or ''), repeated
+-- Returns {1, 0, ...}: 1 for each that was new; or why all were refused.
 
-local created, at = {}, now + tonumber(ARGV[1])
-for i = 2, #ARGV, 3 do
-  local id, queue = ARGV[i], ARGV[i + 1]
+local created, new, at = {}, 0, now + tonumber(ARGV[1])
+local refused = refused_within(ARGV[2], ARGV[3], ARGV[4])
+if refused then return refused end
+for i = 5, #ARGV, 4 do
+  local id, queue, part = ARGV[i], ARGV[i + 1], belongs(ARGV[i + 3], ARGV[2])
   local key = KEYS[1] .. id
-  if redis.call('EXISTS', key) == 1 then
+  if sent_before(id) or redis.call('EXISTS', key) == 1 then
     created[#created + 1] = 0
   else
     local st = at > now and 'DELAYED' or 'READY'
     redis.call('HSET', key, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', ARGV[i + 2])
+    if part ~= '' then redis.call('HSET', key, 'part', part) end
+    if ARGV[i + 3] ~= '' then redis.call('PERSIST', KEYS[24] .. 'chain:' .. string.match(part, '^chain %d+ ([^\n]+)')) end
     redis.call('ZADD', KEYS[3], at, id)
     count({ st = st, queue = queue }, 1)
     created[#created + 1] = 1
+    new = new + 1
   end
 end
+join(ARGV[2], new)
 ring(at)
 return created

@@ -1,9 +1,12 @@
 -- put_once: keep new messages, each unless one stands under one of its keys. Claim and message are written together.
--- begins with record.lua
--- ARGV[1] wait (ms)   ARGV[2..] id, queue, body, how many keys, then until, key, time to live (ms) of each; repeated
--- Returns the ids of those that stand: a message's own, or the one that was there.
+-- begins with flow.lua
+-- ARGV[1] wait (ms)   ARGV[2] what counts them, ARGV[3] chunk that enqueues them, ARGV[4] its claim: see refused_within
+-- ARGV[5..] id, queue, body, how many keys, then until, key, time to live (ms) of each; repeated
+-- Returns the ids of those that stand: a message's own, or the one that was there; or why all were refused.
 
-local found, at, i = {}, now + tonumber(ARGV[1]), 2
+local found, new, at, i = {}, 0, now + tonumber(ARGV[1]), 5
+local refused = refused_within(ARGV[2], ARGV[3], ARGV[4])
+if refused then return refused end
 
 -- A later call takes the place of one that has not begun, and its delay begins anew.
 local function replaced(id, body)
@@ -32,7 +35,7 @@ while i <= #ARGV do
     i = i + 3
   end
   local other, till = standing(keys)
-  if redis.call('EXISTS', KEYS[1] .. id) == 1 then
+  if sent_before(id) or redis.call('EXISTS', KEYS[1] .. id) == 1 then
     found[#found + 1] = id
   elseif other and (till ~= 'debounce' or replaced(other, body)) then
     for _, one in ipairs(keys) do -- an idempotency key stands for what was found
@@ -43,11 +46,13 @@ while i <= #ARGV do
     local st = at > now and 'DELAYED' or 'READY'
     for _, one in ipairs(keys) do redis.call('SET', KEYS[23] .. one.key, id, 'PX', one.ttl) end
     redis.call('HSET', KEYS[1] .. id, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'same',
-      table.concat(lines, '\n'))
+      table.concat(lines, '\n'), 'part', ARGV[2])
     redis.call('ZADD', KEYS[3], at, id)
     count({ st = st, queue = queue }, 1)
     found[#found + 1] = id
+    new = new + 1
   end
 end
+join(ARGV[2], new)
 ring(at)
 return found

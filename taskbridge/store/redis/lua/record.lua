@@ -1,7 +1,8 @@
 -- record: the states of a message's record and the ways between them. Every script that moves a message begins with this.
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
---   same has the keys under which it is the only one, a line each: "until key"
+--   same has the keys under which it is the only one, a line each: "until key"; part is what it is part of (flow.lua);
+--   fresh marks what the store made itself, and nobody has published
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -24,6 +25,7 @@
 -- KEYS[21] string {tb}:turn        grows with each first wait: who waits longest goes first
 -- KEYS[22] prefix {tb}:wake:       list per hold: wakes the code that waits
 -- KEYS[23] prefix {tb}:unique:     string per key under which one message is taken: its id
+-- KEYS[24] prefix {tb}:flow:       chains, batches and runs, see flow.lua
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -38,17 +40,19 @@ local PATIENCE = 30000
 -- A start may be let out so much early, and waits in its worker: only where the burst is too short to catch up (us).
 local EARLY, SHORT_BURST = 10000, 25000
 local WINDOW, LONG_WINDOW, LAST_RESORT = 7200000, 604800000, 1209600000
-local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, THROTTLED = true, DEAD = true }
+local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, THROTTLED = true, HELD = true, DEAD = true }
 
 local function read(id)
   local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'attempt', 'starts', 'crashes', 'limit', 'claim', 'last',
-    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same')
-  if not f[1] then return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '' } end
+    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part')
+  if not f[1] then
+    return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '', part = '' }
+  end
   return {
     id = id, st = f[1], seq = tonumber(f[2]), attempt = tonumber(f[3]) or 1, starts = tonumber(f[4]) or 0,
     crashes = tonumber(f[5]) or 0, limit = tonumber(f[6]) or 0, claim = f[7], last = f[8], pubs = tonumber(f[9]) or 0,
     queue = f[10] or '', group = f[11] or '', locks = f[12] or '', rates = f[13] or '', turn = tonumber(f[14]),
-    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18],
+    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '',
   }
 end
 
@@ -58,6 +62,12 @@ local function count(m, by)
     if redis.call('HINCRBY', KEYS[8], field, by) == 0 then redis.call('HDEL', KEYS[8], field) end
   end
 end
+
+-- What flow.lua decides: what follows an end, and whether a chunk's run is paused.
+local ends, held_back
+
+-- A chunk keeps its locks for the next one, also while it waits: they are its run's.
+local function is_chunk(m) return string.sub(m.part, 1, 4) == 'run ' end
 
 -- depart: out of the state a message is in. Its first write frees, so a full store lets it.
 local function depart(m)
@@ -87,6 +97,7 @@ end
 -- needs: the lines of a message's locks ("at_most conflict key") and of its limits ("interval burst weight name key"). They
 -- are read once, for a start asks for them more than once.
 local function locks_of(m)
+  if m.locks == '' then return {} end
   if m.locks_read ~= m.locks then
     local found = {}
     for most, conflict, key in string.gmatch(m.locks, '(%d+) (%l+) ([^\n]+)') do
@@ -108,6 +119,7 @@ end
 
 -- What was set for a limit at run time goes before what its task says. A burst below the weight would stop it for ever.
 local function rates_of(m)
+  if m.rates == '' then return {} end
   if m.rates_read == m.rates then return m.rate_list end
   local found = {}
   for interval, burst, weight, name, key in string.gmatch(m.rates, '(%d+) (%d+) (%d+) (%S+) ([^\n]+)') do
@@ -208,7 +220,15 @@ end
 local function let_go(m)
   if m.locks == '' and m.rates == '' then return end
   local locks = locks_of(m)
+  if m.keeps then
+    redis.call('ZREM', KEYS[15], m.id)
+    for _, lock in ipairs(locks) do
+      if redis.call('HEXISTS', KEYS[13] .. lock.key, m.id) == 1 then redis.call('HSET', KEYS[13] .. lock.key, m.id, '') end
+    end
+    locks = {}
+  end
   if m.st == 'RUN' then -- it waits for nothing, and has nothing reserved
+    if m.locks == '' then return end
     for _, lock in ipairs(locks) do redis.call('HDEL', KEYS[13] .. lock.key, m.id) end
     for _, lock in ipairs(locks) do admit(lock.key) end
     return
@@ -284,7 +304,7 @@ local function take_needs(m, claim, wait, refused)
     if m.released ~= '' then redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id) end
   end
   if m.st then redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused') end
-  redis.call('HSET', key, 'locks', m.locks, 'rates', m.rates)
+  if m.st or refused then redis.call('HSET', key, 'locks', m.locks, 'rates', m.rates) end -- less than it has or asked for
   if refused then redis.call('HSET', key, 'refused', refused) end
   if m.hold then
     redis.call('HSET', key, 'hold', 1)
@@ -305,12 +325,14 @@ end
 
 -- redispatch: the store takes the message back. The sequence number grows, so that every older copy is waste paper.
 local function redispatch(m, st, at, group)
+  m.keeps = is_chunk(m)
+  if m.keeps and (st == 'READY' or st == 'DELAYED') and held_back(m) then st = 'HELD' end
   leave(m)
   m.st, m.seq, m.group = st, m.seq + 1, group or ''
   redis.call('HSET', KEYS[1] .. m.id, 'st', st, 'seq', m.seq, 'claim', '', 'attempt', m.attempt, 'crashes', m.crashes,
     'group', m.group)
   count(m, 1)
-  if st == 'LOCKED' or st == 'THROTTLED' then return end
+  if st == 'LOCKED' or st == 'THROTTLED' or st == 'HELD' then return end
   if st == 'PARKED' then
     redis.call('ZADD', KEYS[5], at, m.id)
     redis.call('ZADD', KEYS[6] .. m.group, at, m.id)
@@ -322,10 +344,12 @@ local function redispatch(m, st, at, group)
 end
 
 -- free_same: from now on another message may be taken under these keys. `start` frees those that end with the first start.
+-- A chunk has those of its run.
 local function free_same(m, start)
+  local id = is_chunk(m) and string.match(m.part, '^run ([^\n]+)') or m.id
   for till, key in string.gmatch(m.same or '', '(%S+) ([^\n]+)') do
-    local ends = till == 'until_started' or till == 'debounce' or (till == 'until_done' and not start)
-    if ends and redis.call('GET', KEYS[23] .. key) == m.id then redis.call('DEL', KEYS[23] .. key) end
+    local over = till == 'until_started' or till == 'debounce' or (till == 'until_done' and not start)
+    if over and redis.call('GET', KEYS[23] .. key) == id then redis.call('DEL', KEYS[23] .. key) end
   end
 end
 
@@ -337,8 +361,8 @@ local function keep_same(m)
 end
 
 -- settle_done: nobody's any more; a marker stays for the window in which a copy could come again. `why` is of ends that
--- are not the task's own success.
-local function settle_done(m, last, why)
+-- are not the task's own success; `result` is for the next link of a chain.
+local function settle_done(m, last, why, result)
   leave(m)
   free_same(m)
   local key = KEYS[1] .. m.id
@@ -347,6 +371,7 @@ local function settle_done(m, last, why)
   redis.call('HSET', key, 'st', 'DONE', 'seq', m.seq or 1, 'last', last or m.last or '', 'attempt', m.attempt or 1)
   if why and why ~= '' then redis.call('HSET', key, 'why', why) end
   redis.call('PEXPIRE', key, (m.pubs > 1 or (m.seq or 1) > 1) and LONG_WINDOW or WINDOW)
+  if m.part ~= '' then ends(m, (m.st == 'DEAD' and 'purged') or (why and why ~= '' and 'dropped') or 'done', why, result) end
 end
 
 -- settle_dead: the dead letter is the marker; it keeps the body and has no end.
@@ -358,6 +383,7 @@ local function settle_dead(m, why, traceback)
     'queue', m.queue)
   redis.call('ZADD', KEYS[4], now, m.id)
   count(m, 1)
+  if m.part ~= '' then ends(m, 'failed', why) end
 end
 
 -- lost: the claim's worker is gone. Counted apart from attempts: three pauses must not end a healthy task.

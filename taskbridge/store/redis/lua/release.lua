@@ -1,5 +1,5 @@
 -- release: a worker that knows what a group waits for has come; its messages become ready, the longest parked first.
--- begins with record.lua
+-- begins with flow.lua
 -- ARGV[1] group   ARGV[2] limit (count)
 -- Returns how many.
 

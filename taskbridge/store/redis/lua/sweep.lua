@@ -1,5 +1,5 @@
 -- sweep: take back what lapsed claims held. After the store or all sweepers were away, wait one lease first.
--- begins with record.lua
+-- begins with flow.lua
 -- ARGV[1] limit (count)
 -- Returns the ids, the longest lapsed first.
 

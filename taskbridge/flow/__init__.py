@@ -1,0 +1,1 @@
+"""What leads from one message to the next: chunks of a range."""

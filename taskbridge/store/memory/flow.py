@@ -1,0 +1,282 @@
+"""What messages are part of, in memory, and what follows when one ends: what flow.lua is in Redis.
+
+Whoever calls a method holds the records' lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ...errors import ClaimLost, ConfigError
+from ...message import Message, encode
+from ...needs import Within
+from ..flow import HOLE, Follower, Next
+
+if TYPE_CHECKING:
+    from .records import Entry, Records
+
+#: How long what has ended can be looked at, and what has not lives: as in flow.lua.
+REMEMBERED_MS = 24 * 3_600_000
+
+_HOLE = msgspec.json.encode(HOLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a message is part of, and by which batches and runs it is counted."""
+
+    run: str = ""
+    chain: str = ""
+    link: int = 0
+    batches: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+
+
+NO_PART = Part()
+
+
+@dataclass(slots=True, kw_only=True)
+class Chain:
+    links: dict[int, Follower]
+    on_error: str
+    call: Follower | None
+    made_ms: int
+    at: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How many belong to it, and how they ended."""
+
+    total: int = 0
+    open: int = 0
+    done: int = 0
+    failed: int = 0
+    dropped: int = 0
+    ended_ms: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch(Tally):
+    when: str
+    then: Follower | None
+    error: Follower | None
+    made_ms: int
+    sealed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Run(Tally):
+    task: str
+    queue: str
+    bounds: msgspec.Raw
+    at: msgspec.Raw
+    expected: int
+    max_backlog: int
+    pause_ms: int
+    current: str
+    started_ms: int
+    planned_ms: int
+    state: str = "running"
+    error: str = ""
+    paused: bool = False
+    stop: bool = False
+    chunk: int = 0
+    round: int = 0
+    progress: int = 0
+    sent: set[str] = field(default_factory=set)
+
+
+class Flow:
+    """Chains, batches and runs by id, and the one place that moves them on."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self.chains: dict[str, Chain] = {}
+        self.batches: dict[str, Batch] = {}
+        self.runs: dict[str, Run] = {}
+
+    def held_back(self, part: Part) -> bool:
+        """Whether the run of this chunk is paused."""
+        run = self.runs.get(part.run)
+        return run is not None and run.paused
+
+    def ends(self, id: str, part: Part, how: str, why: str = "", result: bytes = b"") -> None:
+        """Done, failed, dropped, or purged after it had failed: the next goes on, or there is one less to wait for."""
+        if how == "purged":
+            if part.chain:
+                self._advance(id, part, "dropped", b"")
+            return
+        if part.run:
+            how = self._run_ended(part.run, how, why)
+        if part.chain and self._advance(id, part, how, result):
+            return
+        self._count(part, how, 1)
+
+    def revive(self, part: Part) -> None:
+        """It was dead and is on its way again."""
+        run = self.runs.get(part.run)
+        if run:
+            run.state, run.error, run.ended_ms = "running", "", 0
+        self._count(part, "failed", -1)
+
+    def chunk_done(self, entry: Entry, told: Next) -> None:
+        """The next chunk takes its place unless the run is to end. Starts keep their pace."""
+        run = self.runs.get(entry.part.run)
+        if run is None:
+            return
+        run.progress += told.did
+        run.at = told.at
+        if told.message and not run.stop:
+            self.follow(entry, told.message, max(self._records.now_ms(), run.planned_ms + run.pause_ms))
+
+    def follow(self, entry: Entry, chunk: Message, planned_ms: int) -> None:
+        """What counts a chunk, its locks and its keys go over to the next."""
+        from .records import Entry
+
+        records, run = self._records, self.runs[entry.part.run]
+        following = Entry(id=chunk.id, queue=entry.queue, body=encode(chunk), part=entry.part, fresh=True)
+        following.locks, following.same = entry.locks, entry.same
+        records.needs.hand_over(entry, following)
+        entry.part, entry.locks, entry.same = NO_PART, (), ()
+        records.enter(following, "HELD")
+        run.sent.clear()
+        run.current, run.planned_ms = chunk.id, planned_ms
+        run.chunk += 1
+        self.go_on(run)
+
+    def go_on(self, run: Run) -> None:
+        """The chunk that is held is due, unless its run is paused or too much of what it has enqueued is yet to end."""
+        records = self._records
+        if run.paused or 0 <= run.max_backlog < run.open:
+            return
+        entry = records.read(run.current)
+        if entry.state == "HELD":
+            at_ms = max(records.now_ms(), run.planned_ms)
+            records.depart(entry)
+            records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
+            records.bell.notify_all()
+
+    def refuse(self, within: Within) -> None:
+        """Refuse new messages that cannot belong there.
+
+        Raises:
+            ClaimLost: the claim of the chunk that enqueues them does not stand.
+            ConfigError: the batch is closed.
+        """
+        if within.chunk:
+            entry = self._records.read(within.chunk)
+            if entry.state != "RUN" or entry.claim != within.claim:
+                raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
+        for id in within.batches:
+            batch = self.batches.get(id)
+            if batch is None or batch.sealed:
+                raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
+
+    def sent_before(self, id: str, within: Within) -> bool:
+        """Whether this chunk, or one that was repeated, has enqueued it already, however long ago."""
+        run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
+        if run is None:
+            return False
+        known = id in run.sent
+        run.sent.add(id)
+        return known
+
+    def join(self, within: Within) -> None:
+        """One more belongs there."""
+        for tally in self._tallies(within.batches, within.runs):
+            tally.total += 1
+            tally.open += 1
+
+    def complete(self, id: str) -> None:
+        """A batch that is sealed and has no open member calls back, each callback once."""
+        batch = self.batches[id]
+        if not batch.sealed or batch.open > 0:
+            return
+        if batch.then and (not batch.failed or batch.when == "all_done"):
+            self._make(batch.then, b"null", NO_PART)
+            batch.then = None
+        if batch.error and batch.failed:
+            self._make(batch.error, b"null", NO_PART)
+            batch.error = None
+        batch.ended_ms = self._records.now_ms()
+
+    def forget(self) -> None:
+        """Drop what ended long ago."""
+        over_ms = self._records.now_ms() - REMEMBERED_MS
+        self.batches = {id: one for id, one in self.batches.items() if not 0 < one.ended_ms <= over_ms}
+        self.runs = {id: one for id, one in self.runs.items() if not 0 < one.ended_ms <= over_ms}
+
+    def _advance(self, id: str, part: Part, how: str, result: bytes) -> bool:
+        """A link has ended; True when the next one is ready, and counts for it."""
+        chain = self.chains.get(part.chain)
+        if chain is None:
+            return False
+        if how == "failed":
+            if chain.on_error == "stop":
+                return False  # it stays as it is: its dead letter can be replayed
+            self._records.read(id).part = NO_PART
+            if chain.on_error == "call" and chain.call:
+                self._make(chain.call, msgspec.json.encode(id), NO_PART)
+                how = "dropped"
+        link = part.link + 1
+        follower = None if how == "dropped" else chain.links.pop(link, None)
+        if follower is None:
+            del self.chains[part.chain]
+            return False
+        chain.at = link
+        self._make(follower, result or b"null", Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs))
+        return True
+
+    def _run_ended(self, id: str, how: str, why: str) -> str:
+        run = self.runs.get(id)
+        if run is None:
+            return how
+        cancelled = how != "failed" and run.stop
+        run.state, run.error = "cancelled" if cancelled else how, "" if how == "done" else why
+        run.ended_ms, run.paused = self._records.now_ms(), False
+        if how != "failed":
+            run.sent.clear()
+        return "dropped" if cancelled else how
+
+    def _count(self, part: Part, how: str, by: int) -> None:
+        for tally in self._tallies(part.batches, part.runs):
+            setattr(tally, how, getattr(tally, how) + by)
+            tally.open -= by
+        if by < 0:
+            for tally in self._tallies(part.batches, ()):
+                tally.ended_ms = 0
+            return
+        for id in part.batches:
+            if id in self.batches:
+                self.complete(id)
+        for id in part.runs:
+            if id in self.runs:
+                self.go_on(self.runs[id])
+
+    def _tallies(self, batches: tuple[str, ...], runs: tuple[str, ...]) -> list[Tally]:
+        found: list[Tally] = [self.batches[id] for id in batches if id in self.batches]
+        return found + [self.runs[id] for id in runs if id in self.runs]
+
+    def _make(self, follower: Follower, value: bytes, part: Part) -> None:
+        """A message of the store's own making, under an id that only it can have."""
+        from .records import Entry
+
+        records, message = self._records, follower.message
+        if records.read(message.id).state:
+            return
+        body = encode(message).replace(_HOLE, value, 1)
+        entry = Entry(id=message.id, queue=message.queue, body=body, part=part, fresh=True)
+        at_ms = records.now_ms() + follower.wait_ms
+        records.enter(entry, "DELAYED" if follower.wait_ms > 0 else "READY", at_ms)
+        records.bell.notify_all()
+
+
+def part_of(message: Message, within: Within) -> Part:
+    """Return what a new message is part of."""
+    flow = message.flow
+    chain, link = (flow.chain, flow.link) if flow else ("", 0)
+    return Part(chain=chain, link=link, batches=within.batches, runs=within.runs)

@@ -1,0 +1,9 @@
+-- seal_batch: nothing more comes; when nothing is open any more it calls back.
+-- begins with flow.lua
+-- ARGV[1] id
+-- Returns 1, or 0 when there is no such batch.
+
+local key = KEYS[24] .. 'batch:' .. ARGV[1]
+if redis.call('EXISTS', key) == 0 then return 0 end
+if redis.call('HSET', key, 'sealed', now) == 1 then complete(ARGV[1]) end
+return 1

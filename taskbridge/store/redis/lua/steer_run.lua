@@ -1,0 +1,24 @@
+-- steer_run: pause a run, let it go on, or end it. A chunk that runs is not disturbed; its run obeys when it ends.
+-- begins with flow.lua
+-- ARGV[1] id   ARGV[2] pause, resume or cancel
+-- Returns ok, unknown, or ended.
+
+local key = KEYS[24] .. 'run:' .. ARGV[1]
+local f = redis.call('HMGET', key, 'current', 'ended')
+if not f[1] then return 'unknown' end
+if f[2] then return 'ended' end
+free_first()
+local m = read(f[1])
+if ARGV[2] == 'pause' then
+  redis.call('HSET', key, 'paused', now)
+  if m.st ~= 'RUN' and m.st ~= 'PARKED' and m.st ~= 'HELD' and m.st ~= 'DONE' and m.st ~= 'DEAD' and m.st then
+    redispatch(m, 'HELD', now)
+  end
+elseif ARGV[2] == 'resume' then
+  redis.call('HDEL', key, 'paused')
+  go_on(ARGV[1])
+else
+  redis.call('HSET', key, 'stop', now)
+  if m.st and m.st ~= 'RUN' then settle_done(m, nil, 'cancelled') end
+end
+return 'ok'
