@@ -154,15 +154,25 @@ class Arguments:
         """The parameters with a name of their own, in their order."""
         return [*self._positional, *sorted(self._keywords - set(self._positional))]
 
-    def values_of(self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw) -> dict[str, Any]:
+    def values_of(
+        self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw, *, known_only: bool = False
+    ) -> dict[str, Any]:
         """Return some of a call's values by name, as annotated; what was not passed is its default.
+
+        Args:
+            names: which.
+            args: a JSON array.
+            kwargs: a JSON object.
+            known_only: refuse a call with keyword arguments that this function does not have. Defaults to leave them.
 
         Raises:
             DecodeError: one that was not passed and has no default, or is not of the annotated type.
         """
-        raw_args = _list_decoder.decode(args) if args != b"[]" else []
-        found = dict(zip(self._positional, raw_args, strict=False))
-        found |= _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
+        found = _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
+        if known_only and not self.takes_any_keyword and not found.keys() <= self._keywords:
+            raise DecodeError(f"{self.task} has no argument {min(found.keys() - self._keywords)!r}")
+        if args != b"[]":
+            found = dict(zip(self._positional, _list_decoder.decode(args), strict=False)) | found
         values = {}
         for name in names:
             if name in found:

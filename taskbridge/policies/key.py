@@ -21,6 +21,8 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 #: A value whose JSON is longer than this is hashed: keys are kept for every holder and every waiter.
 LONGEST_VALUE = 64
 
+_INT64 = 2**63
+
 _encoder = msgspec.json.Encoder(order="deterministic")
 
 
@@ -75,8 +77,9 @@ def _json(value: Any) -> bytes:
 
 
 def _canonical(value: Any) -> str:
-    plain = type(value) in (int, str)  # its JSON is the same without the detour
-    text = (_encoder.encode(value) if plain else _json(in_utc(value))).decode().replace(":", "\\u003a")
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return str(value)  # as JSON has it
+    text = _json(in_utc(value)).decode().replace(":", "\\u003a")
     if len(text) <= LONGEST_VALUE:
         return text
     return "sha256-" + digest(text)

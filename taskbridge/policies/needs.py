@@ -28,11 +28,11 @@ def needs_of(definition: Definition, message: Message) -> Needs:
     options = definition.options
     if not options.lock and not options.rate_limit:
         return NOTHING
-    fields = definition.key_fields
+    known_only = options.unknown_args != "drop"
     try:
-        if definition.options.unknown_args != "drop" and definition.arguments.unknown(message.kwargs):
-            return NOTHING
-        values = definition.arguments.values_of(fields, message.args, message.kwargs) if fields else {}
+        values = definition.arguments.values_of(
+            definition.key_fields, message.args, message.kwargs, known_only=known_only
+        )
     except (DecodeError, msgspec.DecodeError):
         return NOTHING
     locks = _each_once([one.need(values) for one in options.locks])
