@@ -1,6 +1,6 @@
 -- begin: a worker asks to run one delivery. Recognises repeats, drops the expired, lets it wait for the first lock or limit
 -- that refuses, or writes the claim with the message in it. Locks are tested before any token is taken: all or none.
--- begins with flow.lua
+-- begins with look.lua
 -- KEYS[25] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
 -- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[25]; '' when the broker is another server
@@ -18,6 +18,47 @@ local function answer(verdict, fence, wait, key)
   local numbers = string.format(' %.0f %d %d %d %.0f ', fence, m.starts, m.attempt or 1, m.crashes, wait)
   return verdict .. numbers .. (key or '')
 end
+
+-- start: the claim, with the message and what it needs in it.
+local function start(wait)
+  local fence = redis.call('INCR', KEYS[10])
+  m.starts = m.starts + 1
+  redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
+    'claim', claim, 'fence', fence, 'queue', ARGV[5], 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000), unpack(ARGV, 11))
+  redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
+  if m.same then free_same(m, true) end
+  return fence
+end
+
+-- The shortest way, of most messages: nothing is known of it but that it was published, and it needs nothing; or nothing is
+-- known, and it needs one lock that nobody has or waits for, or one limit that nobody waits at, with tokens as its task says.
+-- What this does not let start is judged below, and what it does would start there, too.
+local function alone()
+  if m.st and (m.st ~= 'OUT' or seq < m.seq or m.crashes > limit) then return false end
+  if m.locks ~= '' or m.rates ~= '' or ARGV[10] == '1' or (expires > 0 and now > expires) then return false end
+  if m.st or not ARGV[11] then return not ARGV[11] end
+  local lock = string.match(ARGV[12], '^%d+ %l+ ([^\n]+)$')
+  local interval, burst, weight, name, key = string.match(ARGV[14], '^(%d+) (%d+) (%d+) (%S+) ([^\n]+)$')
+  if not lock and ARGV[12] ~= '' or not key and ARGV[14] ~= '' then return false end
+  if lock and redis.call('EXISTS', KEYS[13] .. lock, KEYS[14] .. lock) > 0 then return false end
+  if not key then return true, lock end
+  if redis.call('HEXISTS', KEYS[20], name) == 1 or redis.call('EXISTS', KEYS[17] .. key, KEYS[18] .. key) > 0 then return false end
+  local due = math.max(tonumber(redis.call('GET', KEYS[16] .. key) or 0), now_us)
+  if due + (weight - math.max(burst, weight)) * interval > now_us then return false end
+  return true, lock, key, due + weight * interval
+end
+
+local free, lock_key, limit_key, due = alone()
+if free then
+  free_first()
+  m.attempt = m.attempt or tonumber(ARGV[4])
+  local fence = start(0)
+  if lock_key then redis.call('HSET', KEYS[13] .. lock_key, id, claim) end
+  if limit_key then set_due(limit_key, due) end
+  return answer('run', fence, 0)
+end
+
+-- goes on with flow.lua
 
 local function acknowledged(verdict, key)
   if ARGV[9] ~= '' then redis.call('HDEL', KEYS[25], ARGV[9]) end
@@ -88,11 +129,6 @@ if asks then
 end
 
 depart(m)
-local fence = redis.call('INCR', KEYS[10])
-m.starts = m.starts + 1
-redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
-  'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000), unpack(ARGV, 11))
-redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
-if m.same then free_same(m, true) end
+local fence = start(wait)
 if asks then take_needs(m, claim, wait, refused) end
 return answer(refused and 'held' or 'run', fence, wait, refused)
