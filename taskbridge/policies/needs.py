@@ -35,8 +35,8 @@ def needs_of(definition: Definition, message: Message) -> Needs:
         )
     except (DecodeError, msgspec.DecodeError):
         return NOTHING
-    locks = _each_once([one.need(values) for one in options.locks])
-    return locks, _each_once([one.need(values) for one in options.rate_limits])
+    locks = _each_once([one.need(values) for one in options.locks]) if options.lock else ()
+    return locks, _each_once([one.need(values) for one in options.rate_limits]) if options.rate_limit else ()
 
 
 def checked(definition: Definition) -> Definition:

@@ -83,9 +83,9 @@ def _onward(request: Finish) -> tuple[Argument, ...]:
 
 def _fields(request: Begin) -> tuple[Argument, ...]:
     """What it needs, as fields of its record; most messages need nothing."""
-    if not (request.locks or request.rates):
-        return ()
-    return ("locks", _lines(request.locks), "rates", _lines(request.rates))
+    if request.rates:
+        return ("locks", _lines(request.locks), "rates", _lines(request.rates))
+    return ("locks", _lines(request.locks)) if request.locks else ()
 
 
 def _lines(needs: tuple[NeedsLock, ...] | tuple[NeedsTokens, ...]) -> str:

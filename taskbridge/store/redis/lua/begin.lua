@@ -4,8 +4,8 @@
 -- KEYS[25] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
 -- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[25]; '' when the broker is another server
--- ARGV[10] 1 for code that is no message   where it asks for some, ARGV[11] 'locks'   ARGV[12] its locks   ARGV[13] 'rates'
---   ARGV[14] its limits, both as record.lua reads them: fields of its record as they stand here
+-- ARGV[10] 1 for code that is no message   ARGV[11] 'locks'   ARGV[12] its locks   ARGV[13] 'rates'   ARGV[14] its limits, as
+--   record.lua reads them: fields of its record as they stand here, left out where it needs no limits, or nothing
 -- Returns "verdict fence starts attempt crashes wait (us) key", for a client reads one line faster than seven replies.
 -- Verdicts: run, held (it runs to fail: a lock was refused), settled, stale, busy, expired, crashed, skipped, locked,
 -- throttled; `key` is of the lock or limit that refused, or nothing.
@@ -38,8 +38,9 @@ local function alone()
   if m.locks ~= '' or m.rates ~= '' or ARGV[10] == '1' or (expires > 0 and now > expires) then return false end
   if m.st or not ARGV[11] then return not ARGV[11] end
   local lock = string.match(ARGV[12], '^%d+ %l+ ([^\n]+)$')
-  local interval, burst, weight, name, key = string.match(ARGV[14], '^(%d+) (%d+) (%d+) (%S+) ([^\n]+)$')
-  if not lock and ARGV[12] ~= '' or not key and ARGV[14] ~= '' then return false end
+  local rates = ARGV[14] or ''
+  local interval, burst, weight, name, key = string.match(rates, '^(%d+) (%d+) (%d+) (%S+) ([^\n]+)$')
+  if not lock and ARGV[12] ~= '' or not key and rates ~= '' then return false end
   if lock and redis.call('EXISTS', KEYS[13] .. lock, KEYS[14] .. lock) > 0 then return false end
   if not key then return true, lock end
   if redis.call('HEXISTS', KEYS[20], name) == 1 or redis.call('EXISTS', KEYS[17] .. key, KEYS[18] .. key) > 0 then return false end
