@@ -16,6 +16,10 @@ from .current import Current, current
 from .enqueue import Enqueued, Receipt
 from .errors import Drop, HardTimeout, LockHeld, Reschedule, Retry, SoftTimeout, TaskbridgeError, Throttled
 from .flow.chain import Chain, ChainReceipt, chain
+from .flow.chunk import Chunk
+from .flow.chunked import chunked
+from .flow.cursors import cursor, keyset, stream
+from .flow.intervals import dates, ids, times
 from .flow.signature import Signature
 from .options import TaskOptions
 from .policies.lock import Lock
@@ -28,6 +32,7 @@ __all__ = [
     "Bridge",
     "Chain",
     "ChainReceipt",
+    "Chunk",
     "Current",
     "Drop",
     "Enqueued",
@@ -48,16 +53,23 @@ __all__ = [
     "after_task",
     "before_task",
     "chain",
+    "chunked",
     "current",
+    "cursor",
+    "dates",
     "default_bridge",
     "external",
+    "ids",
+    "keyset",
     "limit",
     "lock",
     "middleware",
     "on_failure",
     "on_worker_start",
+    "stream",
     "subscribe",
     "task",
+    "times",
 ]
 
 #: The default bridge; it reads the environment on first use.

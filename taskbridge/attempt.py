@@ -14,11 +14,13 @@ from .claimed import Claimed, early_ms
 from .current import Current, TimeLeft, running
 from .definition import Definition
 from .errors import DecodeError, HardTimeout, LockHeld, NotSupported
+from .flow.work import Work
 from .options import Timeouts
 from .outcome import Again, Ended, Outcome, Parked
 from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
+from .scope import NOWHERE, inside
 from .settling import judge, returned, telling
 
 
@@ -84,11 +86,14 @@ def _run(
         chain=message.flow.chain if message.flow else "",
         link=message.flow.link if message.flow else 0,
     )
-    with running(me):
+    work = _work(definition, claimed, runtime)
+    with running(me), inside(work.scope if work else NOWHERE):
         outcome: Outcome
         try:
-            result = _watched(claimed, runtime, partial(_hooked, definition, claimed, me, args, kwargs, runtime))
-            outcome = returned(result, message, definition, runtime)
+            function = work or definition.function
+            hooked = partial(_hooked, definition, function, claimed, me, args, kwargs, runtime)
+            outcome = returned(_watched(claimed, runtime, hooked), message, definition, runtime)
+            claimed.next = work.came_to() if work else None
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             outcome = judge(error, claimed, runtime)
             hooks.fail(me, error, outcome)
@@ -99,8 +104,29 @@ def _run(
         return outcome
 
 
+def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | None:
+    """Return what runs in place of a chunked task's function."""
+    if definition.chunks is None:
+        return None
+    return Work(
+        message=claimed.message,
+        claim=claimed.claim,
+        function=definition.function,
+        chunks=definition.chunks,
+        store=runtime.store,
+        clock=runtime.clock,
+        stopping=claimed.stopping,
+    )
+
+
 def _hooked(
-    definition: Definition, claimed: Claimed, me: Current, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
+    definition: Definition,
+    function: Callable[..., Any],
+    claimed: Claimed,
+    me: Current,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    runtime: Runtime,
 ) -> Any:
     """Call the task inside what users have run around it; the soft timeout is of the task alone.
 
@@ -111,7 +137,7 @@ def _hooked(
         raise LockHeld(f"another holds the lock {claimed.begun.key}")
     alarm = Alarm(claimed.timeouts.soft_ms / 1000 if runtime.enforced else 0, _awaited)
     runtime.hooks.begin(definition, me)
-    return runtime.hooks.around(definition, me, partial(alarm.around, definition.function, args, kwargs))
+    return runtime.hooks.around(definition, me, partial(alarm.around, function, args, kwargs))
 
 
 def _watched(claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:

@@ -23,6 +23,7 @@ from .definition import Definition
 from .enqueue import Sender
 from .errors import ConfigError, StoreUnavailable
 from .events import Events, Listener
+from .flow.chunked import unwrapped
 from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
 from .options import TaskOptions, refuse_declared, refuse_unknown
 from .policies.lock import Lock
@@ -236,17 +237,22 @@ class Bridge:
         if "store" in self.__dict__:
             self.store.close()
 
-    def _declare(self, function: Callable[P, R], options: dict[str, Any]) -> Task[P, R]:
+    def _declare(self, given: Callable[P, R], options: dict[str, Any]) -> Task[P, R]:
+        function, chunks = unwrapped(given)
         options = {"retry": Backoff(), **options}
         name = options.pop("name", None) or _name_of(function)
         if not isinstance(name, str) or len(name.split()) != 1:
             raise ConfigError(f"name: expected a task's name without blanks, got {name!r}")
         refuse_unknown(options)
-        task_options, arguments = TaskOptions(**options), Arguments(function, name)
-        definition = checked(Definition(name=name, function=function, options=task_options, arguments=arguments))
+        task_options = TaskOptions(**options)
+        arguments = Arguments(function, name, part=slice(0 if chunks is None else 1, None))
+        declared = Definition(name=name, function=function, options=task_options, arguments=arguments, chunks=chunks)
+        definition = checked(declared)
         checked_names(definition, task_options)
         if task_options.idempotency_key:
             raise ConfigError(f"{name}: idempotency_key is of one call: .using(idempotency_key=...).enqueue(...)")
+        if task_options.over is not None:
+            raise ConfigError(f"{name}: over is of one call; a task is declared with @chunked(over=...)")
         other = self._definitions.get(name)
         if other is not None and not _same_place(other.function, function):
             raise ConfigError(f"two tasks are called {name!r}; give one another name=")

@@ -14,6 +14,7 @@ from .outcome import Outcome
 from .policies.timeout import Overdue
 from .runtime import Runtime
 from .store import Begun
+from .store.flow import Next
 
 
 class Watch(Protocol):
@@ -28,7 +29,10 @@ class Watch(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Claimed:
-    """A delivery that is this worker's to run; without a ``watch`` nobody keeps a hard timeout."""
+    """A delivery that is this worker's to run; without a ``watch`` nobody keeps a hard timeout.
+
+    ``stopping`` says whether the worker is asked to stop, where it knows; ``next`` is what a chunk came to.
+    """
 
     delivery: Delivery
     message: Message
@@ -36,8 +40,10 @@ class Claimed:
     backend: str
     begun: Begun
     watch: Watch | None = None
+    stopping: Callable[[], bool] | None = None
     timeouts: Timeouts = NO_TIMEOUTS
     outcome: Outcome | None = None
+    next: Next | None = None
     ran_ms: float = 0.0
 
     def event(self, kind: Callable[..., events.Event], **more: Any) -> events.Event:

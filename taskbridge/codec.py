@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Any, get_type_hints
 
 import msgspec
@@ -38,14 +39,16 @@ class Arguments:
     Args:
         function: the task's function; its annotations say what values come back as.
         task: its name, for the errors.
+        part: which of its parameters travel; others are given where it runs. Defaults to all.
 
     Raises:
         ConfigError: an annotation that JSON cannot carry.
     """
 
-    def __init__(self, function: Callable[..., Any], task: str) -> None:
+    def __init__(self, function: Callable[..., Any], task: str, *, part: slice = slice(None)) -> None:
         self.task = task
-        self.signature = inspect.signature(function)
+        whole = inspect.signature(function)
+        self.signature = whole.replace(parameters=list(whole.parameters.values())[part])
         parameters = self.signature.parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         self._positional = [p.name for p in named if p.kind is not p.KEYWORD_ONLY]
@@ -137,6 +140,23 @@ class Arguments:
             name: self._value(self._of_keyword(name), raw) for name, raw in raw_kwargs.items() if name not in without
         }
 
+    def encode_one(self, value: Any) -> msgspec.Raw:
+        """Return the value of the first parameter as JSON.
+
+        Raises:
+            ArgumentError: it is not as annotated, or JSON cannot carry it.
+        """
+        name = self._first
+        return self._carried(name, value, name)
+
+    def decode_one(self, raw: msgspec.Raw) -> Any:
+        """Return the value of the first parameter, as annotated.
+
+        Raises:
+            DecodeError: it is not of the annotated type.
+        """
+        return self._value(self._first, raw)
+
     @property
     def names(self) -> list[str]:
         """The parameters with a name of their own, in their order."""
@@ -171,6 +191,10 @@ class Arguments:
         more_args = _any_decoder.decode(args)[len(self._positional) :]
         more_kwargs = {name: value for name, value in _any_decoder.decode(kwargs).items() if name not in self._keywords}
         return more_args, more_kwargs
+
+    @property
+    def _first(self) -> str:
+        return self._positional[0] if self._positional else "*"
 
     def _of_keyword(self, name: str) -> str:
         """Return which parameter takes this keyword argument: its own, or the one that takes any."""
@@ -210,7 +234,7 @@ class Arguments:
 
     def _decoders_of(self, function: Callable[..., Any]) -> dict[str, msgspec.json.Decoder[Any]]:
         try:
-            hints = get_type_hints(function, include_extras=True)
+            hints = get_type_hints(_annotated(function), include_extras=True)
         except NameError as error:
             raise ConfigError(
                 f"{self.task}: its annotations name {error.name!r}, which is not there when the module runs; "
@@ -268,6 +292,14 @@ def carried(value: Any, decoder: msgspec.json.Decoder[Any] | None, annotation: s
     if why:
         raise ArgumentError(f"{where}: expected {annotation}, got {_short(value)}: {why}")
     return msgspec.Raw(raw)
+
+
+def _annotated(function: Any) -> Any:
+    """Return where the annotations are of what can be called: a partial's function, an object's ``__call__``."""
+    if isinstance(function, partial):
+        return _annotated(function.func)
+    own = inspect.isroutine(function) or inspect.isclass(function) or hasattr(function, "__wrapped__")
+    return function if own else type(function).__call__
 
 
 def _refuse_custom(annotation: Any, where: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from .chunking import ChunkPolicy
 from .codec import Arguments
 from .options import TaskOptions
 
@@ -14,6 +15,7 @@ from .options import TaskOptions
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """One declared task. ``arguments`` checks, encodes and decodes its calls.
 
+    A chunked one has ``chunks``: its function takes a chunk first, which is no argument of a call.
     ``external`` says that only workers that are not ours have it.
     """
 
@@ -21,6 +23,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     function: Callable[..., Any]
     options: TaskOptions
     arguments: Arguments
+    chunks: ChunkPolicy | None = None
     external: bool = False
 
 

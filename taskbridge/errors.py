@@ -14,6 +14,7 @@
     │   └── StoreFull            the store is out of memory; work that ends goes on
     ├── StoreUnfit               the store would lose or refuse data; says which setting to change
     ├── UnknownMessage           no message of that id where it was looked for
+    ├── CursorStuck              a cursor that does not advance: the next chunk would be the same one, for ever
     ├── LockHeld                 another holds the lock: a task with on_conflict="fail", or code that waited too long
     └── ClaimLost                this attempt lost its message to another worker; its effect is refused
     Signal                       raised by a task to say what becomes of it
@@ -82,6 +83,10 @@ class UnknownMessage(TaskbridgeError):
     """There is no message of that id where it was looked for."""
 
 
+class CursorStuck(TaskbridgeError):
+    """What follows a chunk begins where the chunk does; trying it again changes nothing."""
+
+
 class LockHeld(TaskbridgeError):
     """Another holds the lock, or nobody was let start at the limit in time."""
 
@@ -108,17 +113,27 @@ class Retry(Signal):
 
 
 class Reschedule(Signal):
-    """Run again later; spends no attempt.
+    """Run again later, under the same id; spends no attempt.
 
     Args:
         after: wait, seconds or timedelta. Defaults to at once.
         kwargs: keyword arguments that replace those of the same name in the next run.
+        give_up_after: how long it may go on, seconds or timedelta, from when the message was first due. When the next
+            run would lie beyond, the message is dead, with the new arguments; ``retry`` is not asked. Defaults to
+            never.
     """
 
-    def __init__(self, after: float | timedelta = 0, *, kwargs: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        after: float | timedelta = 0,
+        *,
+        kwargs: Mapping[str, Any] | None = None,
+        give_up_after: float | timedelta | None = None,
+    ) -> None:
         super().__init__(f"again in {after}")
         self.after = after
         self.kwargs = dict(kwargs or {})
+        self.give_up_after = give_up_after
 
 
 class Throttled(Signal):

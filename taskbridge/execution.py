@@ -7,30 +7,22 @@ leads to. A worker's loop calls them around the engine's hooks; ``deliver`` is a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TypeVar
 
 from . import events
 from .attempt import attempt
 from .backend import Delivery
 from .claimed import Claimed, early_ms
-from .clock import Clock
 from .definition import Definition
-from .errors import StoreUnavailable
 from .message import Message, encode
 from .options import MAX_CRASHES
 from .outcome import Again, Done, Ended, Outcome, Parked
+from .patience import patiently
 from .policies.needs import NOTHING, Needs, needs_of
 from .runtime import Runtime
 from .settling import telling
 from .store import Begin
 
 log = logging.getLogger("taskbridge")
-
-T = TypeVar("T")
-
-#: How long a worker waits before it asks an absent store again, seconds: first, and at most.
-PATIENCE_S = (0.05, 2.0)
 
 #: How long a process waits before it calls a start hook that failed again, seconds: first, and at most.
 START_PATIENCE_S = (0.25, 10.0)
@@ -106,18 +98,6 @@ def told(claimed: Claimed, answer: str, outcome: Outcome, runtime: Runtime) -> N
             emit(claimed.event(events.Failed, why=outcome.why, error=outcome.error, ran_ms=claimed.ran_ms))
         case Ended():
             emit(claimed.event(events.Dropped, how=outcome.how, why=outcome.why))
-
-
-def patiently(call: Callable[[], T], clock: Clock) -> T:
-    """Call until the store answers: the same call, for as long as it takes."""
-    wait_s, longest_s = PATIENCE_S
-    while True:
-        try:
-            return call()
-        except StoreUnavailable as error:
-            log.warning("%s; trying again in %.2f s", error, wait_s)
-            clock.sleep(wait_s)
-            wait_s = min(wait_s * 2, longest_s)
 
 
 def deliver(delivery: Delivery, message: Message, claim: str, backend: str, runtime: Runtime) -> Claimed:

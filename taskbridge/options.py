@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol, get_args
 
 import msgspec
 
+from .chunking import Bounds
 from .clock import Span, milliseconds
 from .errors import ConfigError, nearest
 from .needs import NeedsLock, NeedsTokens
@@ -76,7 +77,7 @@ class RatePolicy(Protocol):
 #: What ``.using`` takes: what is decided when it is enqueued. All else is the word of the worker that runs it.
 PER_CALL = (
     *("debounce", "delay", "expires", "hard_timeout", "idempotency_key", "idempotency_window"),
-    *("priority", "queue", "timeout", "unique", "unique_by"),
+    *("over", "priority", "queue", "timeout", "unique", "unique_by"),
 )
 
 
@@ -116,6 +117,7 @@ class TaskOptions:
             none. It belongs to the declaration: ``using`` and ``external`` do not take it.
         timeout: how long an attempt may take before ``SoftTimeout`` is raised inside it. Defaults to the settings'.
         hard_timeout: how long before its process is ended, and the attempt has failed. Defaults to the settings'.
+        over: for one run of a chunked task: a range in place of the declared one, of the same kind; kept as its bounds.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -139,6 +141,7 @@ class TaskOptions:
     middleware: Sequence[Callable[..., Any]] = ()
     timeout: Span | None = None
     hard_timeout: Span | None = None
+    over: Bounds | None = None
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -156,6 +159,8 @@ class TaskOptions:
         for limit in self.rate_limits:
             _expect(hasattr(limit, "named") and hasattr(limit, "need"), "rate_limit", "a RateLimit, or several", limit)
         timeouts_of(self.timeout, self.hard_timeout)
+        bounded = self.over is None or isinstance(self.over, Bounds)
+        _expect(bounded, "over", "it in @chunked(over=...), or in .using(over=...) of such a task", self.over)
         self._check_middleware()
         self._check_uniqueness()
 
@@ -261,8 +266,14 @@ def refuse_declared(options: dict[str, Any]) -> None:
             )
 
 
-def check_function(option: str, function: object, *takes: str) -> None:
+def check_function(option: str, function: object, *takes: str, may_yield: bool = False) -> None:
     """Refuse what cannot be called with these arguments, and what such a call would not run: coroutines, generators.
+
+    Args:
+        option: what it was given as, for the error.
+        function: what is looked at.
+        takes: the arguments it is called with.
+        may_yield: whether a generator is as good, for its caller iterates. Defaults to no.
 
     Raises:
         ConfigError: what was expected, and what came.
@@ -270,9 +281,13 @@ def check_function(option: str, function: object, *takes: str) -> None:
     shape = f"a plain function ({', '.join(takes)})"
     _expect(callable(function), option, shape, function)
     called: Any = function
-    awaited = inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(type(called).__call__)
+    awaited = any(
+        kind(one)
+        for kind in (inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        for one in (called, type(called).__call__)
+    )
     _expect(not awaited, option, f"{shape}, not an async def", function)
-    generates = inspect.isgeneratorfunction(inspect.unwrap(called))
+    generates = not may_yield and inspect.isgeneratorfunction(inspect.unwrap(called))
     _expect(not generates, option, f"{shape}, not a generator or a context manager", function)
     try:
         inspect.signature(called).bind(*takes)

@@ -8,6 +8,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .definition import Definition
 from .enqueue import Enqueued, Receipt, Sender, enqueue, enqueue_many
+from .flow.chunked import overridden, run_here
 from .flow.signature import Signature
 from .options import TaskOptions
 
@@ -29,6 +30,8 @@ class Task(Generic[P, R]):
         self._options = options or definition.options
         self._sender = sender
         update_wrapper(self, definition.function)
+        if definition.chunks is not None:
+            self.__signature__ = definition.arguments.signature
 
     @property
     def name(self) -> str:
@@ -41,7 +44,11 @@ class Task(Generic[P, R]):
         return self._options
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        result: R = self.definition.function(*args, **kwargs)
+        definition = self.definition
+        if definition.chunks is not None:
+            result: R = run_here(definition.function, definition.chunks, self.options.over, args, kwargs)
+        else:
+            result = definition.function(*args, **kwargs)
         return result
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Receipt:
@@ -95,11 +102,14 @@ class Task(Generic[P, R]):
         """Return this task with other options: ``report.using(delay=60, queue="urgent").enqueue(7)``.
 
         Args:
-            options: any option of ``@task``; see ``TaskOptions``.
+            options: what is decided when it is enqueued; see ``TaskOptions``. ``over`` is a range for one run of a
+                chunked task: ``ids``, ``dates`` or ``times`` as it is declared; functions in it are called now.
 
         Raises:
             ConfigError: an unknown option, or a value out of its range.
         """
+        if options.get("over") is not None:
+            options["over"] = overridden(self.definition.chunks, options["over"], self.name)
         return Task(self.definition, self._sender, self.options.with_changes(options))
 
     def _signature(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, takes_result: bool) -> Signature[Any]:

@@ -15,12 +15,12 @@ ROOT = Path(__file__).parent.parent
 #: ``store.redis`` is a part of its own: the store's words stand below the Redis client, its scripts above.
 FLOORS = (
     "errors clock events",
-    "message wire codec returned outcome needs options definition config",
+    "message wire codec returned outcome needs chunking options definition config",
     "store backend redis store.redis",
     "policies",
     (
-        "routing scope enqueue inbox current alarm flow hooks runtime claimed settling attempt execution lease holding "
-        "announcement migration relay"
+        "patience routing scope enqueue inbox current alarm flow hooks runtime claimed settling attempt execution "
+        "lease holding announcement migration relay"
     ),
     "task bridge contrib.django __init__",
     "observe operations worker",

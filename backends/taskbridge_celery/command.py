@@ -20,9 +20,10 @@ from taskbridge.bridge import Bridge
 from taskbridge.contrib import django
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import ConfigError, DecodeError, StoreUnavailable
-from taskbridge.execution import deliver, patiently
+from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
 from taskbridge.message import Message
+from taskbridge.patience import patiently
 from taskbridge.policies.timeout import refuse_tasks
 
 from . import wire

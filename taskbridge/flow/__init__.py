@@ -1,1 +1,1 @@
-"""What follows what: calls that are written down and made when their time has come."""
+"""What leads from one message to the next: chunks of a range, links of a chain."""

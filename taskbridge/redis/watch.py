@@ -18,7 +18,7 @@ from .server import Server, pack
 #: After ringing, look again no sooner than this, seconds: a busy queue changes thousands of times a second.
 PAUSE_S = 0.02
 
-#: The same where at most so many waited: what comes one after another, such as the links of a chain, is not kept waiting.
+#: The same where at most so many wait: what comes one after another, such as the links of a chain, is not held up.
 FEW, SHORT_PAUSE_S = 4, 0.004
 
 #: How often to look when the server tells nothing, seconds.

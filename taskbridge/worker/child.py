@@ -13,7 +13,7 @@ from types import FrameType
 
 from ..backend import Runner
 from ..bridge import Bridge
-from ..execution import patiently
+from ..patience import patiently
 from .bell import Bell
 from .loop import Loop, Source
 from .slots import Slot

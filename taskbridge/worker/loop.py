@@ -17,9 +17,10 @@ from ..attempt import attempt
 from ..backend import Consumer, Delivery, Runner
 from ..claimed import Claimed, Watch
 from ..errors import BrokerUnavailable, StoreUnavailable
-from ..execution import accepted, ask, patiently, told
+from ..execution import accepted, ask, told
 from ..message import raw_id
 from ..outcome import Outcome
+from ..patience import patiently
 from ..runtime import Runtime
 from ..settling import judge, telling
 from ..store import Finish
@@ -164,6 +165,7 @@ class Loop:
             backend=source.backend,
             begun=begun,
             watch=self._watch,
+            stopping=lambda: self.stopping,
         )
         return claimed, cell
 

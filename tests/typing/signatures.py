@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Coroutine
+from datetime import UTC, date, datetime
 from typing import Any, assert_type
+from uuid import UUID
 
 from taskbridge import (
     Backoff,
     Bridge,
+    Chunk,
     Current,
     Enqueued,
     Receipt,
     Settings,
     Task,
     before_task,
+    chunked,
     current,
+    cursor,
+    dates,
     external,
+    ids,
+    keyset,
     on_failure,
+    stream,
     task,
+    times,
 )
 from taskbridge.events import Event
 from taskbridge.flow.signature import Signature
@@ -155,3 +165,74 @@ plain.s(c=2)  # error: call-overload
 plain.si()  # error: call-arg
 with_options.s(day="2026-01-01")  # error: call-overload
 report.s(1, x="y")
+
+
+# A chunked task: the chunk is ours, the rest is the caller's.
+def last_id() -> int:
+    return 9
+
+
+@task(queue="reports")
+@chunked(over=ids(0, last_id), size=1_000, pause=2.0, max_backlog=5_000)
+def send_reports(chunk: Chunk[int], kind: str, *, copies: int = 1) -> None:
+    assert_type(chunk.items[0], int)
+    assert_type(chunk.start, int | Any)
+    for user_id in chunk:
+        assert_type(user_id, int)
+
+
+@task
+@chunked(over=times(datetime(2026, 1, 1, tzinfo=UTC), lambda: datetime(2027, 1, 1, tzinfo=UTC)), size=3600)
+async def aggregate(chunk: Chunk[datetime]) -> None: ...
+
+
+@bridge.task
+@chunked(over=dates(date(2026, 1, 1), date.today), size=7)
+def by_week(chunk: Chunk[date], n: int) -> int:
+    return n
+
+
+def keys_after(after: UUID | None, limit: int) -> list[UUID]:
+    return []
+
+
+def rows(position: int | None) -> list[tuple[int, str]]:
+    return []
+
+
+def next_page(token: str | None) -> Chunk[dict[str, int]] | None:
+    return Chunk([{"a": 1}], next="b")
+
+
+@task
+@chunked(over=keyset(keys_after), size=10)
+def of_keys(chunk: Chunk[UUID]) -> None: ...
+
+
+@task
+@chunked(over=stream(rows), size=10)
+def of_rows(chunk: Chunk[str]) -> None: ...
+
+
+def takes_ids(chunk: Chunk[int]) -> None: ...
+
+
+@task
+@chunked(over=cursor(next_page))
+def of_pages(chunk: Chunk[dict[str, int]]) -> None: ...
+
+
+assert_type(send_reports.enqueue("monthly"), Receipt)
+assert_type(send_reports.enqueue("monthly", copies=2), Receipt)
+assert_type(send_reports.using(over=ids(5, 10)).enqueue("monthly"), Receipt)
+assert_type(aggregate, Task[[], Coroutine[Any, Any, None]])
+assert_type(by_week.enqueue(5), Receipt)
+assert_type(of_keys.enqueue(), Receipt)
+by_week(5) + 1  # error: operator
+send_reports("monthly", copies="2")  # error: arg-type
+send_reports.enqueue()  # error: call-arg
+send_reports.enqueue(5)  # error: arg-type
+send_reports.enqueue("monthly", 5)  # error: call-arg
+aggregate.enqueue("monthly")  # error: call-arg
+chunked(over=ids(0, 9), size=1)(of_one)  # error: arg-type
+chunked(over=dates(date(2026, 1, 1), date.today), size=1)(takes_ids)  # error: arg-type

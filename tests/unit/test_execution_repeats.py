@@ -12,9 +12,9 @@ import pytest
 from taskbridge import Retry, current
 from taskbridge.errors import StoreUnavailable
 from taskbridge.events import ClaimRefused, Dropped, Event, Repeated
-from taskbridge.execution import patiently
 from taskbridge.message import encode
 from taskbridge.outcome import Again, Done
+from taskbridge.patience import patiently
 from taskbridge.settling import MAX_TRACEBACK
 from taskbridge.store import LEASE_MS, Begin
 from taskbridge.testing import FakeClock, a_message

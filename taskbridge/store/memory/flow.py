@@ -253,7 +253,7 @@ class Flow:
         if how == "failed":
             if chain.on_error == "stop":
                 return False  # it stays as it is: its dead letter can be replayed
-            self._records.read(id).part = NO_PART
+            self._records.read(id).part = Part(run=part.run) if part.run else NO_PART
             if chain.on_error == "call" and chain.call:
                 self._make(chain.call, msgspec.json.encode(id), NO_PART)
                 how = "dropped"

@@ -267,8 +267,8 @@ MUTANTS = [
     Mutant(
         "test_chain_may_go_on_without_a_link",
         "what failed stays a link of a chain that went on",
-        ("flow", "redis.call('HSET', KEYS[1] .. m.id, 'part', '')", "tostring(m)"),
-        (Flow, "_advance", "self._records.read(id).part = NO_PART", "pass"),
+        ("flow", "redis.call('HSET', KEYS[1] .. m.id, 'part', own)", "tostring(m)"),
+        (Flow, "_advance", "self._records.read(id).part = Part(run=part.run) if part.run else NO_PART", "pass"),
     ),
     Mutant(
         "test_result_comes_as_it_went",

@@ -64,7 +64,8 @@ local function advance(m, parts, how, result)
   if how == 'failed' then
     local f = redis.call('HMGET', key, 'on_error', 'call')
     if not f[1] or f[1] == 'stop' then return false end -- it stays as it is: its dead letter can be replayed
-    redis.call('HSET', KEYS[1] .. m.id, 'part', '') -- the chain goes on, or ends, without it
+    local own = parts.run and 'run ' .. parts.run or ''
+    redis.call('HSET', KEYS[1] .. m.id, 'part', own) -- the chain goes on, or ends, without it
     if f[1] == 'call' then
       make(f[2], cjson.encode(m.id), '')
       how = 'dropped'
