@@ -184,7 +184,7 @@ def test_a_run_is_one_link(stage: Stage):
     @stage.bridge.task
     def counts(n: int) -> None: ...
 
-    with pytest.raises(ArgumentError, match="annotated int, and .*walks returns None"):
+    with pytest.raises(ArgumentError, match=r"annotated int, and .*walks returns None"):
         chain(begins.s(), walks.s(), counts.s())
     chain(begins.s(), walks.s(), ends.s()).enqueue()
     for _ in range(5):
