@@ -83,6 +83,7 @@ def _run(
         enqueued_at_ms=message.enqueued_at_ms,
         first_due_ms=message.first_due_ms,
         left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
+        call=(message.args, message.kwargs),
         chain=message.flow.chain if message.flow else "",
         link=message.flow.link if message.flow else 0,
     )

@@ -80,8 +80,14 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
     held = claimed.delivery.held
     match outcome:
         case Done():
-            given, following = outcome.given, claimed.next
-            return Finish(id=message.id, claim=claimed.claim, state="DONE", result=given, held=held, next=following)
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="DONE",
+                held=held,
+                result=outcome.given,
+                next=claimed.next,
+            )
         case Again():
             return Finish(
                 id=message.id,

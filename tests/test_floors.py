@@ -20,7 +20,7 @@ FLOORS = (
     "policies",
     (
         "patience routing scope enqueue inbox current alarm flow hooks runtime claimed settling attempt execution "
-        "lease holding announcement migration relay"
+        "lease holding announcement schedules migration relay"
     ),
     "task bridge contrib.django __init__",
     "observe operations worker",
@@ -39,6 +39,7 @@ HOMES = {
     "taskbridge_celery": ("backends/taskbridge_celery/",),
     "dramatiq": ("backends/taskbridge_dramatiq/",),
     "taskbridge_dramatiq": ("backends/taskbridge_dramatiq/",),
+    "cronsim": ("taskbridge/policies/",),
     "redis": ("taskbridge/redis/",),
     "django": ("taskbridge/inbox.py", "taskbridge/contrib/"),
     "psycopg": ("taskbridge/inbox.py",),

@@ -51,6 +51,8 @@ def status(id: str, scan: int, queues: list[str], module: str | None, chdir: str
         say(f"  task {safe(found.message.task)} of queue {safe(found.message.queue)}")
     if found.link is not None:
         say(f"  {safe(found.link.why)}")
+    for batch in found.record.batches if found.record else ():
+        say(f"  member of the batch {safe(batch)}; see taskbridge batches show {safe(batch)}")
 
 
 def _plain(found: Whereabouts) -> dict[str, object]:
@@ -64,4 +66,6 @@ def _plain(found: Whereabouts) -> dict[str, object]:
     if found.record is not None:
         names = ("attempt", "starts", "crashes", "seq", "claim", "group", "at_ms", "begun_ms")
         plain |= {name: getattr(found.record, name) for name in names}
+        if found.record.batches:
+            plain["batches"] = list(found.record.batches)
     return plain

@@ -73,6 +73,8 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     failed: int = 0
     dropped: int = 0
+    builder: str = ""
+    """The id of the message whose task fills it; empty when no task does."""
     sealed: bool = False
     made_ms: int = 0
     ended_ms: int = 0
@@ -80,9 +82,13 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batches(Protocol):
-    """Messages that are counted together: they are put ``Within(batches=...)``."""
+    """Messages that are counted together: they are put ``Within(batches=...)``.
 
-    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None) -> bool:
+    A batch with open members is kept as long as they are. One that is complete is forgotten after a day; if some
+    failed, or if it was never sealed, 14 days after its last member ended.
+    """
+
+    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None, builder: str = "") -> bool:
         """Begin a batch; False, and nothing changed, when it was there.
 
         Args:
@@ -90,13 +96,16 @@ class Batches(Protocol):
             when: ``all_done``, or ``all_succeeded`` for ``then`` only if none failed.
             then: made once, when it is sealed and none is open.
             error: made once, in the same way, if some failed.
+            builder: the id of the message whose task fills it. What that puts in is remembered as long as the batch is,
+                however long ago the members ended: a builder that is repeated adds none twice. When it is sealed, the
+                same may be put again, and nothing else.
         """
 
     def seal(self, id: str) -> bool:
         """Say that nothing more comes; may be repeated. False when there is no such batch."""
 
     def look(self, id: str) -> BatchState | None:
-        """How far it is; None when it is forgotten, a day after it was complete."""
+        """How far it is; None when there is none, or it is forgotten."""
 
     def newest(self, limit: int) -> list[BatchState]:
         """The newest first."""
@@ -155,7 +164,8 @@ class Runs(Protocol):
     ) -> msgspec.Raw | None:
         """Say what the run is that this message begins.
 
-        Returns the bounds that were said first, for it may be begun twice; None when that claim does not stand.
+        Returns the bounds that were said first, for it may be begun twice; None when that claim does not stand, or
+        the run has gone on without it.
         """
 
     def steer(self, id: str, how: str) -> str:

@@ -26,9 +26,12 @@ from ..errors import ArgumentError, NotSupported, PayloadTooLarge
 from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
+from .batch_cases import BatchCases
 from .chain_cases import ChainCases
+from .chunk_cases import ChunkCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
+from .schedule_cases import ScheduleCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
 from .waiting_cases import WaitingCases
@@ -107,7 +110,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(HookCases, PollingCases, WaitingCases, ChainCases):
+class BackendSuite(BatchCases, ChainCases, ChunkCases, HookCases, PollingCases, ScheduleCases, WaitingCases):
     """Every backend behaves so."""
 
     @pytest.fixture

@@ -1,4 +1,4 @@
-"""A producer, as a program: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced|chained COUNT [PATH]``.
+"""A producer: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced|chained|start COUNT [MORE]``.
 
 Prints what it measured as JSON: calls a second, for ``paced`` the milliseconds from each publishing to its start, for
 ``chained`` the milliseconds from link to link and the size of the message.
@@ -76,6 +76,12 @@ def chained(tasks: Any, links: int, path: str) -> list[float]:
     return [statistics.median(map(float, lines.read_text("ascii").splitlines()[1:])), bytes_of_it]
 
 
+def start(tasks: Any, _count: int, task: str, path: str) -> list[float]:
+    """Start one task, which notes in a file what is measured."""
+    tasks.starts[task](path=path)
+    return []
+
+
 def _fill(tasks: Any, count: int) -> None:
     send = tasks.send_noop
     for user in range(count):
@@ -102,6 +108,7 @@ HOW: dict[str, Callable[..., list[float]]] = {
     "fill": fill,
     "paced": paced,
     "chained": chained,
+    "start": start,
 }
 
 

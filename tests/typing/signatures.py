@@ -9,6 +9,8 @@ from uuid import UUID
 
 from taskbridge import (
     Backoff,
+    BatchProgress,
+    BatchReceipt,
     Bridge,
     Chunk,
     Current,
@@ -16,6 +18,8 @@ from taskbridge import (
     Receipt,
     Settings,
     Task,
+    batch,
+    batch_progress,
     before_task,
     chunked,
     current,
@@ -25,6 +29,7 @@ from taskbridge import (
     ids,
     keyset,
     on_failure,
+    open_batch,
     stream,
     task,
     times,
@@ -236,3 +241,16 @@ send_reports.enqueue("monthly", 5)  # error: call-arg
 aggregate.enqueue("monthly")  # error: call-arg
 chunked(over=ids(0, 9), size=1)(of_one)  # error: arg-type
 chunked(over=dates(date(2026, 1, 1), date.today), size=1)(takes_ids)  # error: arg-type
+
+# A batch takes calls that are written down, and tells how far it is.
+assert_type(batch([plain.s(1), with_options.s(1)]).then(plain.s(1)).on_error(of_one.s(1)).enqueue(), BatchReceipt)
+assert_type(batch(plain.s(n) for n in range(9)).id, str)
+assert_type(batch_progress("5f2b"), BatchProgress | None)
+with bridge.open_batch(when="all_done", then=plain.s(1)) as b:
+    assert_type(b.add(plain.s(1), key="x"), Receipt)
+    assert_type(b.enqueue_many(plain, [(1,), {"a": 2}], key=str), Enqueued)
+batch([plain])  # error: list-item
+batch([plain.enqueue(1)])  # error: list-item
+batch([], when="sometimes")  # error: arg-type
+batch([]).then(plain)  # error: arg-type
+open_batch(on_error=print)  # error: arg-type

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
-from .. import LAST_RESORT_MS, RELAY_LEASE_MS, Due
+from .. import LONG_WINDOW_MS, RELAY_LEASE_MS, Due
 from .flow import part_of
 from .records import Entry, Records
 
@@ -20,7 +20,7 @@ class MemoryOutbox:
 
     def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         with self._records.lock:
-            self._records.flow.refuse(within)
+            self._records.flow.refuse(messages, within)
             for message in messages:
                 self._records.flow.refuse_link(message, within)
             created = [self._put(message, wait_ms, within) for message in messages]
@@ -31,7 +31,7 @@ class MemoryOutbox:
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
     ) -> list[str]:
         with self._records.lock:
-            self._records.flow.refuse(within)
+            self._records.flow.refuse(messages, within)
             pairs = zip(messages, same, strict=True)
             ids = [self._put_once(message, keys, wait_ms, within) for message, keys in pairs]
             self._records.bell.notify_all()
@@ -49,7 +49,7 @@ class MemoryOutbox:
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
         with self._records.lock:
-            long_ms = self._records.now_ms() + LAST_RESORT_MS
+            long_ms = self._records.now_ms() + LONG_WINDOW_MS  # of what is foreign nobody tells the end
             for id, seq in published:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
@@ -61,6 +61,7 @@ class MemoryOutbox:
         records = self._records
         with records.lock:
             dues_ms = [*(entry.at_ms for entry in self._kept()), records.needs.next_due_ms()]
+            dues_ms += records.looks_ms.values()
             first_ms = min((due_ms for due_ms in dues_ms if due_ms is not None), default=None)
             if first_ms is not None:
                 timeout_s = min(timeout_s, (first_ms - records.now_ms()) / 1000)
@@ -72,7 +73,7 @@ class MemoryOutbox:
 
     def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int, within: Within) -> str:
         records, now_ms = self._records, self._records.now_ms()
-        if records.read(message.id).state or records.flow.sent_before(message.id, within):
+        if records.flow.sent_before(message.id, within) or records.read(message.id).state:
             return message.id
         for one in keys:
             other, until_ms = records.standing.get(one.key, ("", 0))

@@ -70,7 +70,8 @@ class RedisOutbox:
 
     def wait(self, timeout_s: float) -> None:
         *firsts, (seconds, microseconds) = self._server.pipeline(
-            [("ZRANGE", key, 0, 0, "WITHSCORES") for key in (self._keys.due, self._keys.pacing)] + [("TIME",)]
+            [("ZRANGE", key, 0, 0, "WITHSCORES") for key in (self._keys.due, self._keys.pacing, self._keys.ticks)]
+            + [("TIME",)]
         )
         for first in filter(None, firsts):
             due_in_s = float(first[1]) / 1000 - int(seconds) - int(microseconds) / 1e6

@@ -12,7 +12,7 @@ from msgspec import Raw
 from ...errors import ConfigError
 from ...message import Flow, Message, decode, encode
 from ...needs import NeedsLock, Within
-from ...store import LAST_RESORT_MS, Store
+from ...store import LONG_WINDOW_MS, Store
 from ...store.flow import HOLE, ChainState, Follower, Next
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, run, state, take
@@ -386,7 +386,7 @@ class ChainLaws(Laws):
         assert (None, (1, 0, 1, 0)) == (store.chains.look("k"), counted(store))
         self.advance(store, 1_001)
         assert [1, "mine"] == args(the_only(publish(store)))
-        self.advance(store, LAST_RESORT_MS)
+        self.advance(store, LONG_WINDOW_MS)
         assert None is store.messages.look("k:1")
 
     def test_run_is_one_link(self, store: Store) -> None:

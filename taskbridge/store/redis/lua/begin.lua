@@ -54,7 +54,8 @@ if m.fresh then redis.call('HDEL', KEYS[1] .. id, 'fresh') end -- its times stan
 local asks = ARGV[10] ~= '' or ARGV[11] ~= '' or m.locks ~= '' or m.rates ~= ''
 local refused, wait = nil, 0
 if asks then
-  if m.locks ~= ARGV[10] or m.rates ~= ARGV[11] then let_go(m) end -- another release asks for something else
+  -- Another release asks for something else. A chunk keeps what is still asked for: it is its run's.
+  if m.locks ~= ARGV[10] or m.rates ~= ARGV[11] then let_go(m, is_chunk(m) and ARGV[10]) end
   m.hold, m.locks, m.rates = ARGV[12] == '1', ARGV[10], ARGV[11]
   local lock = refusing_lock(m)
   local rate

@@ -10,4 +10,4 @@ if redis.call('PTTL', key) == -1 then return end
 redis.call('HSET', key, 'on_error', ARGV[3], 'call', ARGV[4], 'at', 0)
 for i = 5, #ARGV do redis.call('HSET', key, tonumber(ARGV[2]) + i - 5, ARGV[i]) end
 redis.call('PEXPIRE', key, 86400000)
-enlist('chains', ARGV[1])
+enlist('chains', 'chain', ARGV[1])
