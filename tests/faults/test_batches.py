@@ -119,7 +119,7 @@ def test_long_batch_takes_no_memory(stage: Stage) -> None:
     }
     command = [sys.executable, "-c", PRODUCER, str(total)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as producer:
-        until(lambda: any(one.ended_ms for one in bridge.store.batches.newest(2)), 60, "the small batch to be complete")
+        until(lambda: any(one.ended_ms for one in bridge.store.batches.newest(2)), 200, "the small one to end")
         before, most = held(worker), held(worker)
 
         def complete() -> bool:
