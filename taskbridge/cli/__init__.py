@@ -29,7 +29,20 @@ class Refusal(click.ClickException):
 class Verbs(click.Group):
     """The verbs, imported when used."""
 
-    names = ("check", "dead", "limits", "locks", "purge", "queues", "relay", "send", "status", "tasks", "worker")
+    names = (
+        "check",
+        "dead",
+        "limits",
+        "locks",
+        "purge",
+        "queues",
+        "relay",
+        "runs",
+        "send",
+        "status",
+        "tasks",
+        "worker",
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.names)

@@ -33,20 +33,24 @@ def status(id: str, scan: int, queues: list[str], module: str | None, chdir: str
 
     A plain message that no worker has begun lies in the engine's queue only: it takes --scan to find it.
     """
+    from ..operations.runs import look
     from ..operations.whereabouts import whereabouts
 
     with opened([module], chdir) as bridge:
         more = [*queues, *(one.options.queue for one in bridge.definitions.values())]
         found = whereabouts(bridge, id, scan=scan, queues=more)
+        run = look(bridge.store, found.run) if found.run else None
     for problem in found.problems:
         say(f"taskbridge: {problem}", error=True)
     if json:
-        say_json(_plain(found))
+        say_json(_plain(found) | ({"run": run.state.id, "run_state": run.word} if run else {}))
         return
     say(f"{safe(found.id)}: {found.state}")
     say(f"  {safe(found.why)}")
     if found.message is not None:
         say(f"  task {safe(found.message.task)} of queue {safe(found.message.queue)}")
+    if run is not None:
+        say(f"  a chunk of a run, which is {run.word}; see taskbridge runs show {safe(run.state.id)}")
 
 
 def _plain(found: Whereabouts) -> dict[str, object]:

@@ -11,6 +11,7 @@ from ..errors import DecodeError, TaskbridgeError
 from ..message import Message, decode, foreign_id
 from ..store import Record
 from .depths import backend_of, depths
+from .runs import run_of
 from .words import seen_from
 
 #: A ready message that is due for so long has no relay, milliseconds.
@@ -36,8 +37,8 @@ class Found:
 class Whereabouts:
     """Where a message is: ``why`` says in words what ``state`` says in one.
 
-    ``state`` is running, ready, delayed, parked, locked, throttled, published, ended, dead, waiting (a scan met it) or
-    unknown.
+    ``state`` is running, ready, delayed, parked, locked, throttled, held, published, ended, dead, waiting (a scan met
+    it) or unknown. ``run`` is the run that it is or was a chunk of.
     ``scanned`` is how many messages were looked through; ``problems`` says where the look failed.
     """
 
@@ -47,6 +48,7 @@ class Whereabouts:
     record: Record | None = None
     message: Message | None = None
     found: Found | None = None
+    run: str = ""
     scanned: int = 0
     problems: tuple[str, ...] = ()
 
@@ -69,8 +71,8 @@ def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str]
     if record is None:
         known = Whereabouts(id=id, state="unknown", why=NOT_KNOWN)
     else:
-        why = _why(record, message, bridge.store.now_ms())
-        known = Whereabouts(id=record.id, state=_WORDS[record.state], why=why, record=record, message=message)
+        why, run = _why(record, message, bridge.store.now_ms()), run_of(bridge.store, record.id, message)
+        known = Whereabouts(id=record.id, state=_WORDS[record.state], why=why, record=record, message=message, run=run)
     if known.state not in ("unknown", "published"):
         return known
     if scan:
@@ -85,6 +87,7 @@ _WORDS = {
     "PARKED": "parked",
     "LOCKED": "locked",
     "THROTTLED": "throttled",
+    "HELD": "held",
     "OUT": "published",
     "DONE": "ended",
     "DEAD": "dead",
@@ -109,6 +112,8 @@ def _why(record: Record, message: Message | None, now_ms: int) -> str:
             return f"waits for the lock {record.waits_at}; see taskbridge locks list{after}"
         case "THROTTLED":
             return f"waits for its turn at the limit {record.waits_at}; see taskbridge limits list{after}"
+        case "HELD":
+            return f"a chunk whose run is paused, or waits for what it has enqueued{after}"
         case "OUT":
             return _published(message, now_ms)
         case "DEAD":

@@ -4,8 +4,8 @@
 --   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
 --   batch:<id>     hash  total open done failed dropped when then error sealed made ended
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
---                        state error ended; of what it has enqueued total open done failed dropped. One that has failed
---                        stays as long as its dead letter
+--                        state error ended; base and since: from where and when it was rewound; of what it has enqueued
+--                        total open done failed dropped. One that has failed stays as long as its dead letter
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
 
