@@ -113,17 +113,27 @@ class Retry(Signal):
 
 
 class Reschedule(Signal):
-    """Run again later; spends no attempt.
+    """Run again later, under the same id; spends no attempt.
 
     Args:
         after: wait, seconds or timedelta. Defaults to at once.
         kwargs: keyword arguments that replace those of the same name in the next run.
+        give_up_after: how long it may go on, seconds or timedelta, from when the message was first due. When the next
+            run would lie beyond, the message is dead, with the new arguments; ``retry`` is not asked. Defaults to
+            never.
     """
 
-    def __init__(self, after: float | timedelta = 0, *, kwargs: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        after: float | timedelta = 0,
+        *,
+        kwargs: Mapping[str, Any] | None = None,
+        give_up_after: float | timedelta | None = None,
+    ) -> None:
         super().__init__(f"again in {after}")
         self.after = after
         self.kwargs = dict(kwargs or {})
+        self.give_up_after = give_up_after
 
 
 class Throttled(Signal):

@@ -42,13 +42,15 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """Not done, and not again.
 
-    ``how`` is ``dead`` (seen and replayed among the dead letters), ``dropped`` or ``purged``.
+    ``how`` is ``dead`` (seen and replayed among the dead letters), ``dropped`` or ``purged``; ``body`` is the message
+    with the arguments that a replay is to have, empty when they stay.
     """
 
     how: str
     why: str
     error: BaseException | None = None
     traceback: str = ""
+    body: bytes = b""
 
 
 Outcome = Done | Again | Parked | Ended

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from datetime import timedelta
 
 from .claimed import Claimed
 from .clock import milliseconds
@@ -33,17 +34,18 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms:
         later_ms: how far ahead the failure lies.
     """
     definition = runtime.definitions.get(claimed.message.task)
+    message, now_ms = _dated(claimed.message, runtime), runtime.clock.now_ms()
+    age_ms = now_ms + later_ms - message.first_due_ms
     try:
         if isinstance(error, Drop):
             return Ended(how="dropped", why=str(error))
         if isinstance(error, CursorStuck):  # it would be stuck again
             return Ended(how="dead", why=f"CursorStuck: {error}", error=error)
         if isinstance(error, Reschedule) and definition is not None:
-            return _rescheduled(error, claimed.message, definition)
+            return _rescheduled(error, message, definition, starts=claimed.begun.starts, age_ms=age_ms)
         if isinstance(error, Throttled) and definition is not None:
-            return _throttled(error, claimed.message, definition)
+            return _throttled(error, message, definition)
         policy = (definition.options.retry if definition else None) or NEVER
-        age_ms = runtime.clock.now_ms() + later_ms - claimed.message.first_due_ms
         return policy.judge(error, attempt=claimed.begun.attempt, age_ms=age_ms)
     except Exception as wrong:  # a wait that is none, arguments that do not fit, a policy of the user's that fails
         wrong.__cause__ = error  # the letter shows where in the task it was asked for
@@ -69,7 +71,7 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
                 group=outcome.shuts,
                 why=outcome.why,
                 traceback=_traceback(outcome.error),
-                body=outcome.body,
+                body=outcome.body or (b"" if message.first_due_ms else encode(_dated(message, runtime))),
                 held=held,
             )
         case Parked():
@@ -90,16 +92,32 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
                 state="DEAD" if outcome.how == "dead" else "DONE",
                 why=outcome.why if outcome.how == "dead" else f"{outcome.how}: {outcome.why}",
                 traceback=outcome.traceback or _traceback(outcome.error),
+                body=outcome.body,
                 held=held,
             )
 
 
-def _rescheduled(asked: Reschedule, message: Message, definition: Definition) -> Again:
+def _dated(message: Message, runtime: Runtime) -> Message:
+    """A plain Celery producer does not say when: then it was first due when it first ran."""
+    return message if message.first_due_ms else message.copy(enqueued_at_ms=runtime.clock.now_ms())
+
+
+def _rescheduled(
+    asked: Reschedule, message: Message, definition: Definition, *, starts: int, age_ms: int
+) -> Again | Ended:
+    """Say when it runs again, or that it has been asked for long enough; a replay goes on where it has stopped."""
     body = b""
     if asked.kwargs:
         args, kwargs = definition.arguments.replaced(message.args, message.kwargs, asked.kwargs)
         body = encode(message.copy(args=args, kwargs=kwargs))
     after_ms = max(0, milliseconds(asked.after, "Reschedule(after)"))
+    if asked.give_up_after is not None:
+        give_up_ms = milliseconds(asked.give_up_after, "Reschedule(give_up_after)")
+        if give_up_ms <= 0:
+            raise ConfigError(f"Reschedule(give_up_after): expected a span above 0, got {asked.give_up_after!r}")
+        if age_ms + after_ms > give_up_ms:
+            why = f"gave up after {timedelta(milliseconds=give_up_ms)}: still not ready, begun {starts} times"
+            return Ended(how="dead", why=why, traceback=_traceback(asked), body=body)
     return Again(after_ms=after_ms, counted=False, why=str(asked), body=body)
 
 

@@ -5,6 +5,8 @@ A message without it comes from a native producer. Golden: ``tests/wire``. New f
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from .message import VERSION, Flow, Message
@@ -29,7 +31,8 @@ class Ours(msgspec.Struct, omit_defaults=True):
     hard_timeout_ms: int = 0
     front: bool = False
     """It has waited already, and lies before what came later."""
-    flow: Flow | None = None
+    flow: Any = None
+    """A ``Flow``, as JSON values."""
 
 
 def ours(message: Message, *, front: bool = False) -> Ours:
@@ -50,7 +53,7 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         timeout_ms=message.timeout_ms,
         hard_timeout_ms=message.hard_timeout_ms,
         front=front,
-        flow=message.flow,
+        flow=msgspec.json.decode(msgspec.json.encode(message.flow)) if message.flow else None,
     )
 
 
@@ -85,5 +88,5 @@ def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw
         v=said.v,
         timeout_ms=said.timeout_ms,
         hard_timeout_ms=said.hard_timeout_ms,
-        flow=said.flow,
+        flow=msgspec.json.decode(msgspec.json.encode(said.flow), type=Flow) if said.flow else None,
     )

@@ -1,7 +1,7 @@
 """What the import writes, each as a part of the caller's transaction. Done twice, each changes nothing the second time.
 
-The guards are rows with keys that follow from the file. The evidence (``ledger``, ``deliveries``, ``effects``) has no
-keys: whatever slips through a guard is there twice, and ``verify`` finds it.
+The guards are rows with keys that follow from the file. The evidence (``ledger``, ``deliveries``, ``settlements``,
+``effects``) has no keys: whatever slips through a guard is there twice, and ``verify`` finds it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def next_ordinal(db: Database, account: int) -> int:
 
 
 def book(db: Database, entry: Entry, category: str, ordinal: int) -> bool:
-    """Book one movement: transaction, ledger, balance, and the notification of a large credit.
+    """Book one movement: transaction, ledger, balance, the notification of a large credit, the transfer to settle.
 
     Args:
         db: where.
@@ -74,6 +74,8 @@ def book(db: Database, entry: Entry, category: str, ordinal: int) -> bool:
     )
     if rules.is_told(entry):
         _prepare_notification(db, rules.credit_notification(entry.row), entry.account)
+    if rules.is_cleared(entry):
+        db.change("INSERT INTO transfers (id) VALUES (?) ON CONFLICT DO NOTHING", entry.row)
     return True
 
 
@@ -113,6 +115,12 @@ def mark_sent(db: Database, notification: str) -> None:
     """Write down that the provider has taken a notification."""
     if db.change("UPDATE notifications SET sent = 1 WHERE id = ? AND sent = 0", notification):
         db.change("INSERT INTO deliveries (notification_id) VALUES (?)", notification)
+
+
+def mark_settled(db: Database, row: int, looks: int) -> None:
+    """Write down that the clearing house has settled a transfer, and at which look it said so."""
+    if db.change("UPDATE transfers SET settled = 1 WHERE id = ? AND settled = 0", row):
+        db.change("INSERT INTO settlements (transaction_id, looks) VALUES (?, ?)", row, looks)
 
 
 def _prepare_notification(db: Database, notification: str, account: int) -> None:

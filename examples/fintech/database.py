@@ -46,7 +46,7 @@ class Database:
             self.connection = _open_postgres(url)
             self._mark = "%s"
         else:
-            raise NoDatabase(f"{VARIABLE}: expected sqlite:///path or postgresql://host/database, got {url!r}")
+            raise NoDatabase(f"expected a database such as sqlite:///path or postgresql://host/name, got {url!r}")
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Return what a query finds."""
@@ -72,9 +72,9 @@ class Database:
             raise
         self.connection.execute("COMMIT")
 
-    def create(self) -> None:
+    def create(self, schema: Path = SCHEMA) -> None:
         """Make the tables that are not there yet."""
-        for statement in SCHEMA.read_text("utf-8").split(";"):
+        for statement in schema.read_text("utf-8").split(";"):
             if statement.strip():
                 self.connection.execute(statement)
 
@@ -94,7 +94,7 @@ def database() -> Database:
     return _own.database
 
 
-def fresh(url: str, name: str, folder: Path) -> str:
+def fresh(url: str, name: str, folder: Path, schema: Path = SCHEMA) -> str:
     """Make an empty database beside the one a URL names, with its tables, and return its URL.
 
     For SQLite it is a file in the folder; for PostgreSQL a schema of that name (of letters, digits and ``_``) in the
@@ -108,7 +108,7 @@ def fresh(url: str, name: str, folder: Path) -> str:
         database.close()
         own = f"{url}{'&' if '?' in url else '?'}options={quote(f'-csearch_path={name}', safe='')}"
     database = Database(own)
-    database.create()
+    database.create(schema)
     database.close()
     return own
 
@@ -142,8 +142,8 @@ def _open_postgres(url: str) -> Any:
     try:
         import psycopg
     except ImportError:
-        raise NoDatabase(f"{VARIABLE} names PostgreSQL; its driver is missing: pip install 'psycopg[binary]'") from None
+        raise NoDatabase("the driver of PostgreSQL is missing: pip install 'psycopg[binary]'") from None
     try:
         return psycopg.connect(url, autocommit=True)
     except psycopg.OperationalError as error:
-        raise NoDatabase(f"{VARIABLE}: {error}") from None
+        raise NoDatabase(f"there is no PostgreSQL to use: {error}") from None

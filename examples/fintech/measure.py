@@ -23,13 +23,15 @@ VARIABLE = "FINTECH_MEASURES"
 class Measures:
     """Spans in milliseconds over all attempts, and how often what came to pass.
 
-    ``throttled`` and ``locked`` are waits for a limit and for a lock; ``rescheduled`` are runs that a 429 has ended.
+    ``throttled`` and ``locked`` are waits for a limit and for a lock; ``rescheduled`` are runs that a 429 has ended,
+    ``polls`` those that have asked to look again.
     """
 
     queue_ms: list[float] = field(default_factory=list)
     run_ms: list[float] = field(default_factory=list)
     retries: int = 0
     rescheduled: int = 0
+    polls: int = 0
     throttled: int = 0
     locked: int = 0
 
@@ -68,20 +70,21 @@ def listen(event: Event) -> None:
         recorder.write("ran", event.task, event.ran_ms)
 
 
-def read(folder: Path, *, leave_out: str) -> Measures:
-    """Gather what all processes have written, but for one task."""
+def read(folder: Path, *, leave_out: str, polls: str) -> Measures:
+    """Gather what all processes have written, but for the task ``leave_out``; ``polls`` is the one that polls."""
     measures, seen = Measures(), Counter[str]()
     for path in sorted(folder.iterdir()):
         for line in path.read_text("ascii").splitlines():
             kind, task, milliseconds = line.split()
             if task == leave_out:
                 continue
-            seen[kind] += 1
+            seen["polls" if kind == "rescheduled" and task == polls else kind] += 1
             if kind == "waited":
                 measures.queue_ms.append(float(milliseconds))
             elif kind not in ("throttled", "locked"):
                 measures.run_ms.append(float(milliseconds))
     measures.retries, measures.rescheduled = seen["retried"], seen["rescheduled"]
+    measures.polls = seen["polls"]
     measures.throttled, measures.locked = seen["throttled"], seen["locked"]
     return measures
 

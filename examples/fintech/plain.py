@@ -36,6 +36,7 @@ class Expected:
     screened: set[int] = field(default_factory=set)
     alerts: set[str] = field(default_factory=set)
     notifications: set[str] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
 
 
 def expect(path: Path) -> Expected:
@@ -56,6 +57,8 @@ def expect(path: Path) -> Expected:
             account.total += signed
             expected.booked.add(row)
             _apply_rules(expected, debits, row, f"{number}:{day}", signed)
+            if record["operation"] == rules.CLEARED_OPERATION and -signed * 100 >= rules.CLEARED_CENTS:
+                expected.settled.add(row)
     return expected
 
 

@@ -69,7 +69,8 @@ def _waits(result: Result) -> str:
     seen = result.measures
     return (
         f"{result.verdict.refreshes:,} refreshes for {result.bookings:,} bookings;"
-        f" waits: account {seen.locked:,}, provider {seen.throttled:,}; 429s: {seen.rescheduled}"
+        f" waits: account {seen.locked:,}, provider {seen.throttled:,}; 429s: {seen.rescheduled};"
+        f" {seen.polls:,} polls for {result.transfers:,} transfers"
     )
 
 

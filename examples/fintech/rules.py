@@ -18,6 +18,10 @@ SUSPICIOUS_DEBITS_A_DAY = 3
 #: A credit from here on is told to the owner: 30,000.00.
 LARGE_CREDIT_CENTS = 3_000_000
 
+#: A transfer to another bank from here on is settled by the clearing house: 5,000.00.
+CLEARED_CENTS = 500_000
+CLEARED_OPERATION = "PREVOD NA UCET"
+
 #: Who carries notifications; each is as fast as it is, whatever the others do.
 PROVIDERS = ("mail", "sms", "push")
 
@@ -53,6 +57,11 @@ def is_screened(entry: Entry) -> bool:
 def is_told(entry: Entry) -> bool:
     """Whether the owner hears of this credit."""
     return entry.cents >= LARGE_CREDIT_CENTS
+
+
+def is_cleared(entry: Entry) -> bool:
+    """Whether the clearing house has to settle this transfer."""
+    return entry.operation == CLEARED_OPERATION and -entry.cents >= CLEARED_CENTS
 
 
 def alerts(*, row: int, account: int, day: str, cents: int, debits_that_day: int) -> list[str]:

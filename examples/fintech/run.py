@@ -18,7 +18,7 @@ from .database import Database
 from .plain import Expected
 from .process import Process, ProcessFailed, answer, started
 from .server import Broker, forget
-from .tasks import GROUPS, QUEUES, hello
+from .tasks import GROUPS, QUEUES, hello, settle
 from .verify import Verdict, verify
 
 POLL_S = 0.2
@@ -30,10 +30,11 @@ STALLED_S = 45.0
 #: How long after the last effect a poison row may still be on its way to the dead letters.
 SETTLE_S = 20.0
 
-STAGES = ("rows saved", "rows booked", "debits screened", "owners told", "bookings shown")
+STAGES = ("rows saved", "rows booked", "debits screened", "owners told", "transfers settled", "bookings shown")
 COUNTS = (
     "SELECT (SELECT COUNT(*) FROM raw_rows), (SELECT COUNT(*) FROM ledger),"
     " (SELECT COUNT(DISTINCT subject) FROM effects WHERE effect = 'screen'), (SELECT COUNT(*) FROM deliveries),"
+    " (SELECT COUNT(*) FROM settlements),"
     " (SELECT COALESCE(SUM(entries), 0) FROM shown_balances)"
 )
 
@@ -60,7 +61,7 @@ class Workload:
         """What each stage must come to."""
         must = self.expected
         saved, booked = len(must.booked | must.refused), len(must.booked)
-        return (saved, booked, len(must.screened), len(must.notifications), booked)
+        return (saved, booked, len(must.screened), len(must.notifications), len(must.settled), booked)
 
 
 class Seen(NamedTuple):
@@ -79,6 +80,7 @@ class Result:
     backend: str
     tasks: int
     bookings: int
+    transfers: int
     seconds: float
     measures: measure.Measures
     poison: int
@@ -234,8 +236,9 @@ def _result(backend: str, workload: Workload, folder: Path, db: Database, seen: 
             backend=backend,
             tasks=int(ended) + seen.dead,
             bookings=len(workload.expected.booked),
+            transfers=len(workload.expected.settled),
             seconds=seen.seconds,
-            measures=measure.read(folder / "measures", leave_out=hello.name),
+            measures=measure.read(folder / "measures", leave_out=hello.name, polls=settle.name),
             poison=len(workload.expected.refused),
             dead=seen.dead,
             left=seen.left,

@@ -44,6 +44,11 @@ CREATE TABLE IF NOT EXISTS notifications (
     sent       INTEGER NOT NULL DEFAULT 0
 );
 
+CREATE TABLE IF NOT EXISTS transfers (
+    id      INTEGER PRIMARY KEY,
+    settled INTEGER NOT NULL DEFAULT 0
+);
+
 -- The evidence: nothing is unique below, so that whatever is done twice is there twice. An ordinal is read before the
 -- transaction of its booking: two bookings of one account that overlap have the same.
 
@@ -57,6 +62,11 @@ CREATE INDEX IF NOT EXISTS ledger_by_account ON ledger (account_id);
 
 CREATE TABLE IF NOT EXISTS deliveries (
     notification_id TEXT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS settlements (
+    transaction_id INTEGER NOT NULL,
+    looks          INTEGER NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS effects (

@@ -106,7 +106,7 @@ def _version(executable: str) -> tuple[int, ...]:
 @contextmanager
 def _started(executable: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="taskbridge-redis-") as folder:
-        port, log = _free_port(), Path(folder) / "log"
+        port, log = free_port(), Path(folder) / "log"
         process = subprocess.Popen(
             [executable, "--port", str(port), "--dir", folder, "--logfile", str(log), *OPTIONS],
             stdout=subprocess.DEVNULL,
@@ -143,7 +143,7 @@ def _answers(port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

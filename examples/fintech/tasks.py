@@ -1,31 +1,35 @@
-"""The import as tasks: a page of rows, then each row by its id: booked, screened for fraud, its owner told and shown.
+"""The import as tasks: a page of rows, then each row by its id: booked, screened, settled, its owner told and shown.
 
 Each task commits its effect once, through the message's inbox, and enqueues what follows after that, every time it
 runs: a crash in between loses nothing, and what is enqueued twice finds its work done.
 
     TASKBRIDGE_BACKEND=celery taskbridge worker examples.fintech.tasks \\
-        --group money=1:bookings,balances --group rest=1:imports,bookings,screening,notifications
+        --group money=1:bookings,balances --group rest=1:imports,bookings,screening,settlements,notifications
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from taskbridge import Backoff, Lock, RateLimit, Throttled, current, task
+from taskbridge import Backoff, Lock, RateLimit, Reschedule, Throttled, current, task
 
-from . import bank, rows, rules
+from . import bank, clearing, rows, rules
 from .database import database
 from .provider import ProviderBusy, send
 
 #: The groups of a worker. Bookings are served by both, so that no process is idle while there are some.
 GROUPS = {
     "money": ("bookings", "balances"),
-    "rest": ("imports", "bookings", "screening", "notifications"),
+    "rest": ("imports", "bookings", "screening", "settlements", "notifications"),
 }
 QUEUES = tuple(sorted({queue for queues in GROUPS.values() for queue in queues}))
 
 #: What each provider takes: below what the bookings lead to at their peak, so that some wait for their turn.
 PROVIDER_RATE = "30/s"
+
+#: How long between two looks whether a transfer is settled, and when it is looked for no more, seconds.
+LOOK_S = 0.2
+GIVE_UP_AFTER_S = 3_600
 
 
 @task(queue="imports", priority=9)
@@ -67,6 +71,8 @@ def book(row: int, account: int) -> None:
         screen.enqueue(row)
     elif rules.is_told(entry):
         _tell(rules.credit_notification(row))
+    if rules.is_cleared(entry):
+        settle.enqueue(row)
     refresh.enqueue(account)
 
 
@@ -90,6 +96,19 @@ def screen(row: int) -> None:
             bank.record(db, current().id, "screen", row)
     for alert in bank.alerts_of(db, row):
         _tell(rules.alert_notification(alert))
+
+
+@task(queue="settlements", unique="until_done", unique_by=("row",))
+def settle(row: int, reference: str = "", look: int = 0) -> None:
+    """Hand one large transfer to the clearing house, then look until it is settled; nobody waits between two looks."""
+    reference = reference or clearing.submit(row)
+    if not clearing.is_settled(reference, look):
+        raise Reschedule(LOOK_S, kwargs={"reference": reference, "look": look + 1}, give_up_after=GIVE_UP_AFTER_S)
+    db = database()
+    with current().inbox(db.connection) as fresh:
+        if fresh:
+            bank.mark_settled(db, row, look)
+            bank.record(db, current().id, "settle", row)
 
 
 @task(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from . import clearing
 from .database import Database, database
 from .plain import Expected, expect
 
@@ -58,7 +59,7 @@ class Verdict:
 
 
 def verify(db: Database, expected: Expected, receipts: Iterable[str]) -> Verdict:
-    """Say whether every row, debit, alert and notification had its effect exactly once, to the cent."""
+    """Say whether every row, debit, alert, notification and transfer had its effect exactly once, to the cent."""
     ((refreshes,),) = db.rows("SELECT COUNT(*) FROM effects WHERE effect = 'refresh'")
     lost = _lost(db, expected, receipts)
     doubled = _doubled(db)
@@ -69,6 +70,7 @@ def verify(db: Database, expected: Expected, receipts: Iterable[str]) -> Verdict
             *_wrong_accounts(db, expected),
             *_overlaps(db),
             *_unshared(expected, int(refreshes)),
+            *_misread(db),
             *_strangers(db, expected),
         ),
         refreshes=int(refreshes),
@@ -89,6 +91,7 @@ def _lost(db: Database, expected: Expected, receipts: Iterable[str]) -> dict[str
             {str(row) for row in expected.screened} - _set(db, "SELECT subject FROM effects WHERE effect = 'screen'")
         ),
         "alerts never raised": len(expected.alerts - _set(db, "SELECT id FROM alerts")),
+        "transfers never settled": len(expected.settled - _set(db, "SELECT transaction_id FROM settlements")),
         "owners never told": len(expected.notifications - _set(db, "SELECT notification_id FROM deliveries")),
     }
 
@@ -98,6 +101,7 @@ def _doubled(db: Database) -> dict[str, int]:
     surplus = {
         "messages with a second effect": "SELECT COUNT(*) - 1 FROM effects GROUP BY message_id, effect, subject",
         "transactions booked again": "SELECT COUNT(*) - 1 FROM ledger GROUP BY transaction_id",
+        "transfers settled again": "SELECT COUNT(*) - 1 FROM settlements GROUP BY transaction_id",
         "notifications delivered again": "SELECT COUNT(*) - 1 FROM deliveries GROUP BY notification_id",
     }
     return {what: sum(int(count) for (count,) in db.rows(query)) for what, query in surplus.items()}
@@ -131,10 +135,18 @@ def _unshared(expected: Expected, refreshes: int) -> Iterable[str]:
         yield f"{refreshes} refreshes of shown balances for {bookings} bookings: none was shared"
 
 
+def _misread(db: Database) -> Iterable[str]:
+    """Transfers that were taken for settled at another look than the one at which they were."""
+    for row, looks in sorted(db.rows("SELECT transaction_id, looks FROM settlements")):
+        if looks != clearing.looks(row):
+            yield f"transfer {row}: settled at look {clearing.looks(row)}, and taken for settled at look {looks}"
+
+
 def _strangers(db: Database, expected: Expected) -> Iterable[str]:
     """What is there and follows from no row of the file."""
     for what, query, allowed in (
         ("ledger entry of row", "SELECT transaction_id FROM ledger", expected.booked),
+        ("settlement of row", "SELECT transaction_id FROM settlements", expected.settled),
         ("alert", "SELECT id FROM alerts", expected.alerts),
         ("notification", "SELECT id FROM notifications", expected.notifications),
     ):

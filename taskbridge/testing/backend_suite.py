@@ -27,6 +27,7 @@ from ..message import Message, new_id
 from ..store import Record
 from ..task import Task
 from .hook_cases import HookCases
+from .polling_cases import PollingCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
 from .waiting_cases import WaitingCases
@@ -105,7 +106,7 @@ class Arena:
         return gate
 
 
-class BackendSuite(HookCases, WaitingCases):
+class BackendSuite(HookCases, PollingCases, WaitingCases):
     """Every backend behaves so."""
 
     @pytest.fixture
@@ -184,14 +185,6 @@ class BackendSuite(HookCases, WaitingCases):
 
         assert (1, 2) == (first["attempt"], second["attempt"])
         assert 300 <= second["at_ms"] - first["at_ms"] < 10_000
-
-    def test_reschedule_spends_no_attempt_and_changes_arguments(self, arena: Arena) -> None:
-        """A task that polls stays in its first attempt."""
-        sent = arena.tasks["polls"].enqueue(3)
-
-        arena.ended(sent.id)
-
-        assert [(3, 1), (2, 1), (1, 1), (0, 1)] == [(one["left"], one["attempt"]) for one in arena.lines(sent.id)]
 
     def test_drop_ends_a_message(self, arena: Arena) -> None:
         """Dropped is neither retried nor dead."""

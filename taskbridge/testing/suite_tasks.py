@@ -97,6 +97,19 @@ def polls(left: int) -> None:
         raise Reschedule(after=0.01, kwargs={"left": left - 1})
 
 
+def polls_for(file: str, asked: int = 0) -> None:
+    """Ask to be run again until a file is there."""
+    note("polls_for", asked=asked)
+    if not Path(file).exists():
+        raise Reschedule(after=0.02, kwargs={"asked": asked + 1}, give_up_after=timedelta(minutes=1))
+
+
+def polls_in_vain(give_up_after: float, asked: int = 0) -> None:
+    """Ask to be run again until that is given up."""
+    note("polls_in_vain", asked=asked)
+    raise Reschedule(after=0.1, kwargs={"asked": asked + 1}, give_up_after=give_up_after)
+
+
 def drops() -> None:
     """End itself."""
     note("drops")
@@ -199,10 +212,11 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         paced: {"rate_limit": RateLimit("20/s", key="{who}", burst=1)},
         throttled: {"rate_limit": RateLimit("100/s", key="{who}")},
         only: {"unique": "until_started", "unique_by": ("who",)},
+        polls_for: {"unique": "until_done", "unique_by": ("file",)},
     }
     functions = (
-        *(typed, plain, failing, doomed, asks_retry, polls, drops, leaves, waits_for, pays, stays, awaits),
-        *(guarded, skipping, refusing, paced, throttled, only),
+        *(typed, plain, failing, doomed, asks_retry, drops, leaves, waits_for, pays, stays, awaits),
+        *(guarded, skipping, refusing, paced, throttled, only, polls, polls_for, polls_in_vain),
     )
     return {
         function.__name__: bridge.task(

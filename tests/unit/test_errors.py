@@ -43,10 +43,11 @@ def test_signals_carry_what_was_asked():
     """``Retry`` and ``Reschedule`` keep their wait as given, and arguments as a copy."""
     changes = {"page": 2}
 
-    again = Reschedule(5, kwargs=changes)
+    again = Reschedule(5, kwargs=changes, give_up_after=timedelta(hours=1))
     changes["page"] = 3
 
-    assert (5, {"page": 2}) == (again.after, again.kwargs)
+    assert (5, {"page": 2}, timedelta(hours=1)) == (again.after, again.kwargs, again.give_up_after)
+    assert Reschedule().give_up_after is None
     assert timedelta(minutes=1) == Retry("busy", after=timedelta(minutes=1)).after
     assert Retry().after is None
     assert "busy" == str(Retry("busy"))

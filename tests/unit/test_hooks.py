@@ -101,6 +101,7 @@ def test_hooks_are_told_of_their_run(stage: Stage, seen: list[Any]):
         (Retry("busy"), "READY", [("failure", "Retry('busy')", False)]),
         (Reschedule(), "READY", []),
         (Drop("enough"), "DONE", []),
+        (Reschedule(5, give_up_after=1), "DEAD", [("failure", "Reschedule('again in 5')", True)]),
         (Reschedule(kwargs={"nothing": 1}), "DEAD", [("failure", "Reschedule('again in 0')", True)]),
     ],
 )

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from taskbridge.errors import DecodeError
-from taskbridge.message import Message, decode, encode, foreign_id
+from taskbridge.message import Flow, Message, decode, encode, foreign_id
 from taskbridge_celery import wire as celery_wire
 from taskbridge_dramatiq import wire as dramatiq_wire
 
@@ -84,6 +84,26 @@ def test_what_has_waited_already_says_so_at_the_end():
     assert DRAMATIQ_V1.replace(b'"route_key":"7"}', b'"route_key":"7","front":true}') == dramatiq
     assert b'"route_key":"7","front":true}' in celery
     assert [MESSAGE, MESSAGE] == [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+
+
+#: A chunk of a run that is a link of a chain; its cursor and its bounds are JSON.
+BOUNDS = b'{"kind":"keyset","start":null}'
+CHUNK = MESSAGE.copy(
+    flow=Flow(chain="c9", link=2, run="5f0c", chunk=3, round=1, at=msgspec.Raw(b'["a",7]'), bounds=msgspec.Raw(BOUNDS))
+)
+FLOW = b'{"chain":"c9","link":2,"run":"5f0c","chunk":3,"round":1,"at":["a",7],"bounds":' + BOUNDS + b"}"
+
+
+def test_what_a_message_is_part_of_stands_at_the_end():
+    """One word more on every wire, read back equal."""
+    celery, dramatiq = celery_wire.encode(CHUNK, "ledger-high"), dramatiq_wire.encode(CHUNK, "ledger-high", "5f0c.3")
+
+    assert STORED_V1[:-1] + b',"flow":' + FLOW + b"}" == encode(CHUNK)
+    assert DRAMATIQ_V1.replace(b'"route_key":"7"}', b'"route_key":"7","flow":' + FLOW + b"}") == dramatiq
+    assert CELERY_OURS | {"flow": json.loads(FLOW)} == json.loads(celery)["headers"]["taskbridge"]
+    read = [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+    assert [CHUNK, CHUNK] == read
+    assert CHUNK == decode(encode(CHUNK))
 
 
 def test_the_stored_message_is_as_it_was():

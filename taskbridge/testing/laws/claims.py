@@ -246,6 +246,18 @@ class FinishLaws(Laws):
         (copy,) = publish(store)
         assert (2, 1, 9) == (copy.seq, copy.attempt, copy.priority)
 
+    def test_dead_may_change_the_body(self, store: Store) -> None:
+        """What a task asked for its next run is what a replay runs with."""
+        message = a_message()
+        changed = encode(message.copy(priority=9))
+
+        run(store, message, "c1", "DEAD", body=changed, why="gave up")
+        kept = look(store, message).body
+        replayed = store.dead.replay(message.id)
+
+        (copy,) = publish(store)
+        assert (changed, True, 9) == (kept, replayed, copy.priority)
+
     def test_attempts_add_up(self, store: Store) -> None:
         """The record counts attempts; what a copy says of them is not believed."""
         message = a_message()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from examples.fintech import bank, rows, rules
+from examples.fintech import bank, clearing, rows, rules
 from examples.fintech.database import Database
 from examples.fintech.plain import Expected, expect
 
@@ -15,6 +15,8 @@ def do(db: Database, step: str, subject: object) -> None:
             bank.book(db, entry, rules.categorise(entry), bank.next_ordinal(db, entry.account))
         elif step == "screen":
             bank.screen(db, int(str(subject)))
+        elif step == "settle":
+            bank.mark_settled(db, int(str(subject)), clearing.looks(int(str(subject))))
         elif step == "refresh":
             bank.refresh(db, int(str(subject)))
         else:
@@ -33,6 +35,7 @@ def import_all(db: Database, path: Path) -> tuple[Expected, list[str]]:
     for step, subjects in (
         ("book", expected.booked),
         ("screen", expected.screened),
+        ("settle", expected.settled),
         ("notify", expected.notifications),
         ("refresh", expected.accounts),
     ):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.fintech import generate, rows
+from examples.fintech import clearing, generate, rows
 from examples.fintech.plain import expect
 
 HEADER = ";".join(f'"{column}"' for column in rows.COLUMNS)
@@ -24,6 +24,7 @@ def test_the_generator_writes_what_was_asked_for(export: Path):
     assert 200 == len(expected.booked)
     assert 1 == len(expected.refused)
     assert {"amount", "velocity"} == {alert.partition(":")[0] for alert in expected.alerts}
+    assert {1, 2, 3} == {clearing.looks(row) for row in expected.settled}
     assert {"alert", "credit"} == {name.partition(":")[0] for name in expected.notifications}
 
 

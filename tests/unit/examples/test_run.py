@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.fintech import generate, rules, run, tasks
+from examples.fintech import clearing, generate, rules, run, tasks
 from examples.fintech.measure import Measures, percentile, read
 from examples.fintech.plain import expect
 from examples.fintech.process import ROOT
@@ -51,11 +51,12 @@ def test_measures_leave_the_greeting_out(tmp_path: Path):
     """Spans of all processes come together; one task is not counted."""
     (tmp_path / "1").write_text("waited a.hello 900.000\nwaited a.book 10.000\nran a.book 2.000\n")
     (tmp_path / "2").write_text("waited a.book 30.000\nretried a.book 4.000\nrescheduled a.book 1.000\n")
+    (tmp_path / "4").write_text("rescheduled a.settle 3.000\n")
     (tmp_path / "3").write_text("locked a.book 0.000\nthrottled a.book 0.000\nthrottled a.book 0.000\n")
 
-    assert Measures(queue_ms=[10, 30], run_ms=[2, 4, 1], retries=1, rescheduled=1, throttled=2, locked=1) == read(
-        tmp_path, leave_out="a.hello"
-    )
+    assert Measures(
+        queue_ms=[10, 30], run_ms=[2, 4, 1, 3], retries=1, rescheduled=1, polls=1, throttled=2, locked=1
+    ) == read(tmp_path, leave_out="a.hello", polls="a.settle")
 
 
 def test_percentiles_are_values_that_were_seen():
@@ -71,7 +72,8 @@ def test_percentiles_are_values_that_were_seen():
 def test_the_demo_ends_well(tmp_path: Path, backend: str):
     """With a server of its own and a worker of each engine: all is done, once, to the cent; one row is dead.
 
-    Refreshes are shared on the way, and each 429 that the providers have for this file was met.
+    Refreshes are shared on the way, each 429 that the providers have for this file was met, and each transfer was
+    looked after exactly as often as the clearing house wants.
     """
     output = tmp_path / "demo.json"
     command = [sys.executable, "-m", "examples.fintech.demo", "--rows", str(ROWS), "--backends", backend]
@@ -86,14 +88,14 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
     (result,) = report["runs"]
     assert (0, 0, 1) == (result["lost"], result["doubled"], result["dead"])
     assert backend == result["backend"]
-    said = re.search(r": ([\d,]+) refreshes for 1,500 bookings; .*429s: (\d+)", done.stdout)
+    said = re.search(
+        r": ([\d,]+) refreshes for 1,500 bookings; .*429s: (\d+); (\d+) polls for (\d+) transfers", done.stdout
+    )
     assert said is not None, done.stdout
     assert 0 < int(said[1].replace(",", "")) < ROWS
-    assert busy_calls(tmp_path) == int(said[2]) > 0
-
-
-def busy_calls(folder: Path) -> int:
-    """How often the providers say 429 while this file is imported."""
-    generate.write(folder / "export.csv", ROWS)
-    names = expect(folder / "export.csv").notifications
-    return [answers(name, rules.provider_of(name), 1, 1) for name in names].count("429")
+    generate.write(tmp_path / "export.csv", ROWS)
+    must = expect(tmp_path / "export.csv")
+    busy = [answers(name, rules.provider_of(name), 1, 1) for name in must.notifications].count("429")
+    looks = sum(clearing.looks(row) for row in must.settled)
+    assert (busy, looks, len(must.settled)) == (int(said[2]), int(said[3]), int(said[4]))
+    assert busy > 0

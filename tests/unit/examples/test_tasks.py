@@ -1,12 +1,13 @@
 """What the tasks promise: an effect once, a lock that is the row's, a provider that is asked as it wants to be."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from examples.fintech import bank, provider, rows, rules, tasks
+from examples.fintech import bank, clearing, provider, rows, rules, tasks
 from examples.fintech.database import Database
-from taskbridge import Throttled
+from taskbridge import Reschedule, Throttled
 from taskbridge.current import Current, running
 
 from .providers import answers
@@ -62,6 +63,26 @@ def test_a_busy_provider_stops_its_limit(db: Database, monkeypatch: pytest.Monke
 
 def attempt_that_works(name: str) -> int:
     return next(attempt for attempt in range(1, 20) if answers(name, "mail", attempt, 2) == "200")
+
+
+def test_a_transfer_is_looked_after_until_it_is_settled(db: Database, monkeypatch: pytest.MonkeyPatch):
+    """Each run hands the next one what it has learnt; the look at which it is settled is written down, once."""
+    row = next(row for row in range(2, 100) if clearing.looks(row) == 3)
+    db.change("INSERT INTO transfers (id) VALUES (?)", row)
+    monkeypatch.setattr(tasks, "database", lambda: db)
+    learnt: list[dict[str, Any]] = [{}]
+
+    for starts in (1, 2, 3):
+        with running(a_message(starts)), pytest.raises(Reschedule) as asked:
+            tasks.settle(row, **learnt[-1])
+        learnt.append(asked.value.kwargs)
+    for starts in (4, 5):
+        with running(a_message(starts)):
+            tasks.settle(row, **learnt[-1])
+
+    assert [{"reference": clearing.submit(row), "look": look} for look in (1, 2, 3)] == learnt[1:]
+    assert [(row, 3)] == db.rows("SELECT * FROM settlements")
+    assert [("m", "settle", str(row))] == db.rows("SELECT * FROM effects")
 
 
 def a_message(starts: int, attempt: int = 1) -> Current:

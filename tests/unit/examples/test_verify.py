@@ -39,6 +39,7 @@ def test_nothing_changes_when_everything_is_done_twice(each_db: Database, export
         ("DELETE FROM raw_rows WHERE id = 2", "1 lost: rows never saved"),
         ("DELETE FROM effects WHERE message_id = 'load-1'", "1 lost: receipts whose message never had its effect"),
         ("DELETE FROM deliveries", "lost: owners never told"),
+        ("DELETE FROM settlements WHERE transaction_id = (SELECT MIN(id) FROM transfers)", "1 lost: transfers never"),
         ("DELETE FROM alerts", "lost: alerts never raised"),
         ("DELETE FROM effects WHERE effect = 'screen'", "lost: debits never screened"),
         ("DELETE FROM shown_balances WHERE account_id = 1", "1 lost: balances never shown"),
@@ -63,6 +64,10 @@ def test_what_is_lost_is_found(db: Database, export: Path, damage: str, finding:
         (
             "INSERT INTO deliveries SELECT MIN(notification_id) FROM deliveries",
             "1 done twice: notifications delivered again",
+        ),
+        (
+            "INSERT INTO settlements SELECT * FROM settlements WHERE transaction_id = (SELECT MIN(id) FROM transfers)",
+            "1 done twice: transfers settled again",
         ),
         (
             "INSERT INTO effects SELECT * FROM effects WHERE message_id = 'book-2'",
@@ -94,10 +99,12 @@ def test_what_is_done_twice_is_found(db: Database, export: Path, damage: str, fi
         "UPDATE shown_balances SET entries = entries - 1 WHERE account_id = 1",
         "INSERT INTO shown_balances VALUES (999999, 0, 0)",
         "INSERT INTO alerts VALUES ('amount:1', 1)",
+        "INSERT INTO settlements VALUES (1, 1)",
+        "UPDATE settlements SET looks = looks + 1 WHERE transaction_id = (SELECT MIN(id) FROM transfers)",
     ],
 )
 def test_a_cent_is_missed(db: Database, export: Path, damage: str):
-    """A single cent, entry or row too many is not exact."""
+    """A single cent, entry, row or look too many is not exact."""
     expected, receipts = import_all(db, export)
     db.change(damage)
 

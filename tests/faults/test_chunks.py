@@ -1,0 +1,80 @@
+"""A run of chunks while all that carries it is killed: each number once, and no chunk begins out of turn."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from ..servers import until
+from .harness import ENGINES, QUEUE, Stage, Tally
+
+pytestmark = pytest.mark.service("redis")
+
+#: A worker that nobody saw die: after so long what it had fetched goes back; a minute outside of tests.
+VISIBILITY = {"taskbridge.redis.shelf.VISIBILITY_MS": 10_000, "taskbridge.worker.keep.BEAT_EVERY_S": 2.0}
+
+MODULE = "tests.faults.chunk_tasks"
+
+#: As in ``chunk_tasks``, which only workers import.
+CHUNKS, SIZE = 10_000_000, 10
+
+
+def kill_while_it_runs(stage: Stage, chunks: int, patience_s: float) -> Tally:
+    """A run on both engines at once; a child is killed every half second, now and then a supervisor.
+
+    Killing a supervisor kills the relay that leads, or the one that waits to.
+    """
+    total = chunks * SIZE
+    options = {"tasks": MODULE, "constants": VISIBILITY, "environment": {"FAULTS_TOTAL": str(total)}}
+    workers = [stage.worker(engine=engine, **options) for engine in (stage.engine, *{*ENGINES} - {stage.engine})]
+    bridge = stage.producer().bridge
+    began_s = time.monotonic()
+    run = bridge.external(f"{MODULE}.generate", queue=QUEUE).enqueue(seconds=0.01).id
+    kills, supervisor_s = 0, began_s + 3
+    while time.monotonic() < began_s + patience_s and set(range(total)) - stage.evidence.ended():
+        time.sleep(random.uniform(0.2, 0.6))
+        worker = random.choice(workers)
+        if time.monotonic() > supervisor_s:
+            supervisor_s = time.monotonic() + random.uniform(4, 8)
+            kills += worker.kill()
+            worker.start()
+        else:
+            kills += worker.kill_a_child()
+
+    def ended() -> bool:
+        found = bridge.store.runs.look(run)
+        return found is not None and found.state == "done" and not found.open
+
+    until(ended, patience_s, f"run {run} ends by itself: {bridge.store.runs.look(run)}")
+    starts = stage.evidence.look().starts
+    begun = sorted((at, n - CHUNKS) for n, ats in starts.items() if n >= CHUNKS for at in ats)
+    out_of_turn = sum(later < earlier for (_, earlier), (_, later) in pairwise(begun))
+    repeated = len(begun) - len({number for _, number in begun})
+    seconds = time.monotonic() - began_s
+    more = {"kills": kills, "chunks": len({number for _, number in begun}), "chunks repeated": repeated}
+    return stage.evidence.tally(range(total), seconds, range(total), **more, **{"out of turn": out_of_turn})
+
+
+def check(tally: Tally, chunks: int, figures: Callable[[Tally], None]) -> None:
+    figures(tally)
+    assert (0, 0, 0) == (tally.lost, tally.doubled, tally.more["out of turn"]), tally
+    assert chunks == tally.more["chunks"], tally
+    assert tally.more["chunks repeated"] <= tally.more["kills"], tally
+
+
+@pytest.mark.timeout(200)
+def test_no_kill_forks_or_ends_a_run(stage: Stage, figures: Callable[[Tally], None]) -> None:
+    """Children, supervisors and relays die: every number is enqueued once, chunk after chunk, to the end."""
+    check(kill_while_it_runs(stage, 100, 90), 100, figures)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("time_", range(10))
+def test_no_kill_forks_or_ends_a_long_run(stage: Stage, time_: int, figures: Callable[[Tally], None]) -> None:
+    """Ten times on each engine, 500 chunks."""
+    check(kill_while_it_runs(stage, 500, 300), 500, figures)
