@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from .clock import Clock
 from .errors import TaskbridgeError
 from .inbox import Inbox
+from .message import NO_ARGS, NO_KWARGS
 
 
 class TimeLeft:
@@ -30,7 +32,7 @@ class TimeLeft:
         self.over_s = clock.monotonic_s() + within_ms / 1000
 
 
-class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_defaults=True):
+class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The message whose task is running here. Instants are unix milliseconds.
 
     Args:
@@ -43,6 +45,9 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_def
         enqueued_at_ms: when it was enqueued.
         first_due_ms: when it was first due.
         left: until when this attempt may take; None without a timeout.
+        call: its arguments as JSON, positional and by name.
+        chain: the id of the chain that it is a link of; empty for a message of its own.
+        link: its place in that chain, from 0.
     """
 
     id: str
@@ -54,7 +59,15 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_def
     enqueued_at_ms: int
     first_due_ms: int
     left: TimeLeft | None = None
+    call: tuple[msgspec.Raw, msgspec.Raw] = (NO_ARGS, NO_KWARGS)
+    chain: str = ""
+    link: int = 0
     _ended: set[str] = msgspec.field(default_factory=set)
+    _batches: count[int] = msgspec.field(default_factory=count)
+
+    def __repr__(self) -> str:
+        shown = (name for name in self.__struct_fields__ if name not in ("left", "call", "_ended", "_batches"))
+        return f"Current({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     @property
     def deadline(self) -> datetime | None:
@@ -65,6 +78,10 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_def
     def remaining(self) -> float | None:
         """Seconds until ``deadline``, never below 0: what a task may give its own calls to others; None without one."""
         return max(0.0, self.left.over_s - self.left.clock.monotonic_s()) if self.left else None
+
+    def nth_batch(self) -> int:
+        """Count the batches that this run begins, from 0: a repeat of it begins the same ones again."""
+        return next(self._batches)
 
     def inbox(self, connection: Any) -> AbstractContextManager[bool]:
         """Commit this message's effect at most once, in the task's own database transaction.
@@ -88,13 +105,18 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False, repr_omit_def
 _current: ContextVar[Current | None] = ContextVar("taskbridge_current", default=None)
 
 
+def running_here() -> Current | None:
+    """Return the message whose task is running here; None outside of tasks."""
+    return _current.get()
+
+
 def current() -> Current:
     """Return the message whose task is running here.
 
     Raises:
         TaskbridgeError: no task is running here.
     """
-    found = _current.get()
+    found = running_here()
     if found is None:
         raise TaskbridgeError("current() is for code inside a running task; none is running here")
     return found

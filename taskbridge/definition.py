@@ -17,6 +17,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
     ``arguments`` checks, encodes and decodes its calls; ``key_fields`` are those that its locks and limits name.
     A chunked one has ``chunks``: its function takes a chunk first, which is no argument of a call.
+    ``external`` says that only workers that are not ours have it.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Arguments
     key_fields: tuple[str, ...] = ()
     chunks: ChunkPolicy | None = None
+    external: bool = False
 
 
 #: What a worker can run, by name.

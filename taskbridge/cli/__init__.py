@@ -29,7 +29,24 @@ class Refusal(click.ClickException):
 class Verbs(click.Group):
     """The verbs, imported when used."""
 
-    names = ("check", "dead", "limits", "locks", "purge", "queues", "relay", "send", "status", "tasks", "worker")
+    names = (
+        *(
+            "batches",
+            "check",
+            "dead",
+            "limits",
+            "locks",
+            "purge",
+            "queues",
+            "relay",
+            "runs",
+            "schedules",
+            "send",
+            "status",
+            "tasks",
+        ),
+        "worker",
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.names)

@@ -85,15 +85,19 @@ def list_(limit: int, offset: int, module: str | None, chdir: str, json: bool) -
 def show(id: str, module: str | None, chdir: str, json: bool) -> None:
     """Show one dead letter: task, arguments, why, traceback; of bytes that are no message, the bytes."""
     from ..operations.letters import letter
+    from ..operations.runs import run_of
     from ..operations.words import instant
 
     with opened([module], chdir) as bridge:
         found = letter(bridge.store, id)
+        run = run_of(bridge.store, id, found.message)
     if json:
-        say_json(_plain(found))
+        say_json(_plain(found) | ({"run": run} if run else {}))
         return
     record, message = found.record, found.message
     say(f"id         {safe(record.id)}")
+    if run:
+        say(f"run        {safe(run)}: it has failed, and goes on when this is replayed")
     say(f"died       {instant(record.at_ms)}, attempt {record.attempt}, started {record.starts} times")
     say(f"queue      {safe(record.queue)}")
     if message is None:
@@ -102,6 +106,8 @@ def show(id: str, module: str | None, chdir: str, json: bool) -> None:
         say(f"task       {safe(message.task)}")
         say(f"args       {safe(_text(message.args))}")
         say(f"kwargs     {safe(_text(message.kwargs))}")
+    if found.link is not None:
+        say(f"part of    {safe(found.link.why)}")
     say(f"why        {safe(record.why)}")
     if record.traceback:
         say(f"\n{record.traceback.rstrip()}")
@@ -113,7 +119,7 @@ def show(id: str, module: str | None, chdir: str, json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_a_bridge
 def replay(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chdir: str) -> None:
-    """Make dead letters ready again, their attempts back at one."""
+    """Make dead letters ready again, their attempts back at one. A link of a chain takes along what follows it."""
     from ..operations import letters
 
     with opened([module], chdir) as bridge:
@@ -127,7 +133,7 @@ def replay(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chd
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_a_bridge
 def purge(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chdir: str) -> None:
-    """End dead letters for good."""
+    """End dead letters for good. What follows a link of a chain is dropped with it."""
     from ..operations import letters
 
     with opened([module], chdir) as bridge:
@@ -166,6 +172,8 @@ def _plain(letter: Letter) -> dict[str, Any]:
     record, message = letter.record, letter.message
     plain = {name: getattr(record, name) for name in ("id", "queue", "why", "attempt", "starts", "crashes", "at_ms")}
     plain["traceback"] = record.traceback
+    if letter.link is not None:
+        plain |= {"chain": letter.link.chain, "link": letter.link.n, "left": letter.link.left}
     if message is None:
         body = {"raw": shown_bytes(record.body), "raw_base64": base64.b64encode(record.body).decode()}
         return plain | {"task": None} | body

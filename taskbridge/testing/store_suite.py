@@ -15,6 +15,9 @@ A store's test is one subclass::
 
 from __future__ import annotations
 
+from .laws.backlog import BacklogLaws
+from .laws.batches import BatchLaws
+from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
 from .laws.leases import LeaseLaws
@@ -23,7 +26,12 @@ from .laws.locks import HoldLaws, LockLaws
 from .laws.messages import MessagesLaws
 from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
+from .laws.run_forks import ForkLaws
+from .laws.run_needs import RunNeedsLaws
+from .laws.runs import RunLaws
+from .laws.schedules import DeclarationLaws, ScheduleLaws
 from .laws.shared import DocumentsLaws, LeaderLaws
+from .laws.steering import CancelLaws, PauseLaws, RewindLaws
 from .laws.traces import TraceLaws
 from .laws.unique import UniqueLaws
 
@@ -36,13 +44,24 @@ class StoreSuite(
     HoldLaws,
     LimitLaws,
     UniqueLaws,
+    BatchLaws,
     OutboxLaws,
     WaitLaws,
     ParkedLaws,
+    ChainLaws,
     DeadLaws,
+    RunLaws,
+    ForkLaws,
+    RunNeedsLaws,
+    BacklogLaws,
+    PauseLaws,
+    CancelLaws,
+    RewindLaws,
     MessagesLaws,
     LeaderLaws,
     DocumentsLaws,
+    ScheduleLaws,
+    DeclarationLaws,
     TraceLaws,
 ):
     """Every law; the file it stands in is named for the protocol."""

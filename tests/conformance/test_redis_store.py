@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import redis
 
 from taskbridge.errors import StoreUnavailable
 from taskbridge.message import Message, encode
+from taskbridge.needs import NeedsLock, NeedsTokens, Within
 from taskbridge.redis.script import source
 from taskbridge.store import LEASE_MS, Begin, Finish, Held
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import a_message
+from taskbridge.testing.laws.chunks import DAY_MS, a_run, after, ends, enqueue, goes_on, start
+from taskbridge.testing.laws.steering import rewind
 from taskbridge.testing.laws.steps import begin, finish, publish, run, state, take
 from tests.servers import RedisServer, age, until
 
@@ -72,14 +75,12 @@ class TestRedisAlone:
         run(store, done)
         store.dead.bury("raw", "mail", b"x", "no JSON")
 
-        def fields(id: str) -> set[str]:
-            return {name.decode() for name in cast("list[bytes]", client.hkeys(f"{TAG}:m:{id}"))}
-
         identity = {"st", "seq", "attempt", "last"}
         run_of = {"starts", "crashes", "limit", "claim", "fence", "pubs", "queue", "body", "begun", "why", "tb"}
-        assert identity | run_of == fields(message.id)
-        assert identity == fields(done.id)
-        assert {"st", "seq", "claim", "why", "tb", "crashes", "queue", "body", "raw"} == fields("raw")
+        assert identity | run_of == fields(client, f"{TAG}:m:{message.id}")
+        assert identity == fields(client, f"{TAG}:m:{done.id}")
+        raw = {"st", "seq", "claim", "why", "tb", "crashes", "queue", "body", "raw"}
+        assert raw == fields(client, f"{TAG}:m:raw")
 
     def test_what_has_ended_leaves_markers_only(self, store: RedisStore, client: redis.Redis) -> None:
         """When all is done no index and no count is left, and every record has an end."""
@@ -89,6 +90,57 @@ class TestRedisAlone:
 
         assert {f"{TAG}:{name}" for name in ("fence", "pulse", "bell")} == left - markers
         assert all(client.pttl(marker) > 0 for marker in markers)
+
+    def test_fields_of_a_run_are_deliberate(self, store: RedisStore, client: redis.Redis) -> None:
+        """What a run's hash holds is part of the schema, too."""
+        first = start(store, unique="until_done", needs={"locks": (NeedsLock("a"),)})
+        store.runs.steer(first.id, "pause")
+        goes_on(store, first, "c0")
+
+        run_of, held = f"{TAG}:flow:run:{first.id}", f"{TAG}:m:{after(first).id}"
+
+        said = {"task", "queue", "bounds", "expected", "max", "pause", "started"}
+        moves = {"at", "chunk", "current", "total", "open", "progress", "planned", "state", "round", "paused"}
+        assert said | moves == fields(client, run_of)
+        identity = {"st", "seq", "attempt", "queue", "body", "part", "fresh", "due"}
+        assert identity | {"locks", "rates", "same"} == fields(client, held)
+
+    @pytest.mark.parametrize("how", ["done", "cancelled", "failed and purged", "rewound"])
+    def test_nothing_is_left_of_a_run(self, store: RedisStore, client: redis.Redis, how: str) -> None:
+        """When it is forgotten no key of it stands, no index has it, and no count is off."""
+        needs: dict[str, Any] = {"locks": (NeedsLock("a"),), "rates": (NeedsTokens("slow", "slow", 1_000, 9),)}
+        first = start(store, unique="until_done", max_backlog=9, needs=needs)
+        enqueue(store, first, "c0", *(a_message() for _ in range(3)))
+        goes_on(store, first, "c0")
+        *mails, chunk = sorted(publish(store), key=lambda copy: copy.queue)
+        if how == "cancelled":
+            store.runs.steer(first.id, "cancel")
+        else:
+            begin(store, chunk, "c1", **needs)
+            enqueue(store, chunk, "c1", a_message())
+            finish(store, chunk, "c1", "DONE" if how == "done" else "DEAD", why="" if how == "done" else "no")
+        if how == "failed and purged":
+            store.dead.purge(chunk.id)
+        elif how == "rewound":
+            assert "ok" == rewind(store, first)
+            store.runs.steer(first.id, "cancel")
+        for copy in (*mails, *publish(store)):
+            run(store, copy, f"m-{copy.id}")
+
+        age(client, NAMESPACE, 15 * DAY_MS)
+        ends(store, start(store, "o", message=a_run(id="other")), "o")
+        publish(store)
+        age(client, NAMESPACE, 15 * DAY_MS)
+
+        left = {key.decode().removeprefix(f"{TAG}:") for key in client.scan_iter()}
+        assert {"fence", "bell", "flow:runs"} == left
+        assert [b"other"] == client.zrange(f"{TAG}:flow:runs", 0, -1)
+
+    def test_count_without_a_run_makes_none(self, store: RedisStore, client: redis.Redis) -> None:
+        """What counts for a run that was forgotten leaves no hash that nobody would end."""
+        store.outbox.put([a_message()], 0, Within(runs=("forgotten",)))
+
+        assert [] == list(client.scan_iter(f"{TAG}:flow:*"))
 
     def test_bell_rings_once(self, store: RedisStore, client: redis.Redis) -> None:
         """However much becomes ready, one token wakes the relay."""
@@ -282,6 +334,11 @@ def test_memory_holds_no_copies() -> None:
 
     assert "run" == store.claims.begin(begun).verdict
     assert "ok" == store.claims.finish(Finish(id=message.id, claim="c1", state="DONE", held=held))
+
+
+def fields(client: redis.Redis, key: str) -> set[str]:
+    """The names in a hash."""
+    return {name.decode() for name in cast("list[bytes]", client.hkeys(key))}
 
 
 def live(store: RedisStore) -> list[Message]:

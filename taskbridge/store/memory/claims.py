@@ -36,7 +36,7 @@ class MemoryClaims:
             if 0 < message.expires_at_ms < now_ms and not entry.starts:
                 records.settle_done(entry, why="expired: not begun in time")
                 return _answer("expired", entry)
-            entry.body = request.body
+            entry.body, entry.fresh = request.body, False  # its times stand in this copy
             if entry.crashes > entry.limit:
                 records.settle_dead(entry, crashed(entry))
                 return _answer("crashed", entry)
@@ -90,8 +90,8 @@ class MemoryClaims:
     def _wait_or_run(self, request: Begin, entry: Entry) -> Begun:
         """Let it wait for the first lock or limit that refuses, or write the claim. All or none."""
         records, needs, asked = self._records, self._records.needs, (request.locks, request.rates)
-        if asked != (entry.locks, entry.rates):  # another release asks for something else
-            needs.let_go(entry)
+        if asked != (entry.locks, entry.rates):  # another release asks for something else; a chunk keeps what it can
+            needs.let_go(entry, request.locks if entry.part.run else ())
         entry.hold, (entry.locks, entry.rates) = request.hold, asked
         lock = needs.refusing_lock(entry)
         rate, wait_us = (None, 0.0) if lock else needs.refusing_rate(entry)
@@ -132,14 +132,15 @@ class MemoryClaims:
             return
         entry.why = request.why
         entry.attempt += request.ran and request.counted
-        entry.starts -= not request.ran
-        if not request.ran:
-            self._records.keep_same(entry)
         at_ms, needs = self._records.now_ms() + request.due_ms, self._records.needs
         shut = needs.shut(entry, request.group, request.due_ms) if request.state == "THROTTLED" else None
         state = "DELAYED" if request.state == "THROTTLED" and shut is None else request.state
-        self._records.redispatch(entry, state, at_ms, request.group)
-        if shut is not None:
+        if not self._records.redispatch(entry, state, at_ms, request.group):
+            return  # its run was to end
+        entry.starts -= not request.ran
+        if not request.ran:
+            self._records.keep_same(entry)
+        if shut is not None and entry.state == "THROTTLED":
             entry.turn = 0  # it had its turn already
             needs.wait_at(entry, shut)
 

@@ -28,7 +28,7 @@ class MemoryDead:
             if dead is None or dead.raw:
                 return False
             dead.attempt, dead.crashes, dead.why, dead.traceback = 1, 0, "", ""
-            self._records.flow.revive(dead.part)
+            self._records.flow.revive(dead)
             self._records.redispatch(dead, "READY", self._records.now_ms())
             return True
 

@@ -99,15 +99,16 @@ class Needs:
             for need in _waited_for(entry):
                 self.locks[need.key].waiting[entry.id] = entry.turn
 
-    def let_go(self, entry: Entry, *, keep: bool = False) -> None:
+    def let_go(self, entry: Entry, kept: tuple[NeedsLock, ...] = ()) -> None:
         """Of everything it holds, has reserved or waits for. One place for it, in every way out.
 
-        With ``keep`` the locks that it holds stay reserved for it: a chunk's are its run's.
+        ``kept`` are the locks that stay reserved for it, however long, where it has them.
         """
         self.reserved.pop(entry.id, None)
+        keys = {need.key for need in kept}
         for need in entry.locks:
             lock = self.locks[need.key]
-            if keep and entry.id in lock.holders:
+            if need.key in keys and entry.id in lock.holders:
                 lock.holders[entry.id] = ""
             else:
                 lock.holders.pop(entry.id, None)

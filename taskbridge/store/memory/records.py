@@ -22,13 +22,14 @@ STATES = ("RUN", "READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "HELD", "O
 class Entry:
     """One message's record. ``state`` is empty while the store knows nothing of it.
 
-    ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, or when a done marker
-    is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often a relay had it to publish;
-    ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs, ``turn`` grows with each that
-    began to wait, ``at`` is the limit it waits at, ``released`` the one that let it out; ``front`` says that it has
-    waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that it is code and no message;
-    ``woken`` when it may ask again. ``same`` are the keys under which it is the only one. ``part`` is what it is part
-    of, ``fresh`` that the store itself made it and nobody has published it.
+    ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, when a held chunk may
+    go on, or when a done marker is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often
+    a relay had it to publish; ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs,
+    ``turn`` grows with each that began to wait, ``at`` is the limit it waits at, ``released`` the one that let it
+    out; ``front`` says that it has waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that
+    it is code and no message; ``woken`` when it may ask again. ``same`` are the keys under which it is the only
+    one. ``part`` is what it is part of, ``fresh`` that the store itself made it and nobody has published it.
+    ``foreign`` says that no worker of ours runs it: published, it is forgotten like a done one.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Entry:
     same: tuple[Same, ...] = ()
     part: Part = NO_PART
     fresh: bool = False
+    foreign: bool = False
 
     def record(self) -> Record:
         return Record(
@@ -77,8 +79,9 @@ class Entry:
             traceback=self.traceback,
             group=self.group,
             body=self.body,
-            at_ms=0 if self.state == "DONE" else self.at_ms,
+            at_ms=0 if self.state in {"DONE", "OUT"} else self.at_ms,
             begun_ms=self.begun_ms,
+            batches=self.part.batches,
             waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
         )
 
@@ -98,6 +101,8 @@ class Records:
         self.needs = Needs(self)
         self.flow = Flow(self)
         self.standing: dict[str, tuple[str, int]] = {}
+        self.looks_ms: dict[str, float] = {}
+        """When the next tick of each schedule is looked at."""
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -123,10 +128,10 @@ class Records:
         if entry.state:
             del self._kept[entry.state][entry.id]
 
-    def leave(self, entry: Entry, *, keep: bool = False) -> None:
+    def leave(self, entry: Entry, kept: tuple[NeedsLock, ...] = ()) -> None:
         """The first step out of any state; one place for every membership."""
         self.depart(entry)
-        self.needs.let_go(entry, keep=keep)
+        self.needs.let_go(entry, kept)
 
     def let_on(self, entry: Entry) -> None:
         """What waited is ready, under the number it was parked with; code is woken."""
@@ -138,14 +143,22 @@ class Records:
             self.still_waits(entry)
         self.bell.notify_all()
 
-    def redispatch(self, entry: Entry, state: str, at_ms: int, group: str = "") -> None:
-        """The store takes the message back. The sequence number grows: every older copy is waste paper."""
-        if state in {"READY", "DELAYED"} and self.flow.held_back(entry.part):
+    def redispatch(self, entry: Entry, state: str, at_ms: int, group: str = "") -> bool:
+        """The store takes the message back. The sequence number grows: every older copy is waste paper.
+
+        A chunk keeps its locks unless it must wait for one, obeys a pause, and ends here when its run is to end: False.
+        """
+        run = self.flow.run_of(entry)
+        if run and run.stop:
+            self.settle_done(entry, why="cancelled")
+            return False
+        if run and run.paused and state != "PARKED":
             state = "HELD"
-        self.leave(entry, keep=bool(entry.part.run))
+        self.leave(entry, entry.locks if run and state != "LOCKED" else ())
         entry.seq, entry.claim, entry.group = entry.seq + 1, "", group
         self.enter(entry, state, at_ms)
         self.bell.notify_all()
+        return True
 
     def free_same(self, entry: Entry, *, start: bool = False) -> None:
         """Another may be taken under its keys; ``start`` frees those that end with the first start."""
@@ -155,9 +168,12 @@ class Records:
                 del self.standing[one.key]
 
     def keep_same(self, entry: Entry) -> None:
-        """It was begun and never entered: it has not started, and keeps the keys that nobody has taken meanwhile."""
+        """It was begun and never entered: it has not started, and keeps the keys that nobody has taken meanwhile.
+
+        A chunk's run has started long since.
+        """
         for one in entry.same:
-            if one.until != "window":
+            if one.until != "window" and not entry.part.run:
                 self.standing.setdefault(one.key, (entry.id, self.now_ms() + LAST_RESORT_MS))
 
     def settle_done(self, entry: Entry, last: str = "", why: str = "", result: bytes = b"") -> None:
@@ -214,9 +230,10 @@ class Records:
         entry.at_ms = self.now_ms() + PATIENCE_MS
 
     def _forgotten(self, entry: Entry) -> bool:
-        """Drop a marker whose window is over, and code that no longer says that it waits."""
+        """Drop a marker whose window is over, what others have for long, and code that no longer says that it waits."""
         waits = entry.hold and entry.state != "RUN" and entry.id not in self.needs.reserved
-        over = (waits or entry.state == "DONE") and entry.at_ms <= self.now_ms()
+        given = entry.foreign and entry.state == "OUT"
+        over = (waits or given or entry.state == "DONE") and entry.at_ms <= self.now_ms()
         if over:
             self.depart(entry)
             self.needs.forget(entry)

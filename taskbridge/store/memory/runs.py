@@ -52,10 +52,13 @@ class MemoryRuns:
                     planned_ms=now_ms,
                 )
                 entry.part = replace(entry.part, run=message.id)
+            if entry.part.run != message.id:
+                return None  # a copy that has outlived its marker: the run is elsewhere
             return self._flow.runs[message.id].bounds
 
     def steer(self, id: str, how: str) -> str:
         with self._records.lock:
+            self._flow.forget()
             run = self._flow.runs.get(id)
             if run is None:
                 return "unknown"
@@ -65,7 +68,8 @@ class MemoryRuns:
             if how == "pause":
                 run.paused = True
                 if entry.state in ON_ITS_WAY:
-                    self._records.redispatch(entry, "HELD", 0)
+                    due_ms = entry.at_ms if entry.state == "DELAYED" else self._records.now_ms()
+                    self._records.redispatch(entry, "HELD", due_ms)
             elif how == "resume":
                 run.paused = False
                 self._flow.go_on(run)
@@ -77,17 +81,19 @@ class MemoryRuns:
 
     def rewind(self, id: str, current: str, chunk: Message, *, at: msgspec.Raw, done: int) -> str:
         with self._records.lock:
+            self._flow.forget()
             run = self._flow.runs.get(id)
             if run is None:
                 return "unknown"
-            if run.state not in {"running", "failed"}:
-                return "ended"
             entry = self._records.read(run.current)
-            if run.current != current or entry.state not in {"HELD", "DEAD"}:
+            if run.state not in {"running", "failed"} or (run.state == "failed" and entry.state != "DEAD"):
+                return "ended"
+            stands = entry.state == "DEAD" or (run.paused and entry.state in {"HELD", "PARKED"})
+            if run.current != current or not stands:
                 return "running"
             if entry.state == "DEAD":
-                self._flow.revive(entry.part)
-            run.at, run.progress = at, done
+                self._flow.revive(entry)
+            run.at, run.progress, run.base, run.since_ms = at, done, done, self._records.now_ms()
             run.round += 1
             self._flow.follow(entry, chunk, self._records.now_ms())
             self._records.settle_done(entry, why="rewound")
@@ -127,5 +133,7 @@ def _state(id: str, run: Run) -> RunState:
         pause_ms=run.pause_ms,
         started_ms=run.started_ms,
         ended_ms=run.ended_ms,
+        since_ms=run.since_ms or run.started_ms,
+        since_done=run.base,
         error=run.error,
     )

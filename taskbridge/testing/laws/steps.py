@@ -75,5 +75,5 @@ def state(store: Store, message: Message) -> tuple[str, int]:
 def recount(store: Store, messages: Iterable[Message]) -> dict[tuple[str, str], int]:
     """Count these messages by looking at each."""
     records = [record for message in messages if (record := store.messages.look(message.id))]
-    counted = {"READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "DEAD"}
+    counted = {"READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "HELD", "DEAD"}
     return dict(Counter((record.queue, record.state) for record in records if record.state in counted))

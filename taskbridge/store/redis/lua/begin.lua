@@ -52,6 +52,7 @@ end
 local free, lock_key, limit_key, due = alone()
 if free then
   free_first()
+  if m.st then redis.call('PERSIST', KEYS[1] .. id) end
   m.attempt = m.attempt or tonumber(ARGV[4])
   local fence = start(0)
   if lock_key then redis.call('HSET', KEYS[13] .. lock_key, id, claim) end
@@ -97,13 +98,15 @@ if m.crashes > limit then
   settle_dead(m, 'its worker died or was away ' .. m.crashes .. ' times while running it')
   return acknowledged('crashed')
 end
+if m.fresh then redis.call('HDEL', KEYS[1] .. id, 'fresh') end -- its times stand in this copy
 
 -- What it needs is what this release says. A lock that is refused may mean that it waits, ends here, or fails.
 local asks = ARGV[11] or m.locks ~= '' or m.rates ~= ''
 local refused, wait = nil, 0
 if asks then
   local locks, rates = ARGV[12] or '', ARGV[14] or ''
-  if m.locks ~= locks or m.rates ~= rates then let_go(m) end -- another release asks for something else
+  -- Another release asks for something else. A chunk keeps what is still asked for: it is its run's.
+  if m.locks ~= locks or m.rates ~= rates then let_go(m, is_chunk(m) and locks) end
   m.hold, m.locks, m.rates = ARGV[10] == '1', locks, rates
   local lock = refusing_lock(m)
   local rate

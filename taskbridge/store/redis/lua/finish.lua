@@ -33,7 +33,10 @@ local answer = 'refused'
 if stands then
   answer = 'ok'
   if state == 'DONE' then
-    if ARGV[12] then chunk_done(m, ARGV[12], ARGV[13], ARGV[14], ARGV[15]) end
+    if ARGV[12] then
+      free_first()
+      chunk_done(m, ARGV[12], ARGV[13], ARGV[14], ARGV[15])
+    end
     settle_done(m, claim, ARGV[6], ARGV[11])
   elseif state == 'DEAD' then
     settle_dead(m, ARGV[6], ARGV[7])
@@ -42,14 +45,16 @@ if stands then
     free_first()
     local shut = state == 'THROTTLED' and shut_for(m, ARGV[8], tonumber(ARGV[5]))
     if state == 'THROTTLED' and not shut then state = 'DELAYED' end
-    redispatch(m, state, now + tonumber(ARGV[5]), ARGV[8])
-    if shut then
-      m.turn = 0 -- it had its turn already
-      wait_at(m, shut)
-    end
-    if ARGV[4] == '-1' then
+    if not redispatch(m, state, now + tonumber(ARGV[5]), ARGV[8]) then
+      redis.call('HSET', KEYS[1] .. m.id, 'last', claim)
+      state = 'DONE' -- its run was to end
+    elseif ARGV[4] == '-1' then
       redis.call('HINCRBY', KEYS[1] .. m.id, 'starts', -1)
       keep_same(m)
+    end
+    if shut and m.st == 'THROTTLED' then
+      m.turn = 0 -- it had its turn already
+      wait_at(m, shut)
     end
   end
   if state ~= 'DONE' then

@@ -3,7 +3,8 @@
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
 --   same has the keys under which it is the only one, a line each: "until key"; part is what it is part of (flow.lua);
---   fresh marks what the store made itself, and nobody has published
+--   fresh marks what the store made itself, and nobody has published; due is when one that is HELD may go on (unix ms);
+--   foreign marks what no worker of ours runs: published, it has an end like a done one
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -17,7 +18,7 @@
 -- KEYS[12] string {tb}:quiet  until when no claim is taken away (unix ms)
 -- KEYS[13] prefix {tb}:lock:       hash per lock: id -> claim of its holder, '' while it is reserved
 -- KEYS[14] prefix {tb}:lock-wait:  zset per lock: id -> turn
--- KEYS[15] zset   {tb}:reserved    id -> until when its locks are reserved for it (unix ms)
+-- KEYS[15] zset   {tb}:reserved    id -> until when its locks are reserved for it (unix ms; +inf for a run's)
 -- KEYS[16] prefix {tb}:rate:       string per limit's key: when its next start is due at its pace (unix us)
 -- KEYS[17] prefix {tb}:rate-wait:  zset per limit's key: id -> turn
 -- KEYS[18] prefix {tb}:rate-out:   zset per limit's key: "weight id" let out and not begun -> until when it counts (unix ms)
@@ -44,7 +45,7 @@ local WINDOW, LONG_WINDOW, LAST_RESORT = 7200000, 604800000, 1209600000
 
 local function read(id)
   local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'attempt', 'starts', 'crashes', 'limit', 'claim', 'last',
-    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part')
+    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part', 'fresh')
   if not f[1] then
     return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '', part = '' }
   end
@@ -52,17 +53,16 @@ local function read(id)
     id = id, st = f[1], seq = tonumber(f[2]), attempt = tonumber(f[3]) or 1, starts = tonumber(f[4]) or 0,
     crashes = tonumber(f[5]) or 0, limit = tonumber(f[6]) or 0, claim = f[7], last = f[8], pubs = tonumber(f[9]) or 0,
     queue = f[10] or '', group = f[11] or '', locks = f[12] or '', rates = f[13] or '', turn = tonumber(f[14]),
-    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '',
+    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '', fresh = f[20],
   }
 end
 
--- A chunk keeps its locks for the next one, also while it waits: they are its run's.
-local function is_chunk(m) return string.sub(m.part, 1, 4) == 'run ' end
+-- stands_as: the id under which a message has its keys; a chunk has those of its run.
+local function stands_as(m) return string.match(m.part, '^run ([^\n]+)') or m.id end
 
 -- free_same: from now on another message may be taken under these keys. `start` frees those that end with the first start.
--- A chunk has those of its run.
 local function free_same(m, start)
-  local id = is_chunk(m) and string.match(m.part, '^run ([^\n]+)') or m.id
+  local id = stands_as(m)
   for till, key in string.gmatch(m.same or '', '(%S+) ([^\n]+)') do
     local over = till == 'until_started' or till == 'debounce' or (till == 'until_done' and not start)
     if over and redis.call('GET', KEYS[23] .. key) == id then redis.call('DEL', KEYS[23] .. key) end

@@ -10,8 +10,12 @@ local function count(m, by)
   end
 end
 
--- What flow.lua decides: what follows an end, and whether a chunk's run is paused.
-local ends, held_back
+-- What flow.lua decides: what follows an end, and what a chunk is told by its run: nothing, paused or stop.
+local ends, told_by_run
+local settle_done
+
+-- A chunk keeps its locks for the next one, also while it waits: they are its run's.
+local function is_chunk(m) return string.sub(m.part, 1, 4) == 'run ' end
 
 -- depart: out of the state a message is in. Its first write frees, so a full store lets it.
 local function depart(m)
@@ -27,6 +31,7 @@ local function depart(m)
     if redis.call('HINCRBY', KEYS[7], m.group, -1) <= 0 then redis.call('HDEL', KEYS[7], m.group) end
   else
     free_first()
+    if m.st == 'OUT' then redis.call('PERSIST', KEYS[1] .. m.id) end -- a worker of ours runs it after all
   end
   count(m, -1)
 end
@@ -150,24 +155,34 @@ function admit(key)
   end
 end
 
--- let_go: of everything a message holds, has reserved or waits for. One place for it, in every way out.
-local function let_go(m)
-  if m.locks == '' and m.rates == '' then return end
-  local locks = locks_of(m)
-  if m.keeps then
-    redis.call('ZREM', KEYS[15], m.id)
-    for _, lock in ipairs(locks) do
-      if redis.call('HEXISTS', KEYS[13] .. lock.key, m.id) == 1 then redis.call('HSET', KEYS[13] .. lock.key, m.id, '') end
+-- less_kept: a message's locks without those that it has and keeps: they are reserved for it, without a lapse.
+local function less_kept(m, kept)
+  local less, keeps = {}, {}
+  redis.call('ZREM', KEYS[15], m.id)
+  for _, lock in ipairs(locks_of({ locks = kept })) do keeps[lock.key] = true end
+  for _, lock in ipairs(locks_of(m)) do
+    if keeps[lock.key] and redis.call('HEXISTS', KEYS[13] .. lock.key, m.id) == 1 then
+      redis.call('HSET', KEYS[13] .. lock.key, m.id, '')
+      redis.call('ZADD', KEYS[15], '+inf', m.id)
+    else
+      less[#less + 1] = lock
     end
-    locks = {}
   end
+  return less
+end
+
+-- let_go: of everything a message holds, has reserved or waits for. One place for it, in every way out.
+-- `kept` are the lines of the locks that it keeps, where it has them.
+local function let_go(m, kept)
+  if m.locks == '' and m.rates == '' then return end
+  local locks = kept and less_kept(m, kept) or locks_of(m)
   if m.st == 'RUN' then -- it waits for nothing, and has nothing reserved
     if m.locks == '' then return end
     for _, lock in ipairs(locks) do redis.call('HDEL', KEYS[13] .. lock.key, m.id) end
     for _, lock in ipairs(locks) do admit(lock.key) end
     return
   end
-  redis.call('ZREM', KEYS[15], m.id)
+  if not kept then redis.call('ZREM', KEYS[15], m.id) end
   for _, lock in ipairs(locks) do
     redis.call('HDEL', KEYS[13] .. lock.key, m.id)
     redis.call('ZREM', KEYS[14] .. lock.key, m.id)
@@ -185,9 +200,9 @@ local function let_go(m)
 end
 
 -- leave: the first step out of any state; one place for every membership.
-local function leave(m)
+local function leave(m, kept)
   depart(m)
-  let_go(m)
+  let_go(m, kept)
 end
 
 -- wait_at: into the waiting lists: of all its locks, so that nobody who came later passes, or of the limit that refused.
@@ -258,16 +273,27 @@ local function shut_for(m, key, wait)
 end
 
 -- redispatch: the store takes the message back. The sequence number grows, so that every older copy is waste paper.
+-- A chunk keeps its locks unless it must wait for one, obeys a pause, and ends here when its run is to end: then false.
 local function redispatch(m, st, at, group)
-  m.keeps = is_chunk(m)
-  if m.keeps and (st == 'READY' or st == 'DELAYED') and held_back(m) then st = 'HELD' end
-  leave(m)
+  local kept
+  if is_chunk(m) then
+    local told = told_by_run(m)
+    if told == 'stop' then
+      settle_done(m, nil, 'cancelled')
+      return false
+    end
+    if told == 'paused' and st ~= 'PARKED' then st = 'HELD' end
+    if st ~= 'LOCKED' then kept = m.locks end
+  end
+  leave(m, kept)
   m.st, m.seq, m.group = st, m.seq + 1, group or ''
   redis.call('HSET', KEYS[1] .. m.id, 'st', st, 'seq', m.seq, 'claim', '', 'attempt', m.attempt, 'crashes', m.crashes,
     'group', m.group)
   count(m, 1)
-  if st == 'LOCKED' or st == 'THROTTLED' or st == 'HELD' then return end
-  if st == 'PARKED' then
+  if st == 'LOCKED' or st == 'THROTTLED' then return true end
+  if st == 'HELD' then
+    redis.call('HSET', KEYS[1] .. m.id, 'due', string.format('%.0f', at))
+  elseif st == 'PARKED' then
     redis.call('ZADD', KEYS[5], at, m.id)
     redis.call('ZADD', KEYS[6] .. m.group, at, m.id)
     redis.call('HINCRBY', KEYS[7], m.group, 1)
@@ -275,10 +301,13 @@ local function redispatch(m, st, at, group)
     redis.call('ZADD', KEYS[3], at, m.id)
     ring(at)
   end
+  return true
 end
 
 -- keep_same: it was begun and never entered: it has not started, and keeps the keys that nobody has taken meanwhile.
+-- A chunk's run has started long since.
 local function keep_same(m)
+  if is_chunk(m) then return end
   for till, key in string.gmatch(m.same or '', '(%S+) ([^\n]+)') do
     if till ~= 'window' then redis.call('SET', KEYS[23] .. key, m.id, 'NX', 'PX', LAST_RESORT) end
   end
@@ -286,7 +315,7 @@ end
 
 -- settle_done: nobody's any more; a marker stays for the window in which a copy could come again. `why` is of ends that
 -- are not the task's own success; `result` is for the next link of a chain.
-local function settle_done(m, last, why, result)
+function settle_done(m, last, why, result)
   leave(m)
   free_same(m)
   mark_done(m, last)

@@ -6,6 +6,7 @@
 local m = read(ARGV[1])
 if m.st ~= 'DEAD' or redis.call('HEXISTS', KEYS[1] .. m.id, 'raw') == 1 then return 0 end
 m.attempt, m.crashes = 1, 0
+free_first()
 revive(m)
 redispatch(m, 'READY', now)
 redis.call('HDEL', KEYS[1] .. m.id, 'why', 'tb')

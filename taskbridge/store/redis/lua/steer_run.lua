@@ -11,7 +11,9 @@ free_first()
 local m = read(f[1])
 if ARGV[2] == 'pause' then
   redis.call('HSET', key, 'paused', now)
-  if m.st ~= 'RUN' and m.st ~= 'PARKED' and m.st ~= 'HELD' and m.st ~= 'DONE' and m.st ~= 'DEAD' and m.st then
+  if m.st == 'DELAYED' then
+    redispatch(m, 'HELD', tonumber(redis.call('ZSCORE', KEYS[3], m.id) or now))
+  elseif m.st == 'READY' or m.st == 'OUT' or m.st == 'LOCKED' or m.st == 'THROTTLED' then
     redispatch(m, 'HELD', now)
   end
 elseif ARGV[2] == 'resume' then

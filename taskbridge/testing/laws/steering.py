@@ -1,0 +1,436 @@
+"""The laws of steering a run: pause, resume, cancel, rewind, wherever its chunk stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from ...message import Message
+from ...needs import NeedsLock, NeedsTokens
+from ...store import Store
+from ..fakes import a_message
+from .chunks import DAY_MS, after, alive, coming, ends, enqueue, follow, goes_on, seen, start
+from .run_needs import held, now_at
+from .steps import Laws, begin, finish, look, publish, recount, run
+
+A = NeedsLock("a")
+MINUTE = NeedsTokens("slow", "slow", 60_000_000, 1)
+HOUR_MS = 3_600_000
+
+#: Every state in which a run can be steered.
+STATES = ["RUN", "READY", "taken", "OUT", "DELAYED", "pausing", "LOCKED", "THROTTLED", "PARKED", "HELD"]
+WAITS = ["READY", "taken", "OUT", "DELAYED", "pausing", "LOCKED", "THROTTLED", "HELD"]
+
+
+#: Where a worker's word may send a chunk that is to come again.
+BACK = ["READY", "DELAYED", "PARKED", "THROTTLED"]
+
+
+def brought_to(store: Store, how: str) -> Message:
+    """Bring a run to where its chunk is in that state; returns its first message."""
+    needs: dict[str, Any] = {"locks": (A,), "rates": (MINUTE,) if how == "THROTTLED" else ()}
+    first = start(store, needs=needs, pause_ms=HOUR_MS if how == "pausing" else 0, max_backlog=0)
+    if how == "LOCKED":
+        finish(store, first, "c0", "DEAD", why="no")
+        begin(store, a_message(id="holder"), "h", locks=(A,))
+        store.dead.replay(first.id)
+        begin(store, publish(store)[0], "c1", locks=(A,))
+    elif how == "THROTTLED":
+        goes_on(store, first, "c0")
+        begin(store, publish(store)[0], "c1", **needs)
+    elif how in ("DELAYED", "PARKED"):
+        finish(store, first, "c0", how, due_ms=HOUR_MS, group="g")
+    elif how == "HELD":
+        enqueue(store, first, "c0", a_message(id="mail"))
+        goes_on(store, first, "c0")
+    elif how != "RUN":
+        goes_on(store, first, "c0")
+    if how == "taken":
+        store.outbox.take(10)
+    if how == "OUT":
+        publish(store)
+    expected = {"taken": "READY", "pausing": "DELAYED"}.get(how, how)
+    assert expected == look(store, now_at(store, first)).state
+    return first
+
+
+def all_wait_is_over(laws: Laws, store: Store) -> None:
+    """Let everything come that a chunk might wait for."""
+    laws.advance(store, HOUR_MS + 60_000)
+    if (holder := store.messages.look("holder")) and holder.state == "RUN":
+        finish(store, a_message(id="holder"), "h")
+    if store.messages.look("mail"):
+        run(store, next(copy for copy in publish(store) if copy.id == "mail"), "m")
+    store.parked.release("g", 10)
+    store.waiting.let_out(10)
+
+
+class PauseLaws(Laws):
+    """``pause`` and ``resume``."""
+
+    @pytest.mark.parametrize("how", WAITS)
+    def test_paused_run_does_not_go_on(self, store: Store, how: str) -> None:
+        """Wherever its chunk waits it is held, whatever comes; older copies of it are waste paper."""
+        first = brought_to(store, how)
+        old = look(store, now_at(store, first))
+
+        assert "ok" == store.runs.steer(first.id, "pause")
+
+        assert ("HELD", True) == (look(store, now_at(store, first)).state, seen(store, first).paused)
+        copy = now_at(store, first).copy(seq=old.seq)
+        assert how == "HELD" or "stale" == begin(store, copy, "late", locks=(A,)).verdict
+        all_wait_is_over(self, store)
+        assert coming(store) is None
+        assert ["HELD"] == alive(store, first.id)
+        assert recount(store, [now_at(store, first)]) == store.messages.counts()
+
+    @pytest.mark.parametrize("how", STATES)
+    def test_resumed_run_goes_on(self, store: Store, how: str) -> None:
+        """With the chunk that stood, once, as if nothing had been; a chunk that runs notices nothing."""
+        first = brought_to(store, how)
+        standing = now_at(store, first).id
+        store.runs.steer(first.id, "pause")
+        all_wait_is_over(self, store)
+        assert ["RUN" if how == "RUN" else "HELD"] == alive(store, first.id)
+
+        assert "ok" == store.runs.steer(first.id, "resume")
+
+        assert not seen(store, first).paused
+        if how == "RUN":
+            assert "ok" == goes_on(store, first, "c0")
+            standing = after(first).id
+        chunk = follow(store, "r", locks=(A,))
+        assert standing == chunk.id
+        goes_on(store, chunk, "r")
+        assert 1 == len(alive(store, first.id))
+
+    @pytest.mark.parametrize("how", ["next", "READY", "DELAYED", "THROTTLED", "lose", "release", "sweep"])
+    def test_chunk_that_runs_obeys_when_it_ends(self, store: Store, how: str) -> None:
+        """Done, retried, refused by the far side, lost, given back: its run is held then."""
+        first = start(store, needs={"locks": (A,), "rates": (MINUTE,)})
+        store.runs.steer(first.id, "pause")
+        assert "RUN" == look(store, first).state
+
+        if how == "next":
+            goes_on(store, first, "c0")
+        elif how == "sweep":
+            self.a_lease_passes(store)
+        elif how in ("lose", "release"):
+            getattr(store.claims, how)(first.id, "c0")
+        else:
+            finish(store, first, "c0", how, due_ms=1_000, group="slow", counted=how != "THROTTLED")
+
+        assert ["HELD"] == alive(store, first.id)
+        self.advance(store, HOUR_MS)
+        store.waiting.let_out(10)
+        assert coming(store) is None
+        assert {"a": (seen(store, first).current,)} == held(store)
+        store.runs.steer(first.id, "resume")
+        follow(store, "c1", locks=(A,), rates=(MINUTE,))
+
+    def test_parked_chunk_is_held_when_a_worker_comes(self, store: Store) -> None:
+        """A pause and a deploy, in any order."""
+        first = brought_to(store, "PARKED")
+        store.runs.steer(first.id, "pause")
+        assert "PARKED" == look(store, first).state
+
+        store.parked.release("g", 10)
+
+        assert "HELD" == look(store, first).state
+        store.runs.steer(first.id, "resume")
+        follow(store, "c1", locks=(A,))
+
+    @pytest.mark.parametrize("how", ["retry", "pausing"])
+    def test_resumed_chunk_is_not_early(self, store: Store, how: str) -> None:
+        """What it waited for before the pause it still waits for: its backoff, its run's pause."""
+        first = brought_to(store, "DELAYED" if how == "retry" else "pausing")
+        due_ms = look(store, now_at(store, first)).at_ms
+
+        store.runs.steer(first.id, "pause")
+        store.runs.steer(first.id, "resume")
+
+        again = look(store, now_at(store, first))
+        assert ("DELAYED", True) == (again.state, abs(due_ms - again.at_ms) < 2_000)
+
+    def test_retry_of_a_pausing_run_is_not_early(self, store: Store) -> None:
+        """Its backoff counts from its failure, not from the resume."""
+        first = start(store)
+        store.runs.steer(first.id, "pause")
+        finish(store, first, "c0", "DELAYED", due_ms=HOUR_MS, counted=True)
+        self.advance(store, HOUR_MS // 2)
+
+        store.runs.steer(first.id, "resume")
+
+        again = look(store, first)
+        assert ("DELAYED", True) == (again.state, abs(store.now_ms() + HOUR_MS // 2 - again.at_ms) < 2_000)
+
+    def test_pause_and_backlog_are_both_waited_for(self, store: Store) -> None:
+        """A resume does not pass the backlog; its end does not pass a pause."""
+        first = brought_to(store, "HELD")
+        store.runs.steer(first.id, "resume")
+        assert "HELD" == look(store, after(first)).state
+        store.runs.steer(first.id, "pause")
+        all_wait_is_over(self, store)
+        assert "HELD" == look(store, after(first)).state
+
+        store.runs.steer(first.id, "resume")
+
+        assert "READY" == look(store, after(first)).state
+
+    def test_pause_is_not_caught_up(self, store: Store) -> None:
+        """The chunk that was held is followed a whole pause later."""
+        first = start(store, pause_ms=60_000)
+        goes_on(store, first, "c0")
+        store.runs.steer(first.id, "pause")
+        self.advance(store, HOUR_MS)
+        store.runs.steer(first.id, "resume")
+        second = follow(store, "c1")
+        goes_on(store, second, "c1")
+
+        assert abs(look(store, after(second)).at_ms - store.now_ms() - 60_000) < 2_000
+
+    def test_steering_may_be_repeated(self, store: Store) -> None:
+        """Twice is once; what is unknown or has ended is told so."""
+        first = brought_to(store, "READY")
+        pauses = [store.runs.steer(first.id, "pause") for _ in range(2)]
+        held_seq = look(store, after(first)).seq
+        resumes = [store.runs.steer(first.id, "resume") for _ in range(2)]
+        ends(store, follow(store, "c1", locks=(A,)), "c1")
+
+        assert (["ok", "ok"], 2, ["ok", "ok"]) == (pauses, held_seq, resumes)
+        for how in ("pause", "resume", "cancel"):
+            assert ("ended", "unknown") == (store.runs.steer(first.id, how), store.runs.steer("nobody", how))
+        assert "done" == seen(store, first).state
+
+
+class CancelLaws(Laws):
+    """``cancel``."""
+
+    @pytest.mark.parametrize("how", [state for state in STATES if state != "RUN"])
+    def test_cancelled_run_ends_at_once(self, store: Store, how: str) -> None:
+        """Where its chunk waits; nothing of it comes again, and its lock is free."""
+        first = brought_to(store, how)
+        old = look(store, now_at(store, first))
+
+        assert "ok" == store.runs.steer(first.id, "cancel")
+
+        found = seen(store, first)
+        assert ("cancelled", "", False) == (found.state, found.error, found.stopping)
+        assert [] == alive(store, first.id)
+        assert "settled" == begin(store, now_at(store, first).copy(seq=old.seq), "late", locks=(A,)).verdict
+        all_wait_is_over(self, store)
+        assert coming(store) is None
+        assert {} == held(store)
+        assert "ended" == store.runs.steer(first.id, "cancel")
+
+    @pytest.mark.parametrize("how", ["next", "last", *BACK, "lose", "release", "sweep"])
+    def test_cancelled_run_ends_with_the_chunk_that_runs(self, store: Store, how: str) -> None:
+        """However that one ends: no next, no retry. A repeat of its finish is known."""
+        first = start(store, unique="until_done", needs={"locks": (A,), "rates": (MINUTE,)})
+        store.runs.steer(first.id, "cancel")
+        running = seen(store, first)
+        assert ("running", True, ["RUN"]) == (running.state, running.stopping, alive(store, first.id))
+        tells = {"next": goes_on, "last": ends}.get(how)
+        answers = ["ok", "mine"]
+
+        if tells:
+            answers = [tells(store, first, "c0") for _ in range(2)]
+        elif how == "sweep":
+            self.a_lease_passes(store)
+        elif how in ("lose", "release"):
+            getattr(store.claims, how)(first.id, "c0")
+        else:
+            more: dict[str, Any] = {"due_ms": 1_000, "group": "slow", "counted": how == "READY", "body": b"{}"}
+            answers = [finish(store, first, "c0", how, ran=how != "PARKED", **more) for _ in range(2)]
+
+        assert ["ok", "mine"] == answers
+        assert how not in ("lose", "sweep") or "refused" == goes_on(store, first, "c0")
+        found = seen(store, first)
+        assert ("cancelled", "", False) == (found.state, found.error, found.stopping)
+        assert ([], {}) == (alive(store, first.id), held(store))
+        record = look(store, first)
+        assert ("DONE", b"") == (record.state, record.body)
+        self.advance(store, HOUR_MS)
+        store.waiting.let_out(10)
+        assert coming(store) is None
+        assert {} == store.messages.counts()
+
+    def test_cancelled_chunk_that_fails_is_a_dead_letter(self, store: Store) -> None:
+        """What went wrong is seen; its replay is a new word: the run goes on."""
+        first = start(store)
+        store.runs.steer(first.id, "cancel")
+        finish(store, first, "c0", "DEAD", why="OSError")
+
+        assert ("failed", "OSError") == (seen(store, first).state, seen(store, first).error)
+        store.dead.replay(first.id)
+        goes_on(store, follow(store, "c1"), "c1")
+        assert ("running", ["READY"]) == (seen(store, first).state, alive(store, first.id))
+
+    def test_paused_run_can_be_cancelled(self, store: Store) -> None:
+        """At rest, and while its chunk runs."""
+        resting, running = start(store, "c0"), start(store, "c1")
+        for chunk in (resting, running):
+            store.runs.steer(chunk.id, "pause")
+        goes_on(store, resting, "c0")
+        for chunk in (resting, running):
+            store.runs.steer(chunk.id, "cancel")
+        goes_on(store, running, "c1")
+
+        assert ["cancelled"] * 2 == [seen(store, chunk).state for chunk in (resting, running)]
+        assert {} == store.messages.counts()
+
+    def test_what_it_had_enqueued_stays(self, store: Store) -> None:
+        """A cancelled run makes no more; what is on its way arrives."""
+        first, mail = start(store, max_backlog=0), a_message()
+        enqueue(store, first, "c0", mail)
+        goes_on(store, first, "c0")
+        store.runs.steer(first.id, "cancel")
+
+        (copy,) = publish(store)
+        assert (mail.id, 1) == (copy.id, seen(store, first).open)
+        run(store, copy, "m")
+        assert (0, "cancelled") == (seen(store, first).open, seen(store, first).state)
+
+
+class RewindLaws(Laws):
+    """``rewind``."""
+
+    @pytest.mark.parametrize("how", ["RUN", *WAITS, "PARKED"])
+    def test_only_what_is_paused_or_has_failed_is_rewound(self, store: Store, how: str) -> None:
+        """A run that goes on is left alone, also one that waits for its backlog."""
+        first = brought_to(store, how)
+        standing = now_at(store, first).id
+
+        assert "running" == rewind(store, first)
+
+        found = seen(store, first)
+        assert (standing, 0) == (found.current, found.round)
+        assert "unknown" == store.runs.rewind("nobody", "nobody", first, at=Raw(b"0"), done=0)
+
+    @pytest.mark.parametrize("how", [*WAITS, "PARKED"])
+    def test_paused_run_goes_on_from_elsewhere(self, store: Store, how: str) -> None:
+        """In a chunk of its own, when it is resumed; the one that stood never comes again. The lock stays the run's."""
+        first = brought_to(store, how)
+        store.runs.steer(first.id, "pause")
+        old = look(store, now_at(store, first))
+
+        assert "ok" == rewind(store, first)
+
+        found = seen(store, first)
+        assert (1, Raw(b"0"), 0, True) == (found.round, found.at, found.done, found.paused)
+        assert (["HELD"], old.id) == (alive(store, first.id), old.id)
+        assert "settled" == begin(store, now_at(store, first).copy(id=old.id, seq=old.seq), "late").verdict
+        all_wait_is_over(self, store)
+        store.runs.steer(first.id, "resume")
+        chunk = follow(store, "r", locks=(A,))
+        assert found.current == chunk.id != old.id
+        assert {"a": (chunk.id,)} == held(store)
+        goes_on(store, chunk, "r")
+        assert (1, 10) == (len(alive(store, first.id)), seen(store, first).done)
+
+    def test_paused_chunk_that_runs_is_not_rewound(self, store: Store) -> None:
+        """It would go on beside the new one."""
+        first = start(store)
+        store.runs.steer(first.id, "pause")
+
+        assert "running" == rewind(store, first)
+        assert ["RUN"] == alive(store, first.id)
+
+    def test_failed_run_goes_on_from_elsewhere(self, store: Store) -> None:
+        """Its dead letter is gone, and cannot be replayed beside it."""
+        first = start(store, unique="until_done")
+        goes_on(store, first, "c0")
+        finish(store, follow(store, "c1"), "c1", "DEAD", why="no")
+
+        assert "ok" == rewind(store, first)
+
+        found = seen(store, first)
+        assert ("running", "", 0, 2, 0) == (found.state, found.error, found.done, found.chunk, found.ended_ms)
+        assert not store.dead.replay(after(first).id)
+        assert {("walks", "READY"): 1} == store.messages.counts()
+        chunk = follow(store, "c2")
+        assert (f"{first.id}:2", ["RUN"]) == (chunk.id, alive(store, first.id))
+
+    def test_cancelled_run_that_failed_goes_on_when_rewound(self, store: Store) -> None:
+        """The later word counts."""
+        first = start(store)
+        store.runs.steer(first.id, "cancel")
+        finish(store, first, "c0", "DEAD", why="no")
+        rewind(store, first)
+
+        goes_on(store, follow(store, "c1"), "c1")
+
+        assert ["READY"] == alive(store, first.id)
+
+    def test_rewind_of_what_has_gone_on_is_refused(self, store: Store) -> None:
+        """Two operators, or one whose reply was lost: the second finds another chunk."""
+        first = brought_to(store, "READY")
+        store.runs.steer(first.id, "pause")
+        current = seen(store, first).current
+        rewind(store, first)
+
+        assert "running" == store.runs.rewind(first.id, current, after(first, by=3), at=Raw(b"0"), done=0)
+        assert (1, 2, ["HELD"]) == (seen(store, first).round, seen(store, first).chunk, alive(store, first.id))
+
+    @pytest.mark.parametrize("how", ["done", "cancelled", "purged"])
+    def test_what_has_ended_is_not_rewound(self, store: Store, how: str) -> None:
+        """A new run does the same, with nothing to be mistaken for."""
+        first = start(store)
+        if how == "done":
+            ends(store, first, "c0")
+        elif how == "cancelled":
+            store.runs.steer(first.id, "cancel")
+            goes_on(store, first, "c0")
+        else:
+            finish(store, first, "c0", "DEAD", why="no")
+            store.dead.purge(first.id)
+
+        assert "ended" == rewind(store, first)
+        assert [] == alive(store, first.id)
+
+    def test_progress_counts_from_there(self, store: Store) -> None:
+        """Its pace, too: from when it was rewound, not from when it began."""
+        first = start(store)
+        store.runs.steer(first.id, "pause")
+        goes_on(store, first, "c0")
+        before = seen(store, first)
+        self.advance(store, HOUR_MS)
+
+        chunk = after(first, by=2, round=1)
+        assert "ok" == store.runs.rewind(first.id, before.current, chunk, at=Raw(b"40"), done=40)
+
+        found = seen(store, first)
+        assert (0, before.started_ms) == (before.since_done, before.since_ms)
+        assert (40, 40, Raw(b"40")) == (found.done, found.since_done, found.at)
+        assert HOUR_MS - 2_000 < found.since_ms - found.started_ms < HOUR_MS + 60_000
+
+    def test_what_was_enqueued_counts_on(self, store: Store) -> None:
+        """The backlog of before is waited for after."""
+        first = brought_to(store, "HELD")
+        store.runs.steer(first.id, "pause")
+        rewind(store, first)
+        store.runs.steer(first.id, "resume")
+
+        assert (1, "HELD") == (seen(store, first).open, look(store, now_at(store, first)).state)
+        all_wait_is_over(self, store)
+        assert "READY" == look(store, now_at(store, first)).state
+
+    def test_new_chunk_enqueues_anew(self, store: Store) -> None:
+        """What the one that stood had enqueued is forgotten with it; its ids are made of another round."""
+        first, mail = start(store), a_message()
+        enqueue(store, first, "c0", mail)
+        run(store, next(copy for copy in publish(store) if copy.id == mail.id), "m")
+        finish(store, first, "c0", "DEAD", why="no")
+        self.advance(store, DAY_MS)
+        rewind(store, first)
+
+        assert [True] == enqueue(store, follow(store, "c1"), "c1", mail)
+
+
+def rewind(store: Store, first: Message) -> str:
+    """Let a run begin again at its start."""
+    found = seen(store, first)
+    chunk = after(first, by=found.chunk + 1, round=found.round + 1)
+    return store.runs.rewind(first.id, found.current, chunk, at=Raw(b"0"), done=0)
