@@ -37,6 +37,9 @@ from .twins import Twins
 CHUNKS, MAILS, BACKLOG, PAUSE_MS = 4, 2, 1, 3_000
 SWEEP_MS, WAIT_MS = GAP_MS // 2, 50_000
 
+#: So many windows of two hours are less than the day for which a run that has ended is known.
+WINDOWS = 6
+
 LOCK = NeedsLock("a")
 KEY = (Same("walk", "until_done", LAST_RESORT_MS),)
 
@@ -73,7 +76,7 @@ class OneRun(RuleBasedStateMachine):
         self.workers = [Worker(), Worker()]
         self.ghosts: list[tuple[Message, str]] = []
         self.published: list[tuple[str, int]] = []
-        self.claims = self.starts = 0
+        self.claims = self.starts = self.windows = 0
         self.has_lock = False
         self.mails: dict[str, bool] = {}
         self.accepted: list[str] = []
@@ -148,6 +151,28 @@ class OneRun(RuleBasedStateMachine):
             self.store.claims.lose(worker.copy.id, worker.claim)
         self.free(worker)
 
+    @precondition(lambda self: 1 == sum(worker.runs for worker in self.workers) and not self.bag)
+    @rule(end=st.sampled_from(["next", "next", *BACK]), mails=flag, forgotten=flag)
+    def another_takes_over(self, end: str, mails: bool, forgotten: bool) -> None:
+        """A worker pauses so long that its claim is lost; its chunk is elsewhere, or has ended, when it speaks."""
+        first = self.running(0)
+        assert first.copy
+        self.mails_end(0)
+        self.a_lease_passes(paused=True)
+        self.relay(3)
+        while self.bag and not all(worker.copy for worker in self.workers):
+            self.deliver(0, reply_lost=False)
+        if forgotten and self.windows < WINDOWS:
+            self.windows += 1
+            self.advance(WINDOW_MS + 1)
+        if mails:
+            self.send(first.copy, first.claim, MAILS, 0)
+        first.end = first.end or end
+        self.tell(first)
+        self.free(first)
+        for worker in [worker for worker in self.workers if worker.runs and worker.copy]:
+            self.send(worker.copy, worker.claim, MAILS, 0)
+
     @precondition(lambda self: self.ghosts)
     @rule(i=some, what=st.sampled_from(["finish", "enqueue", "lose", "open"]))
     def late_word_of_the_dead(self, i: int, what: str) -> None:
@@ -184,10 +209,11 @@ class OneRun(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.advance(ms)
 
-    @precondition(lambda self: all(self.is_current(copy) for copy in self.copies()))
+    @precondition(lambda self: self.windows < WINDOWS and all(self.is_current(copy) for copy in self.copies()))
     @rule()
     def markers_are_forgotten(self) -> None:
         """More than the two hours for which a done message is known; no engine keeps an old copy for so long."""
+        self.windows += 1
         self.advance(WINDOW_MS + 1)
 
     @rule(paused=flag)
@@ -285,6 +311,7 @@ class OneRun(RuleBasedStateMachine):
         record = self.store.messages.look(state.current)
         assert record
         must = state.paused or state.open > BACKLOG
+        assert not state.stopping or record.state == "RUN", "goes on though it is to end"
         assert not state.paused or record.state in ("RUN", "PARKED", "HELD")
         if record.state == "HELD":
             assert must, "held for nothing"
@@ -418,7 +445,10 @@ class OneRun(RuleBasedStateMachine):
         told = Next(did=10, at=following.flow.at, message=None if last else following)
         if self.state() is None:
             return
+        record = self.store.messages.look(chunk.id)
         if "ok" == finish(self.store, chunk, claim, next=told):
+            assert record
+            assert (record.state, record.claim) == ("RUN", claim), "a lost claim is accepted"
             assert chunk.id not in self.accepted, "accepted twice"
             self.accepted.append(chunk.id)
             state = self.state()
