@@ -12,7 +12,7 @@ from taskbridge.needs import NeedsLock
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import a_message
 from taskbridge.testing.laws.chunks import a_run, after, enqueue, goes_on, open_run, seen, start
-from taskbridge.testing.laws.steering import rewind
+from taskbridge.testing.laws.rewinding import rewind
 from taskbridge.testing.laws.steps import begin, finish, look, publish, run, take
 from tests.servers import RedisServer, age
 
