@@ -16,12 +16,12 @@ from .definition import Definition
 from .errors import DecodeError, HardTimeout, LockHeld, NotSupported
 from .flow.work import Work
 from .options import Timeouts
-from .outcome import Again, Done, Ended, Outcome, Parked
+from .outcome import Again, Ended, Outcome, Parked
 from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
 from .scope import NOWHERE, inside
-from .settling import judge, telling
+from .settling import judge, returned, telling
 
 
 def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
@@ -83,6 +83,9 @@ def _run(
         enqueued_at_ms=message.enqueued_at_ms,
         first_due_ms=message.first_due_ms,
         left=TimeLeft(runtime.clock, within_ms) if within_ms else None,
+        call=(message.args, message.kwargs),
+        chain=message.flow.chain if message.flow else "",
+        link=message.flow.link if message.flow else 0,
     )
     work = _work(definition, claimed, runtime)
     with running(me), inside(work.scope if work else NOWHERE):
@@ -90,11 +93,14 @@ def _run(
         try:
             function = work or definition.function
             hooked = partial(_hooked, definition, function, claimed, me, args, kwargs, runtime)
-            outcome = Done(_watched(claimed, runtime, hooked))
+            outcome = returned(_watched(claimed, runtime, hooked), message, definition, runtime)
             claimed.next = work.came_to() if work else None
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             outcome = judge(error, claimed, runtime)
             hooks.fail(me, error, outcome)
+        else:
+            if isinstance(outcome, Ended) and outcome.error:
+                hooks.fail(me, outcome.error, outcome)
         hooks.end(definition, me, outcome)
         return outcome
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from types import MappingProxyType
@@ -30,12 +30,17 @@ from .policies.lock import Lock
 from .policies.needs import checked
 from .policies.rate import RateLimit
 from .policies.retry import Backoff
+from .policies.schedule import named
 from .policies.unique import checked_names
 from .runtime import Runtime
 from .store import Store
 from .task import Task
 
 if TYPE_CHECKING:
+    from .flow.batch import Batch, OpenBatch, When
+    from .flow.chain import Chain
+    from .flow.progress import BatchProgress
+    from .flow.signature import Signature
     from .holding import Hold, Holding, Limiter
 
 P = ParamSpec("P")
@@ -88,8 +93,8 @@ class Bridge:
             options: see ``TaskOptions``; ``retry`` defaults to ``Backoff()``, ``name`` to ``module.function``.
 
         Raises:
-            ConfigError: an unknown option, a value out of its range, an annotation JSON cannot carry, or a second task
-                of the same name.
+            ConfigError: an unknown option, a value out of its range, an annotation JSON cannot carry, a second task of
+                the same name, or a schedule that cannot call it.
         """
         if function is not None:
             return self._declare(function, {})
@@ -110,7 +115,8 @@ class Bridge:
         refuse_unknown(options)
         refuse_declared(options)
         bare = TaskOptions(queue=queue)  # what its workers know of it is theirs; the rest travels with each call
-        definition = Definition(name=name, function=elsewhere, options=bare, arguments=Arguments(elsewhere, name))
+        arguments = Arguments(elsewhere, name)
+        definition = Definition(name=name, function=elsewhere, options=bare, arguments=arguments, external=True)
         return Task(definition, lambda: self.sender, TaskOptions(queue=queue, **options))
 
     def lock(self, key: str, *, at_most: int = 1, timeout: Span | None = None) -> AbstractContextManager[Hold]:
@@ -139,6 +145,58 @@ class Bridge:
         from .holding import Limiter
 
         return Limiter(rate, self._holding)
+
+    def batch(
+        self, members: Iterable[Signature[Any] | Chain], *, when: When = "all_succeeded", name: str | None = None
+    ) -> Batch:
+        """Describe a batch: ``batch([send.s(7), send.s(8)]).then(report.s()).on_error(alert.s()).enqueue()``.
+
+        Args:
+            members: signatures of any tasks, and chains; a generator is streamed, in constant memory.
+            when: ``all_succeeded`` makes the call of ``then`` only if no member failed; ``all_done``, when all have
+                ended, however. Defaults to ``all_succeeded``.
+            name: tells the batches of one task apart, where their number may change between its attempts. Defaults to
+                which one of the attempt it is.
+
+        Raises:
+            ConfigError: a member that is no signature, another ``when``, an empty name, or one outside of a task.
+        """
+        from .flow.batch import Batch  # a producer may never need it
+
+        return Batch(members, lambda: self.sender, when, name)
+
+    def open_batch(
+        self,
+        *,
+        when: When = "all_succeeded",
+        then: Signature[Any] | None = None,
+        on_error: Signature[Any] | None = None,
+        name: str | None = None,
+    ) -> OpenBatch:
+        """Return a batch that is filled as it goes: ``with open_batch(then=report.s()) as b: b.add(send.s(7))``.
+
+        Args:
+            when, name: as for ``batch``.
+            then, on_error: as ``then(...)`` and ``on_error(...)`` of it. Default to none.
+
+        Raises:
+            ConfigError: as for ``batch``, or a callback is no signature.
+        """
+        from .flow.batch import OpenBatch
+
+        made = OpenBatch(lambda: self.sender, when, name)
+        made = made if then is None else made.then(then)
+        return made if on_error is None else made.on_error(on_error)
+
+    def batch_progress(self, id: str) -> BatchProgress | None:
+        """Return how far a batch is; None when there is none, or it is forgotten: a day after it was complete.
+
+        Raises:
+            StoreUnavailable: the store is away.
+        """
+        from .flow.progress import progress_of
+
+        return progress_of(id, self.store)
 
     def subscribe(self, listener: Listener) -> Listener:
         """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
@@ -219,6 +277,7 @@ class Bridge:
             events=self.events,
             hooks=self.hooks,
             timeouts=self.settings.timeouts,
+            max_payload=self.settings.max_payload,
         )
 
     @cached_property
@@ -247,6 +306,7 @@ class Bridge:
         declared = Definition(name=name, function=function, options=task_options, arguments=arguments, chunks=chunks)
         definition = checked(declared)
         checked_names(definition, task_options)
+        named(definition)
         if task_options.idempotency_key:
             raise ConfigError(f"{name}: idempotency_key is of one call: .using(idempotency_key=...).enqueue(...)")
         if task_options.over is not None:

@@ -6,6 +6,7 @@ in every process of a machine. The store's time is the server's own and is never
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import timedelta
 from typing import Protocol
@@ -47,6 +48,24 @@ class SystemClock:
     def agree_with(self, store_now_ms: int) -> None:
         """Correct the stamps of this process to the store's clock."""
         self.offset_ms += store_now_ms - self.now_ms()
+
+
+def seconds_of(text: object, what: str = "span") -> Span:
+    """Read a span as settings and commands have it: seconds, or a text such as ``90s``, ``5m``, ``2h``, ``1d``.
+
+    Args:
+        text: what was written.
+        what: what it is, for the error.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(text, int | float | timedelta) and not isinstance(text, bool):
+        return text
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text) if isinstance(text, str) else None
+    if found is None:
+        raise ConfigError(f"{what}: expected seconds, or a text such as 90s, 5m, 2h or 1d; got {text!r}")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2] or "s"]
 
 
 def milliseconds(span: Span, what: str = "span") -> int:

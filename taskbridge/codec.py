@@ -64,16 +64,25 @@ class Arguments:
         """The names a caller may pass by keyword; a worker announces them."""
         return self._keywords
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[msgspec.Raw, msgspec.Raw]:
+    def encode(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, first: msgspec.Raw | None = None
+    ) -> tuple[msgspec.Raw, msgspec.Raw]:
         """Check the call against the signature and return ``args`` and ``kwargs`` as JSON.
+
+        Args:
+            args: the positional arguments.
+            kwargs: the keyword arguments.
+            first: JSON of one more positional argument, before ``args``; its value is not looked at.
 
         Raises:
             ArgumentError: too many, too few or unknown arguments; a value of another type; one JSON cannot carry.
         """
-        if not self._fits(args, kwargs):
-            self._explain_misfit(args, kwargs)
-        names = self._positional[: len(args)]
-        sent_args = [self._carried(name, value, name) for name, value in zip(names, args, strict=False)]
+        sent_args = [] if first is None else [first]
+        given = (*sent_args, *args)
+        if not self.fits(given, kwargs):
+            self._explain_misfit(given, kwargs)
+        names = self._positional[len(sent_args) : len(given)]
+        sent_args += [self._carried(name, value, name) for name, value in zip(names, args, strict=False)]
         sent_args += [self._carried("*", value, "*") for value in args[len(names) :]]
         sent_kwargs = {name: self._carried(self._of_keyword(name), value, name) for name, value in kwargs.items()}
         return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
@@ -153,6 +162,13 @@ class Arguments:
         """The parameters with a name of their own, in their order."""
         return [*self._positional, *sorted(self._keywords - set(self._positional))]
 
+    @property
+    def first(self) -> tuple[str, Any]:
+        """The first positional parameter: its name, and its type; Any where it says none."""
+        name = self._positional[0] if self._positional else "*"
+        decoder = self._decoders.get(name)
+        return name, decoder.type if decoder else Any
+
     def values_of(self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw) -> dict[str, Any]:
         """Return some of a call's values by name, as annotated; what was not passed is its default.
 
@@ -184,7 +200,8 @@ class Arguments:
         """Return which parameter takes this keyword argument: its own, or the one that takes any."""
         return name if name in self._keywords else "**"
 
-    def _fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    def fits(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether the function can be called with so many arguments of these names, whatever their values are."""
         if len(args) > len(self._positional) and not self._any_positional:
             return False
         given = set(self._positional[: len(args)])
@@ -205,24 +222,8 @@ class Arguments:
 
     def _carried(self, parameter: str, value: Any, name: str) -> msgspec.Raw:
         """Encode the value of the argument ``name``, and see that it comes back as the parameter is annotated."""
-        decoder = self._decoders.get(parameter)
-        where = f"{self.task}: argument {name!r}"
-        try:
-            if decoder is None and not _is_plain(value):
-                raise ArgumentError(
-                    f"{where} is {_short(value)}, which JSON carries only for an annotated "
-                    f"parameter; annotate it, or pass text, numbers, lists and dicts with text keys"
-                )
-            _refuse_naive(value, where)
-            raw = _encoder.encode(value)
-            why = _loss(value, raw, decoder) if decoder is not None else ""
-        except ArgumentError:
-            raise
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise ArgumentError(f"{where}: JSON cannot carry {_short(value)}: {error}") from None
-        if why:
-            raise ArgumentError(f"{where}: expected {self._annotations[parameter]}, got {_short(value)}: {why}")
-        return msgspec.Raw(raw)
+        decoder, annotation = self._decoders.get(parameter), self._annotations.get(parameter, "")
+        return carried(value, decoder, annotation, f"{self.task}: argument {name!r}")
 
     def _value(self, name: str, raw: msgspec.Raw) -> Any:
         decoder = self._decoders.get(name) or _any_decoder
@@ -245,18 +246,52 @@ class Arguments:
             if annotation is Any or annotation is object:
                 continue
             name = _STARS.get(parameter.kind, parameter.name)
-            decoders[name] = self._decoder_of(parameter.name, annotation)
+            decoders[name] = decoder_of(annotation, f"{self.task}: parameter {parameter.name!r}")
             self._annotations[name] = inspect.formatannotation(annotation)
         return decoders
 
-    def _decoder_of(self, name: str, annotation: Any) -> msgspec.json.Decoder[Any]:
-        try:
-            _refuse_custom(annotation, f"{self.task}: parameter {name!r}")
-            return msgspec.json.Decoder(annotation)
-        except (TypeError, NameError) as error:
-            raise ConfigError(
-                f"{self.task}: parameter {name!r} is annotated {annotation!r}, which JSON cannot carry: {error}"
-            ) from None
+
+def decoder_of(annotation: Any, where: str) -> msgspec.json.Decoder[Any]:
+    """Return what makes values of JSON; ``where`` says whose annotation it is.
+
+    Raises:
+        ConfigError: JSON cannot carry it.
+    """
+    try:
+        _refuse_custom(annotation, where)
+        return msgspec.json.Decoder(annotation)
+    except (TypeError, NameError) as error:
+        raise ConfigError(f"{where} is annotated {annotation!r}, which JSON cannot carry: {error}") from None
+
+
+def carried(value: Any, decoder: msgspec.json.Decoder[Any] | None, annotation: str, where: str) -> msgspec.Raw:
+    """Return a value as JSON, if it comes back as it is.
+
+    Args:
+        value: what is sent.
+        decoder: of its annotation; None where it has none.
+        annotation: as it is written.
+        where: what the value is, for the error.
+
+    Raises:
+        ArgumentError: it would not come back, or JSON cannot carry it.
+    """
+    try:
+        if decoder is None and not _is_plain(value):
+            raise ArgumentError(
+                f"{where} is {_short(value)}, which JSON carries only where it is annotated; "
+                f"annotate it, or pass text, numbers, lists and dicts with text keys"
+            )
+        _refuse_naive(value, where)
+        raw = _encoder.encode(value)
+        why = _loss(value, raw, decoder) if decoder is not None else ""
+    except ArgumentError:
+        raise
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise ArgumentError(f"{where}: JSON cannot carry {_short(value)}: {error}") from None
+    if why:
+        raise ArgumentError(f"{where}: expected {annotation}, got {_short(value)}: {why}")
+    return msgspec.Raw(raw)
 
 
 def _annotated(function: Any) -> Any:

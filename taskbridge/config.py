@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,51 @@ class GroupSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSettings:
+    """A schedule without code: ``[tool.taskbridge.schedules.NAME]``. Processes that know what to send declare it.
+
+    Args:
+        task: the name of the task.
+        cron: five fields; or ``every``, one of the two.
+        tz: whose clock ``cron`` is read by. Defaults to UTC.
+        every: seconds, or a text such as ``5m``.
+        start: an aware datetime from which ``every`` counts. Defaults to the epoch.
+        queue: where to send it. Defaults to the task's own; a task that no worker of ours has needs one.
+        args, kwargs: what it is called with. Defaults to nothing.
+        missed, overlap, jitter: as ``every`` and ``cron`` of the package have them.
+
+    Raises:
+        ConfigError: not one of ``cron`` and ``every``, or a word that belongs to the other.
+    """
+
+    task: str
+    cron: str = ""
+    tz: str = ""
+    every: Span | str = 0
+    start: datetime | None = None
+    queue: str = ""
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    missed: str = "last"
+    overlap: str = "allow"
+    jitter: Span | str = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.cron) == bool(self.every):
+            raise ConfigError('expected cron = "0 6 * * *" or every = "5m", one of the two')
+        if self.tz and not self.cron:
+            raise ConfigError("tz: expected cron beside it; every counts real time")
+        if self.start is not None and not self.every:
+            raise ConfigError("start: expected every beside it; cron has its own times")
+        if not isinstance(self.args, list | tuple):
+            raise ConfigError(f"args: expected a list, got {self.args!r}")
+        if not isinstance(self.kwargs, Mapping):
+            raise ConfigError(f"kwargs: expected a table, got {self.kwargs!r}")
+        if self.queue:
+            check_queue_name(self.queue)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be set. Each field is ``TASKBRIDGE_<NAME>`` in the environment, unless it is a table.
 
@@ -105,6 +151,7 @@ class Settings:
         hard_timeout: hard timeout of tasks that name none. Defaults to none.
         backends: named backends. Defaults to one per engine, on ``broker_url``.
         shares: fixed shares of traffic per task. Defaults to none.
+        schedules: schedules without code, by name. Defaults to none.
     """
 
     backend: str = "celery"
@@ -117,10 +164,12 @@ class Settings:
     hard_timeout: Span | None = None
     backends: Mapping[str, BackendSettings] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
+    schedules: Mapping[str, ScheduleSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backends", MappingProxyType(dict(self.backends)))
         object.__setattr__(self, "shares", MappingProxyType(dict(self.shares)))
+        object.__setattr__(self, "schedules", MappingProxyType(dict(self.schedules)))
         if not self.namespace or any(mark in self.namespace for mark in "{} "):
             raise ConfigError(f"namespace: expected a word without braces or blanks, got {self.namespace!r}")
         if self.max_payload < 1:
@@ -226,7 +275,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
 
 
 def _plain_fields() -> list[str]:
-    return [f.name for f in fields(Settings) if f.name not in ("backends", "shares")]
+    return [f.name for f in fields(Settings) if f.name not in ("backends", "shares", "schedules")]
 
 
 def _from_file(named: str | None, here: Path | None) -> dict[str, Any]:
@@ -272,6 +321,8 @@ def _settings(words: dict[str, Any], where: str) -> Settings:
     shares = _mapping(words.get("shares", {}), "shares")
     words["backends"] = {name: _table(BackendSettings, entry, f"backends.{name}") for name, entry in backends.items()}
     words["shares"] = {name: _share(entry, f"shares.{name}") for name, entry in shares.items()}
+    schedules = _mapping(words.get("schedules", {}), "schedules")
+    words["schedules"] = {name: _schedule(entry, f"schedules.{name}") for name, entry in schedules.items()}
     settings: Settings = _table(Settings, words, where)
     return settings
 
@@ -307,6 +358,14 @@ def _share(entry: Any, where: str) -> Share:
         if isinstance(percent, bool) or not isinstance(percent, int | float):
             raise ConfigError(f"{where}: expected 0 to 100 percent for {name!r}, got {percent!r}")
     return Share(to=rest, key=key)
+
+
+def _schedule(entry: Any, where: str) -> ScheduleSettings:
+    try:
+        schedule: ScheduleSettings = _table(ScheduleSettings, entry, where)
+    except ConfigError as error:
+        raise ConfigError(str(error) if where in str(error) else f"{where}: {error}") from None
+    return schedule
 
 
 def _mapping(words: Any, where: str, example: str = "") -> Mapping[str, Any]:

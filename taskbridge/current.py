@@ -7,11 +7,15 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
+
+import msgspec
 
 from .clock import Clock
 from .errors import TaskbridgeError
 from .inbox import Inbox
+from .message import NO_ARGS, NO_KWARGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,9 @@ class Current:
         enqueued_at_ms: when it was enqueued.
         first_due_ms: when it was first due.
         left: until when this attempt may take; None without a timeout.
+        call: its arguments as JSON, positional and by name.
+        chain: the id of the chain that it is a link of; empty for a message of its own.
+        link: its place in that chain, from 0.
     """
 
     id: str
@@ -58,7 +65,11 @@ class Current:
     enqueued_at_ms: int
     first_due_ms: int
     left: TimeLeft | None = field(default=None, repr=False, compare=False)
+    call: tuple[msgspec.Raw, msgspec.Raw] = field(default=(NO_ARGS, NO_KWARGS), repr=False, compare=False)
+    chain: str = ""
+    link: int = 0
     _ended: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    _batches: count[int] = field(default_factory=count, init=False, repr=False, compare=False)
 
     @property
     def deadline(self) -> datetime | None:
@@ -69,6 +80,10 @@ class Current:
     def remaining(self) -> float | None:
         """Seconds until ``deadline``, never below 0: what a task may give its own calls to others; None without one."""
         return max(0.0, self.left.over_s - self.left.clock.monotonic_s()) if self.left else None
+
+    def nth_batch(self) -> int:
+        """Count the batches that this run begins, from 0: a repeat of it begins the same ones again."""
+        return next(self._batches)
 
     def inbox(self, connection: Any) -> AbstractContextManager[bool]:
         """Commit this message's effect at most once, in the task's own database transaction.
@@ -92,13 +107,18 @@ class Current:
 _current: ContextVar[Current | None] = ContextVar("taskbridge_current", default=None)
 
 
+def running_here() -> Current | None:
+    """Return the message whose task is running here; None outside of tasks."""
+    return _current.get()
+
+
 def current() -> Current:
     """Return the message whose task is running here.
 
     Raises:
         TaskbridgeError: no task is running here.
     """
-    found = _current.get()
+    found = running_here()
     if found is None:
         raise TaskbridgeError("current() is for code inside a running task; none is running here")
     return found

@@ -16,6 +16,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """One declared task. ``arguments`` checks, encodes and decodes its calls.
 
     A chunked one has ``chunks``: its function takes a chunk first, which is no argument of a call.
+    ``external`` says that only workers that are not ours have it.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     options: TaskOptions
     arguments: Arguments
     chunks: ChunkPolicy | None = None
+    external: bool = False
 
 
 #: What a worker can run, by name.

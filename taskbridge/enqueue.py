@@ -133,28 +133,90 @@ def stamp(
     key: str | None = None,
 ) -> Message:
     """Check a call and make a message of it; ``key`` as in ``enqueue_many``."""
-    sent_args, sent_kwargs = definition.arguments.encode(args, kwargs)
+    sent = definition.arguments.encode(args, kwargs)
+    shared_by = route_key(definition, args, kwargs, sender.settings)
+    return made(_id(definition, *sent, key), definition, options, sent, sender, route_key=shared_by)
+
+
+def made(
+    id: str,
+    definition: Definition,
+    options: TaskOptions,
+    sent: tuple[msgspec.Raw, msgspec.Raw],
+    sender: Sender,
+    *,
+    route_key: str = "",
+    flow: Flow | None = None,
+) -> Message:
+    """Make a message of a call that was checked.
+
+    Args:
+        id: the message's.
+        definition: what is called.
+        options: with what this call asks for.
+        sent: its arguments as JSON, positional and by name.
+        sender: whose clock and whose limit of size count.
+        route_key: what a share of traffic is sticky by. Defaults to the id.
+        flow: what it is part of.
+
+    Raises:
+        PayloadTooLarge: it is over ``max_payload``.
+    """
     delay_ms, expires_ms = options.delay_ms or options.debounce_ms, options.expires_ms
     now_ms = sender.clock.now_ms()
     due_ms = now_ms + delay_ms
     timeouts = stamps(options, definition.options)
     message = Message(
-        id=_id(definition, sent_args, sent_kwargs, key),
+        id=id,
         task=definition.name,
         queue=options.queue,
-        args=sent_args,
-        kwargs=sent_kwargs,
+        args=sent[0],
+        kwargs=sent[1],
         enqueued_at_ms=now_ms,
         due_at_ms=due_ms if delay_ms else 0,
         expires_at_ms=due_ms + expires_ms if expires_ms else 0,
         priority=options.priority,
-        route_key=_route_key(definition, args, kwargs, sender.settings),
+        route_key=route_key,
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
-        flow=Flow(bounds=msgspec.Raw(encode_bounds(options.over))) if options.over else None,
+        flow=_over(options, flow),
     )
     _refuse_large(message, sender.settings.max_payload)
     return message
+
+
+def route_key(
+    definition: Definition,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    settings: Settings,
+    *,
+    filled: bool = False,
+) -> str:
+    """Return what a share of traffic is sticky by; empty, for the id, where there is none or it is not known yet.
+
+    Args:
+        definition: what is called.
+        args: its positional arguments.
+        kwargs: its keyword arguments.
+        settings: where the shares are.
+        filled: one more argument, before ``args``, is filled in later.
+    """
+    share = settings.shares.get(definition.name)
+    if share is None or not share.key:
+        return ""
+    bound = definition.arguments.signature.bind(*([None] if filled else []), *args, **kwargs)
+    later = next(iter(bound.arguments), "") if filled else ""
+    bound.apply_defaults()
+    named = names_in(share.key, set(bound.arguments), f"shares.{definition.name}.key")
+    return "" if later in named else fill(share.key, bound.arguments)
+
+
+def _over(options: TaskOptions, flow: Flow | None) -> Flow | None:
+    """A run over a range of its own begins with its bounds."""
+    if not options.over:
+        return flow
+    return msgspec.structs.replace(flow or Flow(), bounds=msgspec.Raw(encode_bounds(options.over)))
 
 
 def _id(definition: Definition, args: msgspec.Raw, kwargs: msgspec.Raw, key: str | None) -> str:
@@ -172,16 +234,6 @@ def _call(call: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     raise ArgumentError(
         f"enqueue_many takes a dict of keyword arguments or a tuple of positional ones for each call; got {call!r}"
     )
-
-
-def _route_key(definition: Definition, args: tuple[Any, ...], kwargs: Mapping[str, Any], settings: Settings) -> str:
-    share = settings.shares.get(definition.name)
-    if share is None or not share.key:
-        return ""
-    bound = definition.arguments.signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    names_in(share.key, set(bound.arguments), f"shares.{definition.name}.key")
-    return fill(share.key, bound.arguments)
 
 
 def _refuse_large(message: Message, limit: int) -> None:

@@ -31,7 +31,8 @@ NULL = msgspec.Raw(b"null")
 class Flow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a message is part of: a link of a chain, a chunk of a run.
 
-    ``link`` is its place in the chain, from 0. ``run`` is empty where a run begins: it has that message's id then;
+    ``link`` is its place in the chain, from 0; ``gives`` says that its result goes to the next one. ``run`` is empty
+    where a run begins: it has that message's id then;
     ``chunk`` counts from 0, ``round`` grows when the run is rewound. ``at`` is the cursor a chunk begins at, within
     ``bounds``; where a run begins, bounds are those that its caller asked for, or none. The two are JSON.
     """
@@ -43,6 +44,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     round: int = 0
     at: msgspec.Raw = NULL
     bounds: msgspec.Raw = NULL
+    gives: bool = False
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -74,6 +74,19 @@ class RatePolicy(Protocol):
     def need(self, values: Mapping[str, Any]) -> NeedsTokens: ...
 
 
+class SchedulePolicy(Protocol):
+    """Says when a task is enqueued by itself, and what becomes of ticks that were missed or come too soon."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def missed(self) -> str: ...
+    @property
+    def overlap(self) -> str: ...
+    @property
+    def jitter_ms(self) -> int: ...
+
+
 #: What ``.using`` takes: what is decided when it is enqueued. All else is the word of the worker that runs it.
 PER_CALL = (
     *("debounce", "delay", "expires", "hard_timeout", "idempotency_key", "idempotency_window"),
@@ -113,6 +126,7 @@ class TaskOptions:
         debounce: runs once, so long after the last of the same calls; with that one's arguments. Defaults to never.
         idempotency_key: for one call: what was enqueued under this key is not enqueued again, also after it is done.
         idempotency_window: how long that key is remembered. Defaults to 24 h.
+        schedule: when it is enqueued by itself: ``every(...)``, ``cron(...)``, or several. Defaults to never.
         middleware: functions ``(call_next, current) -> result`` around each run, the first one outermost. Defaults to
             none. It belongs to the declaration: ``using`` and ``external`` do not take it.
         timeout: how long an attempt may take before ``SoftTimeout`` is raised inside it. Defaults to the settings'.
@@ -138,6 +152,7 @@ class TaskOptions:
     debounce: Span | None = None
     idempotency_key: str = ""
     idempotency_window: Span = IDEMPOTENCY_WINDOW
+    schedule: SchedulePolicy | Sequence[SchedulePolicy] = ()
     middleware: Sequence[Callable[..., Any]] = ()
     timeout: Span | None = None
     hard_timeout: Span | None = None
@@ -158,6 +173,8 @@ class TaskOptions:
             _expect(hasattr(one, "on_conflict") and hasattr(one, "need"), "lock", "a Lock, or several", one)
         for limit in self.rate_limits:
             _expect(hasattr(limit, "named") and hasattr(limit, "need"), "rate_limit", "a RateLimit, or several", limit)
+        for one_of in self.schedules:
+            _expect(hasattr(one_of, "jitter_ms"), "schedule", "every(...), cron(...), or several", one_of)
         timeouts_of(self.timeout, self.hard_timeout)
         bounded = self.over is None or isinstance(self.over, Bounds)
         _expect(bounded, "over", "it in @chunked(over=...), or in .using(over=...) of such a task", self.over)
@@ -220,6 +237,11 @@ class TaskOptions:
     def rate_limits(self) -> tuple[RatePolicy, ...]:
         """The limits, one or several alike."""
         return _several(self.rate_limit)
+
+    @property
+    def schedules(self) -> tuple[SchedulePolicy, ...]:
+        """The schedules, one or several alike."""
+        return _several(self.schedule)
 
     @property
     def timeouts(self) -> Timeouts:

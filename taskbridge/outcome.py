@@ -11,9 +11,10 @@ import msgspec
 
 
 class Done(msgspec.Struct, frozen=True):
-    """The task returned."""
+    """The task returned. ``given`` is its result as JSON where it is for the next link of a chain."""
 
     result: Any = None
+    given: bytes = b""
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):

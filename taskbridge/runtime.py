@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from .clock import Clock
+from .config import MAX_PAYLOAD_BYTES
 from .definition import Definitions
 from .events import Events
 from .hooks import Hooks
@@ -16,6 +17,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """The tasks, and what they run on.
 
     ``timeouts`` are those of tasks that name none; they are ``enforced`` but in a test that says otherwise.
+    ``max_payload`` is how much a link of a chain may give to the next one, bytes.
     """
 
     definitions: Definitions
@@ -25,3 +27,4 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     hooks: Hooks
     timeouts: Timeouts = NO_TIMEOUTS
     enforced: bool = True
+    max_payload: int = MAX_PAYLOAD_BYTES

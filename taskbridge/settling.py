@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import traceback
 from datetime import timedelta
+from typing import Any
 
 from .claimed import Claimed
 from .clock import milliseconds
 from .definition import Definition
-from .errors import ConfigError, CursorStuck, Drop, Reschedule, Throttled
+from .errors import ArgumentError, ConfigError, CursorStuck, Drop, PayloadTooLarge, Reschedule, Throttled
 from .message import Message, encode
 from .options import PARK_FOR
 from .outcome import Again, Done, Ended, Outcome, Parked
 from .policies.needs import needs_of
 from .policies.retry import NEVER
+from .returned import returned_by
 from .runtime import Runtime
 from .store import Finish
 
@@ -53,13 +55,39 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms:
         return Ended(how="dead", why=f"{type(wrong).__name__}: {wrong}", error=wrong)
 
 
+def returned(result: Any, message: Message, definition: Definition, runtime: Runtime) -> Done | Ended:
+    """Say what it leads to that a task returned: done, unless the next link of its chain cannot be given the result.
+
+    That fails at once: the next attempt would return the same. A run gives nothing on: its chunks have no result.
+    """
+    if message.flow is None or not message.flow.gives or definition.chunks:
+        return Done(result)
+    try:
+        given = bytes(returned_by(definition.function, definition.name).encode(result))
+        if len(given) > runtime.max_payload:
+            raise PayloadTooLarge(
+                f"{message.task}: its result is {len(given)} bytes of JSON and max_payload is {runtime.max_payload}: "
+                f"save the data and return its id"
+            )
+    except (ArgumentError, ConfigError, PayloadTooLarge) as error:
+        return Ended(how="dead", why=f"{type(error).__name__}: {error}", error=error)
+    return Done(result, given)
+
+
 def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
     """Return what ``finish`` is to be told of an outcome."""
     message = claimed.message
     held = claimed.delivery.held
     match outcome:
         case Done():
-            return Finish(id=message.id, claim=claimed.claim, state="DONE", held=held, next=claimed.next)
+            return Finish(
+                id=message.id,
+                claim=claimed.claim,
+                state="DONE",
+                held=held,
+                result=outcome.given,
+                next=claimed.next,
+            )
         case Again():
             return Finish(
                 id=message.id,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .definition import Definition
 from .enqueue import Enqueued, Receipt, Sender, enqueue, enqueue_many
 from .flow.chunked import overridden, run_here
+from .flow.signature import Signature
 from .options import TaskOptions
 
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
 
 
@@ -76,6 +78,26 @@ class Task(Generic[P, R]):
         """
         return enqueue_many(self.definition, self.options, calls, self._sender(), key)
 
+    @overload
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]: ...
+    @overload
+    def s(self: Task[Concatenate[Any, Q], R], *args: Q.args, **kwargs: Q.kwargs) -> Signature[R]: ...
+    def s(self, *args: Any, **kwargs: Any) -> Signature[Any]:
+        """Write this call down: for a chain, whose results go before these arguments, or for a callback.
+
+        Raises:
+            ArgumentError: they do not fit, neither as they are nor behind a result.
+        """
+        return self._signature(args, kwargs, takes_result=True)
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """Write this call down as it is: it takes no result.
+
+        Raises:
+            ArgumentError: the arguments do not fit.
+        """
+        return self._signature(args, kwargs, takes_result=False)
+
     def using(self, **options: Any) -> Task[P, R]:
         """Return this task with other options: ``report.using(delay=60, queue="urgent").enqueue(7)``.
 
@@ -89,6 +111,16 @@ class Task(Generic[P, R]):
         if options.get("over") is not None:
             options["over"] = overridden(self.definition.chunks, options["over"], self.name)
         return Task(self.definition, self._sender, self.options.with_changes(options))
+
+    def _signature(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, takes_result: bool) -> Signature[Any]:
+        return Signature(
+            definition=self.definition,
+            options=self.options,
+            args=args,
+            kwargs=kwargs,
+            takes_result=takes_result,
+            sender=self._sender,
+        )
 
     def __repr__(self) -> str:
         return f"<Task {self.name} on queue {self.options.queue!r}>"

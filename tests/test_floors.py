@@ -15,12 +15,12 @@ ROOT = Path(__file__).parent.parent
 #: ``store.redis`` is a part of its own: the store's words stand below the Redis client, its scripts above.
 FLOORS = (
     "errors clock events",
-    "message wire codec outcome needs chunking options definition config",
+    "message wire codec returned outcome needs chunking options definition config",
     "store backend redis store.redis",
     "policies",
     (
         "patience routing scope enqueue inbox current alarm flow hooks runtime claimed settling attempt execution "
-        "lease holding announcement migration relay"
+        "lease holding announcement schedules migration relay"
     ),
     "task bridge contrib.django __init__",
     "observe operations worker",
@@ -39,6 +39,7 @@ HOMES = {
     "taskbridge_celery": ("backends/taskbridge_celery/",),
     "dramatiq": ("backends/taskbridge_dramatiq/",),
     "taskbridge_dramatiq": ("backends/taskbridge_dramatiq/",),
+    "cronsim": ("taskbridge/policies/",),
     "redis": ("taskbridge/redis/",),
     "django": ("taskbridge/inbox.py", "taskbridge/contrib/"),
     "psycopg": ("taskbridge/inbox.py",),

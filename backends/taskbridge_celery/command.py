@@ -7,6 +7,7 @@ What the command itself cannot keep is in ``brokers.OWN_COMMAND``. Each claim is
 from __future__ import annotations
 
 import logging
+import threading
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from taskbridge.lease import Lessor
 from taskbridge.message import Message
 from taskbridge.patience import patiently
 from taskbridge.policies.timeout import refuse_tasks
+from taskbridge.schedules.declared import declarer_of
 
 from . import wire
 from .backend import CeleryBackend
@@ -105,6 +107,15 @@ class Served:
         kept = msgspec.structs.replace(own, soft_timeout=own.soft_timeout and pool in POOLS)
         self.refuse(kept, f"Celery's pool {pool}", self._bridge.definitions)
 
+    def declare_schedules(self, stopping: threading.Event) -> None:
+        """Declare the schedules of the tasks, in a thread, until the worker ends.
+
+        Raises:
+            ConfigError: a schedule that cannot be.
+        """
+        declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
+        threading.Thread(target=declarer.keep_on, args=(stopping,), name="schedules", daemon=True).start()
+
     def ping(self) -> None:
         """Ask the broker whether it is there, on a connection of our own.
 
@@ -141,9 +152,12 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
             )
             consumer.on_decode_error = _first(served.bury, partial(theirs.on_decode_error, consumer))
             self.ping = consumer.timer.call_repeatedly(PING_S, served.ping)
+            self.stopping = threading.Event()
+            served.declare_schedules(self.stopping)
 
         def stop(self, consumer: Any) -> None:
             self.ping.cancel()
+            self.stopping.set()
 
     return Keep
 

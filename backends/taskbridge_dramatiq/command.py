@@ -6,8 +6,10 @@ What the command itself cannot keep is in ``brokers.OWN_COMMAND``. Each claim is
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+from dramatiq import Worker
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import CurrentMessage, Middleware, SkipMessage
 
@@ -21,6 +23,7 @@ from taskbridge.errors import ConfigError
 from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
 from taskbridge.policies.timeout import refuse_tasks
+from taskbridge.schedules.declared import declarer_of
 
 from . import wire
 from .backend import DramatiqBackend
@@ -58,6 +61,16 @@ class Served(Middleware):
         self.backend = backend
         self._bridge = bridge
         self._lessor: Lessor | None = None
+        self._stopping = threading.Event()
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Declare the schedules of the tasks, until the worker ends."""
+        declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
+        threading.Thread(target=declarer.keep_on, args=(self._stopping,), name="schedules", daemon=True).start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Declare them no more."""
+        self._stopping.set()
 
     def body_of(self, definition: Definition) -> Any:
         """Return an actor's body: the whole life of a delivery, then its outcome in Dramatiq's words."""

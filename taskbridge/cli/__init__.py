@@ -30,17 +30,21 @@ class Verbs(click.Group):
     """The verbs, imported when used."""
 
     names = (
-        "check",
-        "dead",
-        "limits",
-        "locks",
-        "purge",
-        "queues",
-        "relay",
-        "runs",
-        "send",
-        "status",
-        "tasks",
+        *(
+            "batches",
+            "check",
+            "dead",
+            "limits",
+            "locks",
+            "purge",
+            "queues",
+            "relay",
+            "runs",
+            "schedules",
+            "send",
+            "status",
+            "tasks",
+        ),
         "worker",
     )
 

@@ -106,6 +106,8 @@ def show(id: str, module: str | None, chdir: str, json: bool) -> None:
         say(f"task       {safe(message.task)}")
         say(f"args       {safe(_text(message.args))}")
         say(f"kwargs     {safe(_text(message.kwargs))}")
+    if found.link is not None:
+        say(f"part of    {safe(found.link.why)}")
     say(f"why        {safe(record.why)}")
     if record.traceback:
         say(f"\n{record.traceback.rstrip()}")
@@ -117,7 +119,7 @@ def show(id: str, module: str | None, chdir: str, json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_a_bridge
 def replay(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chdir: str) -> None:
-    """Make dead letters ready again, their attempts back at one."""
+    """Make dead letters ready again, their attempts back at one. A link of a chain takes along what follows it."""
     from ..operations import letters
 
     with opened([module], chdir) as bridge:
@@ -131,7 +133,7 @@ def replay(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chd
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_a_bridge
 def purge(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chdir: str) -> None:
-    """End dead letters for good."""
+    """End dead letters for good. What follows a link of a chain is dropped with it."""
     from ..operations import letters
 
     with opened([module], chdir) as bridge:
@@ -170,6 +172,8 @@ def _plain(letter: Letter) -> dict[str, Any]:
     record, message = letter.record, letter.message
     plain = {name: getattr(record, name) for name in ("id", "queue", "why", "attempt", "starts", "crashes", "at_ms")}
     plain["traceback"] = record.traceback
+    if letter.link is not None:
+        plain |= {"chain": letter.link.chain, "link": letter.link.n, "left": letter.link.left}
     if message is None:
         body = {"raw": shown_bytes(record.body), "raw_base64": base64.b64encode(record.body).decode()}
         return plain | {"task": None} | body

@@ -17,7 +17,7 @@ from .screen import say
 EXAMPLES = """\b
 Examples:
   taskbridge relay                          # beside the engines' own workers; taskbridge worker has one inside
-  taskbridge relay --module app.tasks:bridge
+  taskbridge relay --module app.tasks       # it declares the schedules of these tasks, too
 """
 
 #: How often to look whether a signal came, seconds.
@@ -30,15 +30,19 @@ TICK_S = 0.2
 def relay(module: str | None, chdir: str, log_level: str) -> None:
     """Move what is due from the store to an engine, until SIGTERM or Ctrl-C.
 
-    Of all relays and workers of a namespace one leads; the others wait to take its place.
+    Of all relays and workers of a namespace one leads; the others wait to take its place. The schedules of the settings
+    and of the module's tasks are declared meanwhile.
     """
     from ..relay import relay_of
+    from ..schedules.declared import declarer_of
 
     set_up_logs(log_level)
     for warning in unknown_variables():
         say(f"taskbridge: warning: {warning}", error=True)
     with opened([module], chdir) as bridge:
         stopping = Event()
+        declaring = declarer_of(bridge.definitions, bridge.sender)
+        Thread(target=declaring.keep_on, args=(stopping,), name="schedules", daemon=True).start()
         sys.exit(_run(Thread(target=relay_of(bridge.sender, own_name()).run, args=(stopping,)), stopping))
 
 

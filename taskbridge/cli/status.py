@@ -31,6 +31,8 @@ Examples:
 def status(id: str, scan: int, queues: list[str], module: str | None, chdir: str, json: bool) -> None:
     """Say where the message ID is, and why.
 
+    ID may be a chain's: then it is the link that stands, or has failed.
+
     A plain message that no worker has begun lies in the engine's queue only: it takes --scan to find it.
     """
     from ..operations.runs import look
@@ -49,6 +51,10 @@ def status(id: str, scan: int, queues: list[str], module: str | None, chdir: str
     say(f"  {safe(found.why)}")
     if found.message is not None:
         say(f"  task {safe(found.message.task)} of queue {safe(found.message.queue)}")
+    if found.link is not None:
+        say(f"  {safe(found.link.why)}")
+    for batch in found.record.batches if found.record else ():
+        say(f"  member of the batch {safe(batch)}; see taskbridge batches show {safe(batch)}")
     if run is not None:
         say(f"  a chunk of a run, which is {run.word}; see taskbridge runs show {safe(run.state.id)}")
 
@@ -57,9 +63,13 @@ def _plain(found: Whereabouts) -> dict[str, object]:
     plain: dict[str, object] = {"id": found.id, "state": found.state, "why": found.why, "scanned": found.scanned}
     if found.message is not None:
         plain |= {"task": found.message.task, "queue": found.message.queue}
+    if found.link is not None:
+        plain |= {"chain": found.link.chain, "link": found.link.n, "left": found.link.left}
     if found.found is not None:
         plain |= {"backend": found.found.backend, "ahead": found.found.ahead}
     if found.record is not None:
         names = ("attempt", "starts", "crashes", "seq", "claim", "group", "at_ms", "begun_ms")
         plain |= {name: getattr(found.record, name) for name in names}
+        if found.record.batches:
+            plain["batches"] = list(found.record.batches)
     return plain

@@ -10,6 +10,7 @@ from typing import Any
 from ..definition import Definition, Definitions
 from ..options import TaskOptions
 from ..policies.retry import Backoff
+from ..policies.schedule import Schedule
 
 #: What a task has that asks for nothing.
 PLAIN = TaskOptions(retry=Backoff())
@@ -45,10 +46,12 @@ def _plain(value: Any) -> Any:
     """A value that JSON has: seconds for a span, words for a policy."""
     if isinstance(value, timedelta):
         return value.total_seconds()
+    if isinstance(value, Schedule):
+        return str(value.timing)
     if is_dataclass(value):
         changed = [f"{f.name}={_plain(now)}" for f in fields(value) if (now := getattr(value, f.name)) != f.default]
         return f"{type(value).__name__}({', '.join(changed)})"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
     if isinstance(value, type):
         return value.__name__

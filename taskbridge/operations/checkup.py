@@ -16,6 +16,7 @@ from ..errors import TaskbridgeError, nearest
 from ..policies.timeout import refuse_tasks
 from ..redis.url import redacted
 from ..routing import names_in
+from ..schedules.declared import plans_of
 from .hints import hints
 
 Level = Literal["ok", "warning", "error", "advice"]
@@ -55,6 +56,7 @@ def checkup(bridge: Bridge, modules: Sequence[str], environ: Mapping[str, str]) 
     yield from _store(bridge)
     yield from _tasks(bridge, modules)
     yield from _shares(bridge)
+    yield from _schedules(bridge)
     yield Finding(level="advice", about="queues", text=ADVICE)
 
 
@@ -76,6 +78,10 @@ def shown(settings: Settings) -> dict[str, object]:
         name: {"engine": one.engine, "broker_url": redacted(one.broker_url)} for name, one in chosen.items()
     }
     plain["shares"] = {name: {"to": dict(share.to), "key": share.key} for name, share in settings.shares.items()}
+    plain["schedules"] = {
+        name: {"task": entry.task, "cron": entry.cron, "tz": entry.tz, "every": str(entry.every or "")}
+        for name, entry in settings.schedules.items()
+    }
     return plain
 
 
@@ -139,6 +145,16 @@ def _tasks(bridge: Bridge, modules: Sequence[str]) -> Iterator[Finding]:
         text = f"{len(bridge.definitions)} on queues {', '.join(queues)}"
         yield Finding(level="ok", about="tasks", text=text)
         yield from (Finding(level="warning", about="tasks", text=hint) for hint in hints(bridge))
+
+
+def _schedules(bridge: Bridge) -> Iterator[Finding]:
+    try:
+        plans = plans_of(bridge.definitions, bridge.sender)
+    except TaskbridgeError as error:
+        yield faulty("schedules", error)
+        return
+    if plans:
+        yield Finding(level="ok", about="schedules", text=f"{len(plans)}: {', '.join(sorted(plans))}")
 
 
 def _shares(bridge: Bridge) -> Iterator[Finding]:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from ..bridge import Bridge
 from ..definition import Definition
+from ..errors import nearest
 from ..options import Timeouts
 
 
 def hints(bridge: Bridge) -> list[str]:
-    """Return a sentence for each task that could make others wait without end."""
+    """Return a sentence for each task that could make others wait without end, and each schedule nobody here sends."""
     default = bridge.settings.timeouts
-    return [hint for definition in bridge.definitions.values() if (hint := _hint(definition, default))]
+    found = [hint for definition in bridge.definitions.values() if (hint := _hint(definition, default))]
+    return found + [
+        f"schedules.{name}: no task here is called {entry.task!r}{nearest(entry.task, bridge.definitions)}; "
+        f"a worker that has it declares the schedule, or name its queue="
+        for name, entry in bridge.settings.schedules.items()
+        if bridge.definitions and entry.task not in bridge.definitions and not entry.queue
+    ]
 
 
 def _hint(definition: Definition, default: Timeouts) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..errors import DecodeError, UnknownMessage
 from ..message import Message, decode
 from ..store import Record, Store
+from .links import Link, link_of
 
 #: How many are read at a time.
 PAGE = 500
@@ -14,15 +15,16 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
-    """A dead message; ``message`` is None for bytes that are none."""
+    """A dead message; ``message`` is None for bytes that are none, ``link`` for what is no link of a chain."""
 
     record: Record
     message: Message | None
+    link: Link | None = None
 
 
 def letters(store: Store, limit: int, offset: int = 0) -> list[Letter]:
     """Return the newest dead letters first."""
-    return [Letter(record=record, message=_message(record)) for record in store.dead.list(limit, offset)]
+    return [_letter(store, record) for record in store.dead.list(limit, offset)]
 
 
 def letter(store: Store, id: str) -> Letter:
@@ -34,7 +36,7 @@ def letter(store: Store, id: str) -> Letter:
     record = store.messages.look(id)
     if record is None or record.state != "DEAD":
         raise UnknownMessage(_not_dead(id, record))
-    return Letter(record=record, message=_message(record))
+    return _letter(store, record)
 
 
 def count(store: Store) -> int:
@@ -72,6 +74,11 @@ def _not_dead(id: str, record: Record | None) -> str:
     if record is None:
         return f"no dead letter has the id {id!r}; taskbridge dead list shows those that there are"
     return f"{id} is not dead; taskbridge status {id} says where it is"
+
+
+def _letter(store: Store, record: Record) -> Letter:
+    message = _message(record)
+    return Letter(record=record, message=message, link=link_of(store, message))
 
 
 def _message(record: Record) -> Message | None:

@@ -9,8 +9,9 @@ from itertools import islice
 from ..bridge import Bridge
 from ..errors import DecodeError, TaskbridgeError
 from ..message import Message, decode, foreign_id
-from ..store import Record
+from ..store import Record, Store
 from .depths import backend_of, depths
+from .links import Link, link_of
 from .runs import run_of
 from .words import seen_from
 
@@ -47,6 +48,7 @@ class Whereabouts:
     why: str
     record: Record | None = None
     message: Message | None = None
+    link: Link | None = None
     found: Found | None = None
     run: str = ""
     scanned: int = 0
@@ -58,7 +60,7 @@ def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str]
 
     Args:
         bridge: where to look.
-        id: as ``enqueue`` returned it, or as a native producer knows it.
+        id: as ``enqueue`` returned it, or as a native producer knows it; of a chain, for the link that stands.
         scan: how many messages of each queue to look through when the store cannot tell.
         queues: further queues to look through.
 
@@ -66,18 +68,31 @@ def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str]
         StoreUnavailable: the store did not answer.
     """
     look = bridge.store.messages.look
-    record = look(id) or look(foreign_id(id, 0))
+    record = look(id) or look(foreign_id(id, 0)) or _standing(bridge.store, id)
     message = _message(record) if record else None
     if record is None:
         known = Whereabouts(id=id, state="unknown", why=NOT_KNOWN)
     else:
-        why, run = _why(record, message, bridge.store.now_ms()), run_of(bridge.store, record.id, message)
-        known = Whereabouts(id=record.id, state=_WORDS[record.state], why=why, record=record, message=message, run=run)
+        why = _why(record, message, bridge.store.now_ms())
+        known = Whereabouts(
+            id=record.id,
+            state=_WORDS[record.state],
+            why=why,
+            record=record,
+            message=message,
+            link=link_of(bridge.store, message),
+            run=run_of(bridge.store, record.id, message),
+        )
     if known.state not in ("unknown", "published"):
         return known
     if scan:
         return _scanned(bridge, known, scan, [*queues, message.queue] if message else queues)
     return replace(known, why=f"{known.why}; look through the queues with --scan 1000")
+
+
+def _standing(store: Store, chain: str) -> Record | None:
+    state = store.chains.look(chain)
+    return store.messages.look(f"{chain}:{state.at}") if state else None
 
 
 _WORDS = {

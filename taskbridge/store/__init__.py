@@ -25,6 +25,7 @@ import msgspec
 from ..message import Message
 from ..needs import ALONE, NeedsLock, NeedsTokens, Same, Within
 from .flow import Batches, Chains, Next, Runs
+from .schedules import Schedules
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
 LEASE_MS = 15_000
@@ -151,6 +152,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """When it was last begun; 0 when it never was."""
     waits_at: str = ""
     """The keys of the locks or the limit that it waits at."""
+    batches: tuple[str, ...] = ()
+    """The batches that it is a member of; none once it has ended, but for the dead."""
 
 
 class LimitState(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +212,7 @@ class Outbox(Protocol):
         Raises:
             StoreFull: the store has no memory left.
             ClaimLost: the chunk that enqueues them has another owner.
-            ConfigError: the batch is closed.
+            ConfigError: the batch is closed, or the chain that it begins is not kept, or no more.
         """
 
     def put_once(
@@ -357,6 +360,8 @@ class Store(Protocol):
     def leader(self) -> Leader: ...
     @property
     def documents(self) -> Documents: ...
+    @property
+    def schedules(self) -> Schedules: ...
 
     def now_ms(self) -> int:
         """The store's clock."""

@@ -18,10 +18,14 @@ HOLE = "\0result"
 
 
 class Follower(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that is to be made later, so long after what it follows. ``HOLE`` in its arguments is filled then."""
+    """A message that is to be made later, so long after what it follows. ``HOLE`` in its arguments is filled then.
+
+    ``for_others``: only workers that are not ours can run it, and nobody tells how it ends. It is the end of its chain.
+    """
 
     message: Message
     wait_ms: int = 0
+    for_others: bool = False
 
 
 class ChainState(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,8 @@ class Chains(Protocol):
 
     def keep(self, id: str, links: Sequence[Follower], *, first: int = 1, on_error: str, call: Follower | None) -> None:
         """Keep links from number ``first`` on; several calls add up. Forgotten after a day unless the first is put.
+
+        A chain whose first message was put stays as it is.
 
         Args:
             id: the chain's.
@@ -67,6 +73,8 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     failed: int = 0
     dropped: int = 0
+    builder: str = ""
+    """The id of the message whose task fills it; empty when no task does."""
     sealed: bool = False
     made_ms: int = 0
     ended_ms: int = 0
@@ -74,9 +82,13 @@ class BatchState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batches(Protocol):
-    """Messages that are counted together: they are put ``Within(batches=...)``."""
+    """Messages that are counted together: they are put ``Within(batches=...)``.
 
-    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None) -> bool:
+    A batch with open members is kept as long as they are. One that is complete is forgotten after a day; if some
+    failed, or if it was never sealed, 14 days after its last member ended.
+    """
+
+    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None, builder: str = "") -> bool:
         """Begin a batch; False, and nothing changed, when it was there.
 
         Args:
@@ -84,13 +96,16 @@ class Batches(Protocol):
             when: ``all_done``, or ``all_succeeded`` for ``then`` only if none failed.
             then: made once, when it is sealed and none is open.
             error: made once, in the same way, if some failed.
+            builder: the id of the message whose task fills it. What that puts in is remembered as long as the batch is,
+                however long ago the members ended: a builder that is repeated adds none twice. When it is sealed, the
+                same may be put again, and nothing else.
         """
 
     def seal(self, id: str) -> bool:
         """Say that nothing more comes; may be repeated. False when there is no such batch."""
 
     def look(self, id: str) -> BatchState | None:
-        """How far it is; None when it is forgotten, a day after it was complete."""
+        """How far it is; None when there is none, or it is forgotten."""
 
     def newest(self, limit: int) -> list[BatchState]:
         """The newest first."""

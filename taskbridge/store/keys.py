@@ -62,9 +62,16 @@ class Keys:
         """prefix of a list per hold: wakes the code that waits"""
         self.unique = f"{tag}:unique:"
         """prefix of a string per key under which one message is taken: its id"""
+        self.schedule = f"{tag}:schedule:"
+        """prefix of a hash per schedule: what was declared and set, and its ticks"""
+        self.schedules = f"{tag}:schedules"
+        """zset schedule -> until when the word of who declared it stands (unix ms)"""
+        self.ticks = f"{tag}:ticks"
+        """zset schedule -> when its next tick is looked at (unix ms); +inf while it has none"""
         self.flow = f"{tag}:flow:"
-        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the set
-        ``run:<id>:sent``, and the zsets ``chains``, ``batches``, ``runs``; flow.lua tells what is in them"""
+        """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the sets
+        ``run:<id>:sent`` and ``batch-sent:<id>``, and the zsets ``chains``, ``batches``, ``batches:until``, ``runs``;
+        flow.lua tells what is in them"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"
@@ -78,6 +85,11 @@ class Keys:
             *(self.lock, self.lock_wait, self.reserved, self.rate, self.rate_wait, self.rate_out),
             *(self.pacing, self.limits, self.turn, self.wake, self.unique, self.flow),
         ]
+
+    @property
+    def timetable(self) -> list[str]:
+        """The keys of every script about schedules, in its order; they come last."""
+        return [self.schedule, self.schedules, self.ticks]
 
     def leader(self, duty: str) -> str:
         """string: the owner, until its lease ends"""

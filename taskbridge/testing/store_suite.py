@@ -16,6 +16,8 @@ A store's test is one subclass::
 from __future__ import annotations
 
 from .laws.backlog import BacklogLaws
+from .laws.batches import BatchLaws
+from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
 from .laws.leases import LeaseLaws
@@ -28,6 +30,7 @@ from .laws.rewinding import RewindLaws
 from .laws.run_forks import ForkLaws
 from .laws.run_needs import RunNeedsLaws
 from .laws.runs import RunLaws
+from .laws.schedules import DeclarationLaws, ScheduleLaws
 from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.steering import CancelLaws, PauseLaws
 from .laws.traces import TraceLaws
@@ -42,9 +45,11 @@ class StoreSuite(
     HoldLaws,
     LimitLaws,
     UniqueLaws,
+    BatchLaws,
     OutboxLaws,
     WaitLaws,
     ParkedLaws,
+    ChainLaws,
     DeadLaws,
     RunLaws,
     ForkLaws,
@@ -56,6 +61,8 @@ class StoreSuite(
     MessagesLaws,
     LeaderLaws,
     DocumentsLaws,
+    ScheduleLaws,
+    DeclarationLaws,
     TraceLaws,
 ):
     """Every law; the file it stands in is named for the protocol."""

@@ -20,8 +20,12 @@ from ..errors import Drop, Reschedule, Retry, SoftTimeout, Throttled
 from ..policies.lock import Lock
 from ..policies.rate import RateLimit
 from ..policies.retry import Backoff
+from ..policies.schedule import every
 from ..task import Task
+from .suite_batches import declare_batches
+from .suite_chunks import declare_chunked
 from .suite_hooks import declare_hooked
+from .suite_links import declare_links
 from .suite_notes import QUEUE, note
 
 _clock = SystemClock()
@@ -196,6 +200,11 @@ def only(who: str, n: int = 0) -> None:
     note("only", who=who, n=n)
 
 
+def ticking(text: str) -> None:
+    """Be run by a schedule."""
+    note("ticking", text=text, due_ms=current().first_due_ms)
+
+
 def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
     """Declare the tasks on a bridge as ``suite.<name>``; returns them by name."""
     quick = Backoff(max_retries=3, base=0.01)
@@ -212,18 +221,26 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         paced: {"rate_limit": RateLimit("20/s", key="{who}", burst=1)},
         throttled: {"rate_limit": RateLimit("100/s", key="{who}")},
         only: {"unique": "until_started", "unique_by": ("who",)},
+        ticking: {"schedule": every(days=30, args=("tick",))},
         polls_for: {"unique": "until_done", "unique_by": ("file",)},
     }
     functions = (
         *(typed, plain, failing, doomed, asks_retry, drops, leaves, waits_for, pays, stays, awaits),
-        *(guarded, skipping, refusing, paced, throttled, only, polls, polls_for, polls_in_vain),
+        *(guarded, skipping, refusing, paced, throttled, only, polls, polls_for, polls_in_vain, ticking),
     )
-    return {
+    declared = {
         function.__name__: bridge.task(
             **({"name": f"suite.{function.__name__}", "queue": QUEUE, "retry": quick} | options.get(function, {}))
         )(function)
         for function in (*functions, lenient, strict)
-    } | declare_hooked(bridge)
+    }
+    return {
+        **declared,
+        **declare_hooked(bridge),
+        **declare_chunked(bridge),
+        **declare_links(bridge),
+        **declare_batches(bridge, declared),
+    }
 
 
 declare(default_bridge)

@@ -25,6 +25,7 @@ from ..bridge import Bridge
 from ..errors import ConfigError
 from ..policies.timeout import refuse_tasks
 from ..relay import relay_of
+from ..schedules.declared import declarer_of
 from ..worker.loop import Loop, Source
 from ..worker.slots import SLOT_SIZE, Slot
 from .memory_backend import MemoryBackend
@@ -58,16 +59,19 @@ class Worker:
         slot = Slot(mmap.mmap(-1, SLOT_SIZE), 0)
         self._loop = Loop("here", [source], runtime, slot, self._wait, lambda: None)
         self._relay = relay_of(bridge.sender, "here")
+        self._declarer = declarer_of(bridge.definitions, bridge.sender)
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._loop.run, name="loop"),
             threading.Thread(target=self._relay.run, args=(self._stopping,), name="relay"),
+            threading.Thread(target=self._declarer.keep_on, args=(self._stopping,), name="schedules"),
         ]
 
     def run_pending(self) -> int:
         """Run all that is due now, and what that makes due; returns how many messages were served."""
         self._refuse_timeouts(soft=can_ring())
         self._bridge.hooks.start()
+        self._declarer()
         served = 0
         while True:
             moved = self._relay.tick() if self._relay.lead() else 0

@@ -25,6 +25,8 @@ from ..lease import host
 from ..observe.logs import log_event
 from ..operations.unserved import warn_of_unserved
 from ..relay import relay_of
+from ..schedules.declared import EVERY_S as DECLARE_EVERY_S
+from ..schedules.declared import Declarer
 from .bell import strike
 from .options import Ready, WorkerOptions
 from .overdue import fail
@@ -69,6 +71,7 @@ class Keep:
         names = options.backends or [self._bridge.settings.backend]
         self._keepers = {name: self._bridge.backend(name).keeper(self.queues) for name in names}
         self._told: Announcement | None = None
+        self._declare = Declarer(self._bridge.store, ready.schedules, ready.tasks)
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._rang_s = dict.fromkeys(ready.queues, 0.0)
@@ -187,12 +190,13 @@ class Keep:
                     return
 
     def _rounds(self) -> None:
-        """Renew, beat and announce, each in its time."""
+        """Renew, beat, announce and declare, each in its time."""
         clock = self._bridge.clock
         rounds = [
             Round("renewing claims", self._renew, RENEW_EVERY_S),
             Round("keeping the shelves", self._beat, BEAT_EVERY_S),
             announcing := Round("announcing", self._announce, ANNOUNCE_EVERY_S),
+            Round("declaring schedules", self._declare, DECLARE_EVERY_S),
         ]
         while not self._stopping.wait(TICK_S):
             if self._told != self._announcement():  # a reload moves processes from one generation to the next

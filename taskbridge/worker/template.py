@@ -21,10 +21,12 @@ import msgspec
 from ..announcement import tasks_of
 from ..backend import Runner, runner_of
 from ..bridge import Bridge
+from ..enqueue import Sender
 from ..errors import NotSupported, TaskbridgeError
 from ..observe.logs import log_event, set_up_logs
 from ..operations.hints import hints
 from ..policies.timeout import refuse_tasks
+from ..schedules.declared import plans_of
 from .child import Runners, die_with, forked, serve
 from .memory import own_memory
 from .modules import import_bridge
@@ -54,6 +56,7 @@ class Template:
             bridge = import_bridge(self._options.modules, self._options.directory)
             names = self._options.backends or [bridge.settings.backend]
             runners = {name: _runner(bridge, name) for name in names}
+            ready = self._look(bridge)
             _load_the_rest(bridge, names)
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
@@ -61,7 +64,6 @@ class Template:
         for hint in hints(bridge):
             log.warning("%s", hint)
         bridge.subscribe(log_event)
-        ready = self._look(bridge)
         signal.signal(signal.SIGCHLD, _wake)
         signal.siginterrupt(signal.SIGCHLD, True)
         gc.collect()
@@ -70,11 +72,20 @@ class Template:
         self._listen(bridge, runners, ready.queues)
 
     def _look(self, bridge: Bridge) -> Ready:
-        """See what there is to serve."""
+        """See what there is to serve.
+
+        Raises:
+            ConfigError: a schedule that cannot be.
+        """
         of_tasks = sorted({one.options.queue for one in bridge.definitions.values()})
         queues = {group.name: group.queues or of_tasks for group in self._options.groups}
         settings = msgspec.Raw(msgspec.json.encode(_plain(bridge)))
-        return Ready(tasks=tasks_of(bridge.definitions), queues=queues, settings=settings)
+        # of the bridge's parts, and not its own sender, which asks the store for the time
+        sender = Sender(
+            settings=bridge.settings, clock=bridge.clock, store=lambda: bridge.store, backend=bridge.backend
+        )
+        schedules = plans_of(bridge.definitions, sender)
+        return Ready(tasks=tasks_of(bridge.definitions), queues=queues, settings=settings, schedules=schedules)
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
         self._channel.settimeout(0.1)

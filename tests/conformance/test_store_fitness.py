@@ -49,7 +49,7 @@ def test_looking_twice_finds_the_same() -> None:
         looks = [store.fitness(), store.fitness()]
 
         assert looks[0] == looks[1]
-        assert b"2" == server.cli().get(f"{{{NAMESPACE}}}:schema")
+        assert b"3" == server.cli().get(f"{{{NAMESPACE}}}:schema")
 
 
 def test_eviction_policy() -> None:

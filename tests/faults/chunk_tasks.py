@@ -23,3 +23,13 @@ def generate(chunk: Chunk[int], seconds: float) -> None:
     time.sleep(seconds)
     once.enqueue_many({"n": n, "seconds": 0.0} for n in numbers[5:])
     note("done", CHUNKS + chunk.number)
+
+
+@task(queue=QUEUE)
+@chunked(over=ids(0, lambda: int(os.environ["FAULTS_TOTAL"])), size=1_000)
+def walk(chunk: Chunk[int], seconds: float) -> None:
+    """Note each number, and take a while over it."""
+    for n in chunk:
+        note("start", n)
+        time.sleep(seconds)
+        note("done", n)

@@ -33,10 +33,10 @@ def kill_while_it_runs(stage: Stage, chunks: int, patience_s: float) -> Tally:
     workers = [stage.worker(engine=engine, **options) for engine in (stage.engine, *{*ENGINES} - {stage.engine})]
     bridge = stage.producer().bridge
     began_s = time.monotonic()
-    run = bridge.external(f"{MODULE}.generate", queue=QUEUE).enqueue(seconds=0.01).id
+    run = bridge.external(f"{MODULE}.generate", queue=QUEUE).enqueue(seconds=0.03).id
     kills, supervisor_s = 0, began_s + 3
     while time.monotonic() < began_s + patience_s and set(range(total)) - stage.evidence.ended():
-        time.sleep(random.uniform(0.2, 0.6))
+        time.sleep(random.uniform(0.1, 0.5))
         worker = random.choice(workers)
         if time.monotonic() > supervisor_s:
             supervisor_s = time.monotonic() + random.uniform(4, 8)
@@ -69,7 +69,7 @@ def check(tally: Tally, chunks: int, figures: Callable[[Tally], None]) -> None:
 @pytest.mark.timeout(200)
 def test_no_kill_forks_or_ends_a_run(stage: Stage, figures: Callable[[Tally], None]) -> None:
     """Children, supervisors and relays die: every number is enqueued once, chunk after chunk, to the end."""
-    check(kill_while_it_runs(stage, 100, 90), 100, figures)
+    check(kill_while_it_runs(stage, 150, 90), 150, figures)
 
 
 @pytest.mark.soak
@@ -78,3 +78,26 @@ def test_no_kill_forks_or_ends_a_run(stage: Stage, figures: Callable[[Tally], No
 def test_no_kill_forks_or_ends_a_long_run(stage: Stage, time_: int, figures: Callable[[Tally], None]) -> None:
     """Ten times on each engine, 500 chunks."""
     check(kill_while_it_runs(stage, 500, 300), 500, figures)
+
+
+def test_a_worker_that_is_to_stop_ends_its_chunk(stage: Stage) -> None:
+    """In the middle of it, and well; the run goes on with the next number in another worker, and none comes twice."""
+    total = 100
+    options = {"tasks": MODULE, "environment": {"FAULTS_TOTAL": str(total)}}
+    worker = stage.worker(**options)
+    bridge = stage.producer().bridge
+    run = bridge.external(f"{MODULE}.walk", queue=QUEUE).enqueue(seconds=0.03).id
+    until(lambda: len(stage.evidence.ended()) > 10, 20, "some numbers to be walked")
+
+    began_s = time.monotonic()
+    code = worker.stop()
+    seconds, walked = time.monotonic() - began_s, len(stage.evidence.ended())
+    stage.worker(**options)
+    stage.until_done(range(total), 30)
+
+    assert (0, True) == (code, walked < total)
+    assert seconds < 2
+    starts = stage.evidence.look().starts
+    assert list(range(total)) == sorted(starts)
+    assert {1} == {len(times) for times in starts.values()}
+    until(lambda: (found := bridge.store.runs.look(run)) and found.state == "done", 10, "the run to end")

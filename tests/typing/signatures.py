@@ -9,6 +9,8 @@ from uuid import UUID
 
 from taskbridge import (
     Backoff,
+    BatchProgress,
+    BatchReceipt,
     Bridge,
     Chunk,
     Current,
@@ -16,6 +18,8 @@ from taskbridge import (
     Receipt,
     Settings,
     Task,
+    batch,
+    batch_progress,
     before_task,
     chunked,
     current,
@@ -25,11 +29,13 @@ from taskbridge import (
     ids,
     keyset,
     on_failure,
+    open_batch,
     stream,
     task,
     times,
 )
 from taskbridge.events import Event
+from taskbridge.flow.signature import Signature
 from taskbridge.hooks import CallNext
 from taskbridge.outcome import Outcome
 
@@ -151,6 +157,20 @@ bridge.after_task(failed)  # error: type-var
 bridge.middleware(before)  # error: type-var
 bridge.on_worker_start(before)  # error: type-var
 
+# A call that is written down may leave its first argument to a result; it keeps what it returns.
+assert_type(plain.s(1, "x"), Signature[float])
+assert_type(plain.s("x"), Signature[float])
+assert_type(plain.s(b="x"), Signature[float])
+assert_type(plain.si(1), Signature[float])
+assert_type(plain.s(1).using(delay=5), Signature[float])
+assert_type(plain.s(1).enqueue(), Receipt)
+plain.s(2.5)  # error: call-overload
+plain.s(1, "x", 2)  # error: call-overload
+plain.s(c=2)  # error: call-overload
+plain.si()  # error: call-arg
+with_options.s(day="2026-01-01")  # error: call-overload
+report.s(1, x="y")
+
 
 # A chunked task: the chunk is ours, the rest is the caller's.
 def last_id() -> int:
@@ -221,3 +241,16 @@ send_reports.enqueue("monthly", 5)  # error: call-arg
 aggregate.enqueue("monthly")  # error: call-arg
 chunked(over=ids(0, 9), size=1)(of_one)  # error: arg-type
 chunked(over=dates(date(2026, 1, 1), date.today), size=1)(takes_ids)  # error: arg-type
+
+# A batch takes calls that are written down, and tells how far it is.
+assert_type(batch([plain.s(1), with_options.s(1)]).then(plain.s(1)).on_error(of_one.s(1)).enqueue(), BatchReceipt)
+assert_type(batch(plain.s(n) for n in range(9)).id, str)
+assert_type(batch_progress("5f2b"), BatchProgress | None)
+with bridge.open_batch(when="all_done", then=plain.s(1)) as b:
+    assert_type(b.add(plain.s(1), key="x"), Receipt)
+    assert_type(b.enqueue_many(plain, [(1,), {"a": 2}], key=str), Enqueued)
+batch([plain])  # error: list-item
+batch([plain.enqueue(1)])  # error: list-item
+batch([], when="sometimes")  # error: arg-type
+batch([]).then(plain)  # error: arg-type
+open_batch(on_error=print)  # error: arg-type

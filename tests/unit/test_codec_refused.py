@@ -99,7 +99,7 @@ def test_what_json_has_no_word_for_is_refused(annotation: Any, value: Any):
 @pytest.mark.parametrize("value", [object(), date(2026, 1, 1), Decimal(1), b"x", {1: 2}, {1}, Currency.EURO, print])
 def test_what_is_not_plain_needs_an_annotation(value: Any):
     """Without one it could not come back; the error says to annotate it."""
-    with pytest.raises(ArgumentError, match="JSON carries only for an annotated parameter; annotate it, or pass text"):
+    with pytest.raises(ArgumentError, match="JSON carries only where it is annotated; annotate it, or pass text"):
         Arguments(lambda value: None, "bank.task").encode((value,), {})
 
 

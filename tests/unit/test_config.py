@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskbridge.config import BackendSettings, GroupSettings, Settings, Share, load, load_groups, unknown_variables
+from taskbridge.config import (
+    BackendSettings,
+    GroupSettings,
+    ScheduleSettings,
+    Settings,
+    Share,
+    load,
+    load_groups,
+    unknown_variables,
+)
 from taskbridge.errors import ConfigError
 from taskbridge.options import Timeouts
 
@@ -346,3 +356,65 @@ def test_a_store_in_memory_is_for_the_memory_backend_alone():
     assert "memory://" == Settings(backend="memory").effective_store_url
     with pytest.raises(ConfigError, match="of one process"):
         _ = Settings(backend="celery", store_url="memory://").effective_store_url
+
+
+SCHEDULES = """
+[schedules.payday]
+task = "bank.pay"
+cron = "0 6 1 * *"
+tz = "Europe/Warsaw"
+queue = "money"
+args = [7]
+missed = "all"
+
+[schedules.beat]
+task = "bank.beat"
+every = "5m"
+start = 2026-03-01T00:00:00Z
+kwargs = {kind = "all"}
+overlap = "skip"
+jitter = 3
+"""
+
+
+def test_schedules_of_the_file(tmp_path: Path):
+    """Each with its own words; what is not said has a default."""
+    named = tmp_path / "bank.toml"
+    named.write_text(SCHEDULES)
+
+    found = load({"TASKBRIDGE_CONFIG": str(named)}, tmp_path).schedules
+
+    assert {
+        "payday": ScheduleSettings(
+            task="bank.pay", cron="0 6 1 * *", tz="Europe/Warsaw", queue="money", args=[7], missed="all"
+        ),
+        "beat": ScheduleSettings(
+            task="bank.beat",
+            every="5m",
+            start=datetime(2026, 3, 1, tzinfo=UTC),
+            kwargs={"kind": "all"},
+            overlap="skip",
+            jitter=3,
+        ),
+    } == found
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ('task = "f"\ncrn = "0 6 * * *"', r"schedules.x have no 'crn'; did you mean 'cron'"),
+        ('cron = "0 6 * * *"', "schedules.x: task is missing"),
+        ('task = "f"', "schedules.x: expected cron = .* or every"),
+        ('task = "f"\ncron = "0 6 * * *"\nevery = 5', "schedules.x: expected cron = .* or every"),
+        ('task = "f"\nevery = 5\ntz = "UTC"', "schedules.x: tz: expected cron beside it"),
+        ('task = "f"\ncron = "0 6 * * *"\nstart = 2026-03-01T00:00:00Z', "schedules.x: start: expected every"),
+        ('task = "f"\nevery = 5\nargs = "abc"', "schedules.x: args: expected a list"),
+        ('task = "f"\nevery = 5\nkwargs = [1]', "schedules.x: kwargs: expected a table"),
+        ('task = "f"\nevery = 5\nqueue = "no good"', "schedules.x: expected a queue name"),
+        ("task = 7\nevery = 5", "schedules.x: task: expected text"),
+    ],
+)
+def test_schedule_that_cannot_be_is_refused(tmp_path: Path, words: str, why: str):
+    """With its name; what only who has the task can tell is refused by the worker."""
+    with pytest.raises(ConfigError, match=why):
+        load({}, pyproject(tmp_path, f"[tool.taskbridge.schedules.x]\n{words}"))

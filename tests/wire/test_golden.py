@@ -76,6 +76,37 @@ def test_a_call_of_its_own_timeouts_says_so_at_the_end():
     assert TIMED == dramatiq_wire.decode(DRAMATIQ_TIMED_V1, "ledger")[0]
 
 
+#: The first of a chain of two, which is the same as that of a chain of ten thousand.
+LINK = MESSAGE.copy(id="5f0c:0", flow=Flow(chain="5f0c", link=0, gives=True))
+LINK_FLOW = b',"flow":{"chain":"5f0c","gives":true}'
+STORED_LINK_V1 = STORED_V1[:-1].replace(b'"id":"5f0c"', b'"id":"5f0c:0"') + LINK_FLOW + b"}"
+DRAMATIQ_LINK_V1 = (
+    DRAMATIQ_V1.replace(b'"id":"5f0c"', b'"id":"5f0c:0"')
+    .replace(b'"message_id":"5f0c"', b'"message_id":"5f0c:0"')
+    .replace(b'"route_key":"7"}', b'"route_key":"7"' + LINK_FLOW + b"}")
+)
+
+
+def test_a_link_of_a_chain_says_so_at_the_end():
+    """Which one of which, and whether its result is for the next; what follows lies in the store."""
+    celery = celery_wire.encode(LINK, "ledger-high")
+
+    assert STORED_LINK_V1 == encode(LINK)
+    assert DRAMATIQ_LINK_V1 == dramatiq_wire.encode(LINK, "ledger-high", "5f0c.3")
+    ours = json.loads(celery)["headers"]["taskbridge"]
+    assert CELERY_OURS | {"id": "5f0c:0", "flow": {"chain": "5f0c", "gives": True}} == ours
+    assert LINK == decode(STORED_LINK_V1) == celery_wire.decode(celery, "ledger")[0]
+    assert LINK == dramatiq_wire.decode(DRAMATIQ_LINK_V1, "ledger")[0]
+
+
+def test_the_last_link_says_which_it_is():
+    """And gives nothing on."""
+    last = MESSAGE.copy(flow=Flow(chain="5f0c", link=1))
+
+    assert STORED_V1[:-1] + b',"flow":{"chain":"5f0c","link":1}}' == encode(last)
+    assert last == decode(encode(last)) == celery_wire.decode(celery_wire.encode(last, "ledger"), "ledger")[0]
+
+
 def test_what_has_waited_already_says_so_at_the_end():
     """One word more, by which ``push.lua`` knows those at the front; it is no part of the message."""
     celery = celery_wire.encode(MESSAGE, "ledger-high", front=True)

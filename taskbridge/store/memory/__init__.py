@@ -15,6 +15,7 @@ from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
 from .runs import MemoryRuns
+from .schedules import MemorySchedules
 from .waiting import MemoryWaiting
 
 
@@ -39,6 +40,7 @@ class MemoryStore:
         self.messages = MemoryMessages(records)
         self.leader = MemoryLeader(records)
         self.documents = MemoryDocuments(records)
+        self.schedules = MemorySchedules(records)
 
     def fitness(self) -> Fitness:
         return Fitness(server="memory")

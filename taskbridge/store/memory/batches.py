@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import LAST_RESORT_MS
 from ..flow import BatchState, Follower
 from .flow import Batch
 from .records import Records
@@ -14,18 +15,20 @@ class MemoryBatches:
         self._records = records
         self._flow = records.flow
 
-    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None) -> bool:
+    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None, builder: str = "") -> bool:
         with self._records.lock:
             self._flow.forget()
             new = id not in self._flow.batches
             if new:
                 made_ms = self._records.now_ms()
-                self._flow.batches[id] = Batch(when=when, then=then, error=error, made_ms=made_ms)
+                batch = Batch(when=when, then=then, error=error, builder=builder, made_ms=made_ms)
+                batch.until_ms = made_ms + LAST_RESORT_MS
+                self._flow.batches[id] = batch
             return new
 
     def seal(self, id: str) -> bool:
         with self._records.lock:
-            batch = self._flow.batches.get(id)
+            batch = self._flow.batch(id)
             if batch and not batch.sealed:
                 batch.sealed = True
                 self._flow.complete(id)
@@ -52,6 +55,7 @@ def _state(id: str, batch: Batch) -> BatchState:
         done=batch.done,
         failed=batch.failed,
         dropped=batch.dropped,
+        builder=batch.builder,
         sealed=batch.sealed,
         made_ms=batch.made_ms,
         ended_ms=batch.ended_ms,

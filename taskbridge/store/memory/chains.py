@@ -18,18 +18,23 @@ class MemoryChains:
 
     def keep(self, id: str, links: Sequence[Follower], *, first: int = 1, on_error: str, call: Follower | None) -> None:
         with self._records.lock:
-            new = Chain(links={}, on_error=on_error, call=call, made_ms=self._records.now_ms())
-            self._flow.chains.setdefault(id, new).links.update(enumerate(links, first))
+            chain = self._flow.chain(id)
+            if chain and chain.begun:
+                return
+            known = chain.links if chain else {}
+            known.update(enumerate(links, first))
+            now_ms = self._records.now_ms()
+            self._flow.chains[id] = Chain(links=known, on_error=on_error, call=call, made_ms=now_ms)
 
     def look(self, id: str) -> ChainState | None:
         with self._records.lock:
-            chain = self._flow.chains.get(id)
+            chain = self._flow.chain(id)
             return _state(id, chain) if chain else None
 
     def newest(self, limit: int) -> list[ChainState]:
         with self._records.lock:
-            found = sorted(self._flow.chains.items(), key=lambda pair: (pair[1].made_ms, pair[0]), reverse=True)
-            return [_state(id, chain) for id, chain in found[:limit]]
+            found = [_state(id, chain) for id in list(self._flow.chains) if (chain := self._flow.chain(id))]
+            return sorted(found, key=lambda state: (state.made_ms, state.id), reverse=True)[:limit]
 
 
 def _state(id: str, chain: Chain) -> ChainState:

@@ -5,7 +5,8 @@ Whoever calls a method holds the records' lock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -46,6 +47,7 @@ class Chain:
     call: Follower | None
     made_ms: int
     at: int = 0
+    begun: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +68,11 @@ class Batch(Tally):
     then: Follower | None
     error: Follower | None
     made_ms: int
+    builder: str = ""
     sealed: bool = False
+    sent: set[str] = field(default_factory=set)
+    until_ms: int | None = None
+    """When it is forgotten; None while it has open members."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,8 +180,32 @@ class Flow:
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
             records.bell.notify_all()
 
-    def refuse(self, within: Within) -> None:
-        """Refuse new messages that cannot belong there.
+    def chain(self, id: str) -> Chain | None:
+        """Return a chain that has not ended; one that nobody has begun is forgotten after a day."""
+        chain = self.chains.get(id)
+        if chain and not chain.begun and self._records.now_ms() >= chain.made_ms + REMEMBERED_MS:
+            del self.chains[id]
+            return None
+        return chain
+
+    def begin(self, message: Message) -> None:
+        """A new message begins its chain, if it is of one."""
+        if message.flow and message.flow.chain:
+            self.chains[message.flow.chain].begun = True
+
+    def refuse_link(self, message: Message, within: Within) -> None:
+        """Refuse a new message whose chain is not kept.
+
+        Raises:
+            ConfigError: it was kept a day ago, and is forgotten.
+        """
+        chain = message.flow.chain if message.flow else ""
+        known = self._records.read(message.id).state or message.id in (self._sent(within) or ())
+        if chain and not known and not self.chain(chain):
+            raise ConfigError("the links that follow were kept a day ago and are forgotten: make the chain anew")
+
+    def refuse(self, messages: Sequence[Message], within: Within) -> None:
+        """Refuse new messages that cannot belong there. What a task has put in a batch may be put again, sealed or not.
 
         Raises:
             ClaimLost: the claim of the chunk that enqueues them does not stand.
@@ -186,51 +216,69 @@ class Flow:
             if entry.state != "RUN" or entry.claim != within.claim or not entry.part.run:
                 raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
         for id in within.batches:
-            batch = self.batches.get(id)
-            if batch is None or batch.sealed:
+            batch = self.batch(id)
+            sent = self._sent(within)
+            late = batch and batch.sealed and (sent is None or not {message.id for message in messages} <= sent)
+            if batch is None or late:
                 raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
 
     def sent_before(self, id: str, within: Within) -> bool:
-        """Whether this chunk, or one that was repeated, has enqueued it already, however long ago."""
-        run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
-        if run is None:
+        """Whether this chunk, or the task that fills this batch, has enqueued it already, however long ago."""
+        sent = self._sent(within)
+        if sent is None:
             return False
-        known = id in run.sent
-        run.sent.add(id)
+        known = id in sent
+        sent.add(id)
         return known
+
+    def _sent(self, within: Within) -> set[str] | None:
+        run = self.runs.get(self._records.read(within.chunk).part.run) if within.chunk else None
+        built = (batch for id in within.batches if (batch := self.batch(id)) and batch.builder)
+        counter = run or next(built, None)
+        return counter.sent if counter else None
 
     def join(self, within: Within) -> None:
         """One more belongs there."""
         for tally in self._tallies(within.batches, within.runs):
             tally.total += 1
             tally.open += 1
+            if isinstance(tally, Batch):
+                tally.until_ms = None
 
     def complete(self, id: str) -> None:
         """A batch that is sealed and has no open member calls back, each callback once."""
-        batch = self.batches[id]
-        if not batch.sealed or batch.open > 0:
+        batch, now_ms = self.batches[id], self._records.now_ms()
+        if batch.open > 0:
+            return
+        if not batch.sealed:
+            batch.until_ms = now_ms + LAST_RESORT_MS
             return
         if batch.then and (not batch.failed or batch.when == "all_done"):
-            self._make(batch.then, b"null", NO_PART)
+            self._make(batch.then, None, NO_PART)
             batch.then = None
         if batch.error and batch.failed:
-            self._make(batch.error, b"null", NO_PART)
+            self._make(batch.error, None, NO_PART)
             batch.error = None
-        batch.ended_ms = self._records.now_ms()
+        batch.ended_ms, batch.until_ms = now_ms, now_ms + (LAST_RESORT_MS if batch.failed else REMEMBERED_MS)
+
+    def batch(self, id: str) -> Batch | None:
+        """Return a batch, unless it is forgotten."""
+        batch = self.batches.get(id)
+        over = batch is not None and batch.until_ms is not None and batch.until_ms <= self._records.now_ms()
+        return None if over else batch
 
     def forget(self) -> None:
         """Drop what ended long ago."""
         now_ms = self._records.now_ms()
-        over_ms = now_ms - REMEMBERED_MS
-        self.batches = {id: one for id, one in self.batches.items() if not 0 < one.ended_ms <= over_ms}
+        self.batches = {id: one for id, one in self.batches.items() if self.batch(id)}
         self.runs = {id: one for id, one in self.runs.items() if not 0 < one.forgotten_ms <= now_ms}
 
     def _advance(self, id: str, part: Part, how: str, result: bytes) -> bool:
         """A link has ended; True when the next one is ready, and counts for it."""
-        chain = self.chains.get(part.chain)
+        chain, failed = self.chains.get(part.chain), how == "failed"
         if chain is None:
             return False
-        if how == "failed":
+        if failed:
             if chain.on_error == "stop":
                 return False  # it stays as it is: its dead letter can be replayed
             self._records.read(id).part = Part(run=part.run) if part.run else NO_PART
@@ -239,12 +287,14 @@ class Flow:
                 how = "dropped"
         link = part.link + 1
         follower = None if how == "dropped" else chain.links.pop(link, None)
-        if follower is None:
-            del self.chains[part.chain]
-            return False
-        chain.at = link
-        self._make(follower, result or b"null", Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs))
-        return True
+        following = Part(chain=part.chain, link=link, batches=part.batches, runs=part.runs)
+        if follower and self._make(follower, result or b"null", following):
+            chain.at = link
+            return True
+        del self.chains[part.chain]
+        if failed:  # it was what counted, and may be replayed
+            self._records.read(id).part = replace(part, chain="", link=0)
+        return False
 
     def _run_ended(self, id: str, how: str, why: str) -> str:
         run = self.runs.get(id)
@@ -268,32 +318,38 @@ class Flow:
             setattr(tally, how, getattr(tally, how) + by)
             tally.open -= by
         if by < 0:
-            for tally in self._tallies(part.batches, ()):
-                tally.ended_ms = 0
+            for id in part.batches:
+                if batch := self.batch(id):
+                    batch.ended_ms, batch.until_ms = 0, None
             return
         for id in part.batches:
-            if id in self.batches:
+            if self.batch(id):
                 self.complete(id)
         for id in part.runs:
             if id in self.runs:
                 self.go_on(self.runs[id])
 
     def _tallies(self, batches: tuple[str, ...], runs: tuple[str, ...]) -> list[Tally]:
-        found: list[Tally] = [self.batches[id] for id in batches if id in self.batches]
+        found: list[Tally] = [batch for id in batches if (batch := self.batch(id))]
         return found + [self.runs[id] for id in runs if id in self.runs]
 
-    def _make(self, follower: Follower, value: bytes, part: Part) -> None:
-        """A message of the store's own making, under an id that only it can have."""
+    def _make(self, follower: Follower, value: bytes | None, part: Part) -> bool:
+        """A message of the store's own making, under an id that only it can have; whether it belongs to ``part``.
+
+        The value fills its hole. One for others' workers belongs nowhere: nobody tells how it ends.
+        """
         from .records import Entry
 
         records, message = self._records, follower.message
         if records.read(message.id).state:
-            return
-        body = encode(message).replace(_HOLE, value, 1)
-        entry = Entry(id=message.id, queue=message.queue, body=body, part=part, fresh=True)
+            return not follower.for_others
+        body = encode(message) if value is None else encode(message).replace(_HOLE, value, 1)
+        entry = Entry(id=message.id, queue=message.queue, body=body, fresh=True)
+        entry.part, entry.foreign = NO_PART if follower.for_others else part, follower.for_others
         at_ms = records.now_ms() + follower.wait_ms
         records.enter(entry, "DELAYED" if follower.wait_ms > 0 else "READY", at_ms)
         records.bell.notify_all()
+        return not follower.for_others
 
 
 def part_of(message: Message, within: Within) -> Part:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
-from .. import RELAY_LEASE_MS, Due
+from .. import LONG_WINDOW_MS, RELAY_LEASE_MS, Due
 from .flow import part_of
 from .records import Entry, Records
 
@@ -20,7 +20,9 @@ class MemoryOutbox:
 
     def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         with self._records.lock:
-            self._records.flow.refuse(within)
+            self._records.flow.refuse(messages, within)
+            for message in messages:
+                self._records.flow.refuse_link(message, within)
             created = [self._put(message, wait_ms, within) for message in messages]
             self._records.bell.notify_all()
             return created
@@ -29,7 +31,7 @@ class MemoryOutbox:
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
     ) -> list[str]:
         with self._records.lock:
-            self._records.flow.refuse(within)
+            self._records.flow.refuse(messages, within)
             pairs = zip(messages, same, strict=True)
             ids = [self._put_once(message, keys, wait_ms, within) for message, keys in pairs]
             self._records.bell.notify_all()
@@ -47,17 +49,19 @@ class MemoryOutbox:
 
     def mark(self, published: Sequence[tuple[str, int]]) -> None:
         with self._records.lock:
+            long_ms = self._records.now_ms() + LONG_WINDOW_MS  # of what is foreign nobody tells the end
             for id, seq in published:
                 entry = self._records.read(id)
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
-                    self._records.enter(entry, "OUT")
+                    self._records.enter(entry, "OUT", long_ms)
                     entry.fresh = False
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
         with records.lock:
             dues_ms = [*(entry.at_ms for entry in self._kept()), records.needs.next_due_ms()]
+            dues_ms += records.looks_ms.values()
             first_ms = min((due_ms for due_ms in dues_ms if due_ms is not None), default=None)
             if first_ms is not None:
                 timeout_s = min(timeout_s, (first_ms - records.now_ms()) / 1000)
@@ -97,6 +101,7 @@ class MemoryOutbox:
         if self._records.flow.sent_before(message.id, within) or self._records.read(message.id).state:
             return False
         self._keep(message, wait_ms, within)
+        self._records.flow.begin(message)
         return True
 
     def _keep(self, message: Message, wait_ms: int, within: Within) -> None:

@@ -29,6 +29,7 @@ class Entry:
     out; ``front`` says that it has waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that
     it is code and no message; ``woken`` when it may ask again. ``same`` are the keys under which it is the only
     one. ``part`` is what it is part of, ``fresh`` that the store itself made it and nobody has published it.
+    ``foreign`` says that no worker of ours runs it: published, it is forgotten like a done one.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Entry:
     same: tuple[Same, ...] = ()
     part: Part = NO_PART
     fresh: bool = False
+    foreign: bool = False
 
     def record(self) -> Record:
         return Record(
@@ -77,8 +79,9 @@ class Entry:
             traceback=self.traceback,
             group=self.group,
             body=self.body,
-            at_ms=0 if self.state == "DONE" else self.at_ms,
+            at_ms=0 if self.state in {"DONE", "OUT"} else self.at_ms,
             begun_ms=self.begun_ms,
+            batches=self.part.batches,
             waits_at=", ".join(lock.key for lock in self.locks) if self.state == "LOCKED" else self.at,
         )
 
@@ -98,6 +101,8 @@ class Records:
         self.needs = Needs(self)
         self.flow = Flow(self)
         self.standing: dict[str, tuple[str, int]] = {}
+        self.looks_ms: dict[str, float] = {}
+        """When the next tick of each schedule is looked at."""
 
     def now_ms(self) -> int:
         return self._clock.now_ms()
@@ -225,9 +230,10 @@ class Records:
         entry.at_ms = self.now_ms() + PATIENCE_MS
 
     def _forgotten(self, entry: Entry) -> bool:
-        """Drop a marker whose window is over, and code that no longer says that it waits."""
+        """Drop a marker whose window is over, what others have for long, and code that no longer says that it waits."""
         waits = entry.hold and entry.state != "RUN" and entry.id not in self.needs.reserved
-        over = (waits or entry.state == "DONE") and entry.at_ms <= self.now_ms()
+        given = entry.foreign and entry.state == "OUT"
+        over = (waits or given or entry.state == "DONE") and entry.at_ms <= self.now_ms()
         if over:
             self.depart(entry)
             self.needs.forget(entry)

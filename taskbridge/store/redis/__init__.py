@@ -16,6 +16,7 @@ from .messages import RedisMessages
 from .outbox import RedisOutbox
 from .parked import RedisParked
 from .runs import RedisRuns
+from .schedules import RedisSchedules
 from .waiting import RedisWaiting
 
 
@@ -41,6 +42,7 @@ class RedisStore:
         self.messages = RedisMessages(self.server, self.keys)
         self.leader = RedisLeader(self.server, self.keys)
         self.documents = RedisDocuments(self.server, self.keys)
+        self.schedules = RedisSchedules(self.server, self.keys)
 
     def now_ms(self) -> int:
         seconds, microseconds = self.server.call("TIME")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 from ...redis.script import Script
@@ -12,7 +13,10 @@ from ..keys import Keys
 from .claims import PACKAGE
 from .followers import number, text_of
 
-_FIELDS = ("total", "open", "done", "failed", "dropped", "sealed", "made", "ended")
+_FIELDS = ("total", "open", "done", "failed", "dropped", "builder", "sealed", "made", "ended")
+
+#: How many are looked at in one trip.
+PAGE = 100
 
 
 class RedisBatches:
@@ -24,8 +28,8 @@ class RedisBatches:
         self._open = Script(server, PACKAGE, "open_batch", keys.record)
         self._seal = Script(server, PACKAGE, "seal_batch", keys.record)
 
-    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None) -> bool:
-        return bool(self._open(id, when, text_of(then), text_of(error)))
+    def open(self, id: str, *, when: str, then: Follower | None, error: Follower | None, builder: str = "") -> bool:
+        return bool(self._open(id, when, text_of(then), text_of(error), builder))
 
     def seal(self, id: str) -> bool:
         return bool(self._seal(id))
@@ -34,8 +38,13 @@ class RedisBatches:
         return self._states([id.encode()])[0]
 
     def newest(self, limit: int) -> list[BatchState]:
-        ids = self._server.call("ZREVRANGE", f"{self._flow}batches", 0, limit - 1)
-        return [state for state in self._states(ids) if state]
+        found: list[BatchState] = []
+        for start in count(0, PAGE):  # some of the index are forgotten
+            ids = self._server.call("ZREVRANGE", f"{self._flow}batches", start, start + PAGE - 1)
+            found += filter(None, self._states(ids))
+            if len(ids) < PAGE or len(found) >= limit:
+                break
+        return found[:limit]
 
     def _states(self, ids: Sequence[bytes]) -> list[BatchState | None]:
         answers = self._server.pipeline([("HMGET", f"{self._flow}batch:{id.decode()}", *_FIELDS) for id in ids])
@@ -43,7 +52,7 @@ class RedisBatches:
 
 
 def _state(id: str, fields: Sequence[Any]) -> BatchState | None:
-    total, open_now, done, failed, dropped, sealed, made, ended = fields
+    total, open_now, done, failed, dropped, builder, sealed, made, ended = fields
     if made is None:
         return None
     return BatchState(
@@ -53,6 +62,7 @@ def _state(id: str, fields: Sequence[Any]) -> BatchState | None:
         done=number(done),
         failed=number(failed),
         dropped=number(dropped),
+        builder=(builder or b"").decode(),
         sealed=sealed is not None,
         made_ms=number(made),
         ended_ms=number(ended),

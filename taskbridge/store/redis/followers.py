@@ -1,4 +1,4 @@
-"""What is to be made later, as flow.lua reads it: "delay (ms) id queue body"."""
+"""What is to be made later, as ``make`` in flow.lua reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ def text_of(follower: Follower | None) -> bytes:
     if follower is None:
         return b""
     message = follower.message
-    return f"{follower.wait_ms} {message.id} {message.queue} ".encode() + encode(message)
+    away = "!" if follower.for_others else ""
+    return f"{follower.wait_ms}{away} {message.id} {message.queue} ".encode() + encode(message)
 
 
 def number(value: bytes | None, default: int = 0) -> int:

@@ -11,8 +11,11 @@ from ..keys import Keys
 
 _FIELDS = (
     *("st", "seq", "attempt", "starts", "crashes", "claim", "queue"),
-    *("why", "tb", "group", "body", "begun", "locks", "at", "due"),
+    *("why", "tb", "group", "body", "begun", "locks", "at", "part", "due"),
 )
+
+#: How the line of a record's part begins that names a batch; see flow.lua.
+MEMBER = "in batch:"
 
 
 class RedisMessages:
@@ -66,7 +69,7 @@ def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Reco
 
 
 def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
-    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body, begun, locks, at_limit = (
+    state, seq, attempt, starts, crashes, claim, queue, why, traceback, group, body, begun, locks, at_limit, part = (
         field or b"" for field in fields[:-1]
     )
     return Record(
@@ -85,6 +88,7 @@ def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
         begun_ms=int(begun or 0),
         at_ms=int(float(at)),
         waits_at=_waits_at(state, locks.decode(), at_limit.decode()),
+        batches=tuple(line[len(MEMBER) :] for line in part.decode().split("\n") if line.startswith(MEMBER)),
     )
 
 

@@ -70,7 +70,8 @@ class RedisOutbox:
 
     def wait(self, timeout_s: float) -> None:
         *firsts, (seconds, microseconds) = self._server.pipeline(
-            [("ZRANGE", key, 0, 0, "WITHSCORES") for key in (self._keys.due, self._keys.pacing)] + [("TIME",)]
+            [("ZRANGE", key, 0, 0, "WITHSCORES") for key in (self._keys.due, self._keys.pacing, self._keys.ticks)]
+            + [("TIME",)]
         )
         for first in filter(None, firsts):
             due_in_s = float(first[1]) / 1000 - int(seconds) - int(microseconds) / 1e6
@@ -99,6 +100,8 @@ def _own_part(message: Message) -> str:
 def _accepted(reply: Any) -> list[Any]:
     if reply == b"lost":
         raise ClaimLost("this chunk has another owner by now: it enqueues nothing more")
+    if reply == b"unchained":
+        raise ConfigError("the links that follow were kept a day ago and are forgotten: make the chain anew")
     if reply == b"closed":
         raise ConfigError("the batch is closed, or was never opened: nothing more can be added to it")
     found: list[Any] = reply

@@ -67,9 +67,10 @@ class ForkLaws(Laws):
         """An old copy of a chunk comes again, when its run has gone on: it runs nothing."""
         first = start(store)
         goes_on(store, first, "c0")
-        second = None if when == "next is ready" else follow(store, "c1")
-        if second and when == "next is done":
-            goes_on(store, second, "c1")
+        if when == "next runs":
+            follow(store, "c1")
+        elif when == "next is done":
+            goes_on(store, follow(store, "c1"), "c1")
 
         assert "settled" == begin(store, first, "late").verdict
 

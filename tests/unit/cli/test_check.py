@@ -155,6 +155,27 @@ def test_share_of_an_unknown_task_is_found(cli: Cli):
     assert "did you mean 'app.boom'?" in " ".join(findings(cli.json("check", "app"), "warning"))
 
 
+@pytest.mark.parametrize(
+    ("words", "level", "told"),
+    [
+        ("task = 'app.boom'\ncron = '0 6 * * *'", "ok", "schedules: 1: nightly"),
+        ("task = 'app.bom'\ncron = '0 6 * * *'", "warning", "did you mean 'app.boom'?"),
+        ("task = 'app.send_report'\nevery = '5m'", "error", "schedules.nightly: missing a required argument"),
+        ("task = 'app.boom'\ncron = '0 0 30 2 *'", "error", "never fires"),
+        ("task = 'app.boom'\ncron = '0 6 * * *'\ntz = 'Mars/Base'", "error", "expected a zone"),
+    ],
+)
+def test_schedules_of_the_file_are_looked_at(cli: Cli, words: str, level: str, told: str):
+    """As a worker would refuse them when it starts."""
+    cli.write("t.toml", f"[schedules.nightly]\n{words}\n")
+    cli.set(CONFIG="t.toml")
+
+    said = cli.json("check", "app", code=int(level == "error"))
+
+    assert told in " ".join(findings(said, level))
+    assert "nightly" in said["settings"]["schedules"]
+
+
 def test_queue_that_an_engine_cannot_have_is_found(cli: Cli):
     """Dramatiq takes fewer names than Celery; a prefix can make one that it refuses."""
     cli.set(BACKEND="dramatiq", QUEUE_PREFIX="prod:")

@@ -23,6 +23,7 @@ def test_every_example_of_the_reference_works(cli: Cli, bridge: Bridge):
     (module,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     cli.write("app.py", module)
     settled(bridge.store, a_message(id="DEAD", queue="emails"), "DEAD", why="no")
+    bridge.store.batches.open("BATCH", when="all_done", then=None, error=None)
     bridge.store.claims.release(start(bridge.store, message=a_run(id="RUN")).id, "c0")
 
     for command in COMMANDS:

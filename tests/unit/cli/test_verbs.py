@@ -13,6 +13,8 @@ from .conftest import Cli
 
 #: Each verb with what it needs to ask broker or store for something.
 ASKING = {
+    "batches list": ["batches", "list"],
+    "batches show": ["batches", "show", "an-id"],
     "queues": ["queues", "--queues", "emails"],
     "status": ["status", "an-id"],
     "dead list": ["dead", "list"],
@@ -26,7 +28,9 @@ ASKING = {
 }
 
 
-@pytest.mark.parametrize("verb", [*Verbs.names, "dead list", "dead show", "dead replay", "dead purge"])
+@pytest.mark.parametrize(
+    "verb", [*Verbs.names, "batches list", "batches show", "dead list", "dead show", "dead replay", "dead purge"]
+)
 def test_every_verb_shows_examples(cli: Cli, verb: str):
     """``--help`` of a verb ends with commands that can be copied, each of that verb."""
     result = cli(*verb.split(), "--help")
@@ -71,6 +75,7 @@ def test_unknown_verb_is_a_usage_error(cli: Cli):
         ["queues", "--queues", "emails,no/queue"],
         ["purge", "1st"],
         ["dead", "list", "--limit", "0"],
+        ["batches", "list", "--limit", "0"],
         ["dead", "replay"],
         ["dead", "purge", "an-id", "--all"],
         ["tasks"],

@@ -32,6 +32,9 @@ RECORD = [
     "{bank}:flow:",
 ]
 
+#: In the order in which scripts about schedules are given them: the last of their keys.
+TIMETABLE = ["{bank}:schedule:", "{bank}:schedules", "{bank}:ticks"]
+
 
 def test_schema_is_deliberate() -> None:
     """A store that one release wrote is read by the next unless the number says otherwise."""
@@ -43,6 +46,7 @@ def test_names_are_deliberate() -> None:
     keys = Keys("bank")
 
     assert RECORD == keys.record
+    assert TIMETABLE == keys.timetable
     assert "{bank}:schema" == keys.schema
     assert "{bank}:leader:relay" == keys.leader("relay")
     assert ["{bank}:doc:worker", "{bank}:doc:worker:until"] == keys.documents("worker")
@@ -56,7 +60,7 @@ def test_every_name_is_held_here() -> None:
 
     named = {value for name, value in vars(keys).items() if not name.startswith("_")}
 
-    assert {*RECORD, keys.schema} == named
-    assert {"documents", "leader", "owners", "record", "shelf"} == {
+    assert {*RECORD, *TIMETABLE, keys.schema} == named
+    assert {"documents", "leader", "owners", "record", "shelf", "timetable"} == {
         name for name in vars(Keys) if not name.startswith("_")
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from taskbridge.store.memory.chains import MemoryChains
 from taskbridge.store.memory.claims import MemoryClaims
+from taskbridge.store.memory.flow import Flow
 from taskbridge.store.memory.needs import Needs
 from taskbridge.store.memory.outbox import MemoryOutbox
 from taskbridge.store.memory.records import Records
@@ -29,7 +31,7 @@ MUTANTS = [
         "test_c3_",
         "the record is deleted when published",
         ("mark", "redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. m.id)"),
-        (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT")', "del self._records._entries[id]"),
+        (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT", ', "self._records._entries.pop(id, "),
     ),
     Mutant(
         "test_c4_",
@@ -165,7 +167,7 @@ MUTANTS = [
         "test_repeated_put_is_the_same",
         "C14: the key is looked at before the id",
         ("put_once", "redis.call('EXISTS', KEYS[1] .. id) == 1", "false"),
-        (MemoryOutbox, "_put_once", "or records.read(message.id).state:", "or False:"),
+        (MemoryOutbox, "_put_once", " or records.read(message.id).state:", ":"),
     ),
     Mutant(
         "test_claim_of_one_is_not_freed_by_another",
@@ -184,10 +186,152 @@ MUTANTS = [
         (Records, "settle_dead", "self.free_same(entry)", "pass"),
     ),
     Mutant(
+        "test_c15_batch_that_is_filled",
+        "C15: a batch need not be sealed",
+        ("flow", "  if not f[1] then return keep_batch(id, LAST_RESORT) end\n", ""),
+        (Flow, "complete", "if not batch.sealed:", "if False:"),
+    ),
+    Mutant(
+        "test_c15_member_is_counted",
+        "C15: a member is not counted with its message",
+        ("put", "join(ARGV[2], new)\n", ""),
+        (MemoryOutbox, "_keep", "self._records.flow.join(within)", "pass"),
+    ),
+    Mutant(
+        "test_c15_repeated_put",
+        "C15: what is put is counted, not what is new",
+        ("put", "join(ARGV[2], new)\n", "join(ARGV[2], #created)\n"),
+        (MemoryOutbox, "_put", "return False", "return bool(self._records.flow.join(within))"),
+    ),
+    Mutant(
+        "test_c15_repeated_end",
+        "C15: an end is counted, whoever tells it",
+        ("finish", "m.st == 'RUN' and m.claim == claim", "m.st == 'RUN'"),
+        (MemoryClaims, "finish", 'entry.state == "RUN" and entry.claim == request.claim', 'entry.state == "RUN"'),
+    ),
+    Mutant(
+        "test_c15_replayed_member",
+        "C15: a replay does not open it again",
+        ("flow", "  for _, of in ipairs(parts.tallies) do tally(of, 'failed', -1) end\n", ""),
+        (Flow, "revive", 'self._count(entry.part, "failed", -1)', "pass"),
+    ),
+    Mutant(
+        "test_each_callback_is_made_once",
+        "a callback stays when it is made",
+        ("flow", "    redis.call('HDEL', key, 'error')\n", ""),
+        (Flow, "complete", "batch.error = None", "pass"),
+    ),
+    Mutant(
+        "test_every_end_counts",
+        "failures keep nothing back",
+        ("flow", "(not failed or f[4] == 'all_done')", "true"),
+        (Flow, "complete", '(not batch.failed or batch.when == "all_done")', "True"),
+    ),
+    Mutant(
+        "test_every_end_counts",
+        "the dead are not counted",
+        ("record", "ends(m, 'failed', why)", "tostring(m)"),
+        (Records, "settle_dead", 'self.flow.ends(entry.id, entry.part, "failed", why)', "pass"),
+    ),
+    Mutant(
+        "test_closed_batch_takes_no_more",
+        "a sealed batch takes more",
+        ("flow", "if not f[1] or (f[2] and not sent) then", "if not f[1] then"),
+        (Flow, "refuse", "if batch is None or late:", "if batch is None:"),
+    ),
+    Mutant(
+        "test_builder_that_is_repeated",
+        "what a task has put in is known as long as its record",
+        ("flow", "if f[3] and not sent then", "if false then"),
+        (Flow, "_sent", "(batch := self.batch(id)) and batch.builder", "False"),
+    ),
+    Mutant(
+        "test_sealed_batch_knows_what_it_has",
+        "a sealed batch takes whatever a task that is repeated puts in",
+        ("flow", "if sealed and redis.call('SISMEMBER', sent, id) == 0 then", "if false then"),
+        (Flow, "refuse", "if batch is None or late:", "if batch is None:"),
+    ),
+    Mutant(
+        "test_batch_with_open_members",
+        "a batch is forgotten with open members",
+        ("flow", "and batch then keep_batch(batch) end", "and false then end"),
+        (Flow, "join", "tally.until_ms = None", "pass"),
+    ),
+    Mutant(
         "test_turn_is_over_with_a_start",
         "a turn outlives a start",
         ("record", "redis.call('HDEL', key, 'turn', 'at'", "redis.call('HDEL', key, 'at'"),
         (Needs, "take", "entry.turn, entry.at, entry.released", "entry.at, entry.at, entry.released"),
+    ),
+    Mutant(
+        "test_failure_stops_a_chain",
+        "a chain that should stop goes on",
+        ("flow", "if not f[1] or f[1] == 'stop' then", "if not f[1] then"),
+        (Flow, "_advance", 'if chain.on_error == "stop":', "if False:"),
+    ),
+    Mutant(
+        "test_link_that_is_dropped_ends_its_chain",
+        "what is dropped counts as done",
+        ("flow", "how ~= 'dropped' and redis.call('HGET', key, link)", "redis.call('HGET', key, link)"),
+        (Flow, "_advance", 'None if how == "dropped" else ', ""),
+    ),
+    Mutant(
+        "test_dead_link_that_is_purged_ends_its_chain",
+        "what is purged leaves its chain",
+        ("flow", "if parts.chain then advance(m, parts, 'dropped') end", ""),
+        (Flow, "ends", 'self._advance(id, part, "dropped", b"")', "pass"),
+    ),
+    Mutant(
+        "test_chain_is_enqueued_once",
+        "a repeated keep begins a chain anew",
+        ("put_chain", "if redis.call('PTTL', key) == -1 then return end", ""),
+        (MemoryChains, "keep", "if chain and chain.begun:", "if False:"),
+    ),
+    Mutant(
+        "test_links_that_nobody_begins_are_forgotten",
+        "a chain begins without its links",
+        ("flow", "if redis.call('EXISTS', KEYS[24] .. 'chain:' .. chain_in(own)) == 0 then", "if false then"),
+        (Flow, "refuse_link", "and not self.chain(chain)", "and False"),
+    ),
+    Mutant(
+        "test_links_that_nobody_begins_are_forgotten",
+        "links that nobody begins stay",
+        ("put_chain", "redis.call('PEXPIRE', key, 86400000)", ""),
+        (Flow, "chain", "not chain.begun and", "False and"),
+    ),
+    Mutant(
+        "test_chain_that_is_begun_is_not_forgotten",
+        "a chain that is begun is forgotten",
+        ("put", "redis.call('PERSIST', KEYS[24]", "tostring(KEYS[24]"),
+        (Flow, "begin", "].begun = True", "].begun = False"),
+    ),
+    Mutant(
+        "test_chain_may_go_on_without_a_link",
+        "what failed stays a link of a chain that went on",
+        ("flow", "redis.call('HSET', KEYS[1] .. m.id, 'part', parts.run", "tostring(parts.run"),
+        (Flow, "_advance", "self._records.read(id).part = Part(run=part.run) if part.run else NO_PART", "pass"),
+    ),
+    Mutant(
+        "test_result_comes_as_it_went",
+        "a result is read again for places to fill",
+        (
+            "flow",
+            "body = string.sub(body, 1, from - 1) .. value .. string.sub(body, to + 1)",
+            "body = string.gsub(body, HOLE, value)",
+        ),
+        (Flow, "_make", "replace(_HOLE, value, 1)", "replace(_HOLE, value)"),
+    ),
+    Mutant(
+        "test_chain_counts_once",
+        "what counts a link does not count the next",
+        ("flow", "table.concat(part, '\\n')", "part[1]"),
+        (Flow, "_advance", "batches=part.batches", "batches=()"),
+    ),
+    Mutant(
+        "test_times_of_a_link_count",
+        "a link is stamped again when it is retried",
+        ("begin", "redis.call('HDEL', KEYS[1] .. id, 'fresh')", "tostring(m)"),
+        (MemoryClaims, "begin", "entry.body, entry.fresh = request.body, False", "entry.body = request.body"),
     ),
 ]
 

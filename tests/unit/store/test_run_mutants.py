@@ -114,7 +114,7 @@ MUTANTS = [
         "test_replayed_member_does_not_revive",
         "a member's replay revives a run that has ended",
         ("flow", "if kind == 'run' then\n    go_on(id)", "if kind == 'run' and by > 0 then\n    go_on(id)"),
-        (Flow, "_count", "self._tallies(part.batches, ())", "self._tallies(part.batches, part.runs)"),
+        (Flow, "_count", "if by < 0:\n", "if by < 0:\n        for id in part.runs: self.runs[id].ended_ms = 0\n"),
     ),
     Mutant(
         "test_repeated_chunk_",

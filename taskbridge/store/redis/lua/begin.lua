@@ -48,6 +48,7 @@ if m.crashes > limit then
   settle_dead(m, 'its worker died or was away ' .. m.crashes .. ' times while running it')
   return acknowledged('crashed')
 end
+if m.fresh then redis.call('HDEL', KEYS[1] .. id, 'fresh') end -- its times stand in this copy
 
 -- What it needs is what this release says. A lock that is refused may mean that it waits, ends here, or fails.
 local asks = ARGV[10] ~= '' or ARGV[11] ~= '' or m.locks ~= '' or m.rates ~= ''

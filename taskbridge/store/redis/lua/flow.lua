@@ -1,13 +1,15 @@
 -- flow: what a message is part of, and what follows when it ends. Every script that may end one begins with this.
 -- begins with record.lua
 -- KEYS[24] prefix {tb}:flow:
---   chain:<id>     hash  link -> "delay (ms) id queue body" of each that is to come; on_error: stop, continue or call; call; at
---   batch:<id>     hash  total open done failed dropped when then error sealed made ended
+--   chain:<id>     hash  link -> text of each that is to come (see make); on_error: stop, continue or call; call; at
+--   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
+--   batch-sent:<id> set  ids of what the task that fills it has put in
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
 --                        state error ended; base and since: from where and when it was rewound; of what it has enqueued
 --                        total open done failed dropped. One that has failed stays as long as its dead letter
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
+--   batches:until  zset id of those without open members -> when it is forgotten (unix ms)
 
 -- What follows a link has this where the result goes; `call` has it where the id of the failed link goes.
 local HOLE = '"\\u0000result"'
@@ -36,19 +38,25 @@ local function enlist(index, kind, id)
   redis.call('ZADD', KEYS[24] .. index, now, id)
 end
 
--- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body".
+-- make: a message of the store's own making, under an id that only it can have. `text` is "delay id queue body", with a
+-- mark behind the delay (ms) where it is for others' workers: foreign, and no part of anything, for nobody tells how it
+-- ends. `value` fills its hole, if it has one. True when it belongs to `part`.
 local function make(text, value, part)
-  local delay, id, queue, body = string.match(text, '^(%d+) (%S+) (%S+) (.*)$')
+  local delay, away, id, queue, body = string.match(text, '^(%d+)(!?) (%S+) (%S+) (.*)$')
   local key = KEYS[1] .. id
-  if redis.call('EXISTS', key) == 1 then return end
-  local from, to = string.find(body, HOLE, 1, true)
+  if redis.call('EXISTS', key) == 1 then return away == '' end
+  local from, to
+  if value then from, to = string.find(body, HOLE, 1, true) end
   if from then body = string.sub(body, 1, from - 1) .. value .. string.sub(body, to + 1) end
   local at = now + tonumber(delay)
   local st = at > now and 'DELAYED' or 'READY'
-  redis.call('HSET', key, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'part', part, 'fresh', 1)
+  redis.call('HSET', key, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'part',
+    away == '' and part or '', 'fresh', 1)
+  if away ~= '' then redis.call('HSET', key, 'foreign', 1) end
   redis.call('ZADD', KEYS[3], at, id)
   count({ st = st, queue = queue }, 1)
   ring(at)
+  return away == ''
 end
 
 local function lines(parts)
@@ -60,7 +68,8 @@ end
 -- advance: a link has ended. True when the next one is ready, and counts for it.
 local function advance(m, parts, how, result)
   local key = KEYS[24] .. 'chain:' .. parts.chain
-  if how == 'failed' then
+  local failed = how == 'failed'
+  if failed then
     local f = redis.call('HMGET', key, 'on_error', 'call')
     if not f[1] or f[1] == 'stop' then return false end -- it stays as it is: its dead letter can be replayed
     redis.call('HSET', KEYS[1] .. m.id, 'part', parts.run and 'run ' .. parts.run or '') -- the chain goes on without it
@@ -71,35 +80,49 @@ local function advance(m, parts, how, result)
   end
   local link = tonumber(parts.link) + 1
   local text = how ~= 'dropped' and redis.call('HGET', key, link)
-  if not text then
-    redis.call('DEL', key)
-    redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
-    return false
-  end
-  redis.call('HDEL', key, link)
-  redis.call('HSET', key, 'at', link)
   local part = lines(parts)
   table.insert(part, 1, 'chain ' .. string.format('%d', link) .. ' ' .. parts.chain)
-  make(text, result or 'null', table.concat(part, '\n'))
-  return true
+  if text and make(text, result or 'null', table.concat(part, '\n')) then
+    redis.call('HDEL', key, link)
+    redis.call('HSET', key, 'at', link)
+    return true
+  end
+  redis.call('DEL', key)
+  redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
+  if failed then redis.call('HSET', KEYS[1] .. m.id, 'part', table.concat(lines(parts), '\n')) end -- what counted may be replayed
+  return false
+end
+
+-- keep_batch: for so long from now on (ms); as long as it takes without, for it has open members.
+local function keep_batch(id, ms)
+  for _, of in ipairs({ 'batch:', 'batch-sent:' }) do
+    local key = KEYS[24] .. of .. id
+    if ms then redis.call('PEXPIRE', key, ms) else redis.call('PERSIST', key) end
+  end
+  if ms then
+    redis.call('ZADD', KEYS[24] .. 'batches:until', now + ms, id)
+  else
+    redis.call('ZREM', KEYS[24] .. 'batches:until', id)
+  end
 end
 
 -- complete: a batch that is sealed and has no open member calls back, each callback once.
 local function complete(id)
   local key = KEYS[24] .. 'batch:' .. id
   local f = redis.call('HMGET', key, 'sealed', 'open', 'failed', 'when', 'then', 'error')
-  if not f[1] or tonumber(f[2] or 0) > 0 then return end
-  local failed = tonumber(f[3] or 0) > 0
+  if tonumber(f[2]) > 0 then return end
+  local failed = tonumber(f[3]) > 0
+  if not f[1] then return keep_batch(id, LAST_RESORT) end
   if f[5] and (not failed or f[4] == 'all_done') then
     redis.call('HDEL', key, 'then')
-    make(f[5], 'null', '')
+    make(f[5], nil, '')
   end
   if f[6] and failed then
     redis.call('HDEL', key, 'error')
-    make(f[6], 'null', '')
+    make(f[6], nil, '')
   end
   redis.call('HSET', key, 'ended', now)
-  redis.call('PEXPIRE', key, failed and LAST_RESORT or REMEMBERED)
+  keep_batch(id, failed and LAST_RESORT or REMEMBERED)
 end
 
 -- go_on: the chunk that is held is due, unless its run is paused or too much of what it has enqueued is yet to end.
@@ -133,10 +156,11 @@ local function tally(of, how, by)
   local kind, id = string.match(of, '^(%l+):(.+)$')
   if kind == 'run' then
     go_on(id)
-  elseif by < 0 then
-    redis.call('HDEL', key, 'ended')
-  else
+  elseif by > 0 then
     complete(id)
+  else
+    redis.call('HDEL', key, 'ended')
+    keep_batch(id)
   end
 end
 
@@ -225,7 +249,7 @@ end
 -- within: where new messages belong. `tallies` has lines "in batch:<id>" and "in run:<id>"; `chunk` is whose `claim`
 -- enqueues them. Returns nil, or why they are refused: lost (that claim does not stand, or is of a chunk that its run is
 -- past, come after its marker) or closed (the batch is sealed).
-local sent
+local sent, sealed
 local function refused_within(tallies, chunk, claim)
   if chunk ~= '' then
     local m = read(chunk)
@@ -234,12 +258,27 @@ local function refused_within(tallies, chunk, claim)
     sent = KEYS[24] .. 'run:' .. run .. ':sent'
   end
   for id in string.gmatch(tallies, 'in batch:([^\n]+)') do
-    local key = KEYS[24] .. 'batch:' .. id
-    if redis.call('EXISTS', key) == 0 or redis.call('HEXISTS', key, 'sealed') == 1 then return 'closed' end
+    local f = redis.call('HMGET', KEYS[24] .. 'batch:' .. id, 'made', 'sealed', 'builder')
+    if f[3] and not sent then sent = KEYS[24] .. 'batch-sent:' .. id end
+    if not f[1] or (f[2] and not sent) then return 'closed' end
+    sealed = sealed or f[2]
   end
 end
 
--- sent_before: whether this chunk, or one that was repeated, has enqueued it already, however long ago.
+-- refused_late: a batch that is sealed takes what it has, from a task that is repeated, and nothing else.
+local function refused_late(id)
+  if sealed and redis.call('SISMEMBER', sent, id) == 0 then return 'closed' end
+end
+
+local function chain_in(part) return string.match(part, '^chain %d+ ([^\n]+)') end
+
+-- refused_link: a new message begins a chain, and what follows it is forgotten. Returns why it is refused: unchained.
+local function refused_link(id, own)
+  if own == '' or read(id).st or (sent and redis.call('SISMEMBER', sent, id) == 1) then return end
+  if redis.call('EXISTS', KEYS[24] .. 'chain:' .. chain_in(own)) == 0 then return 'unchained' end
+end
+
+-- sent_before: whether this chunk, or the task that fills this batch, has enqueued it already, however long ago.
 local function sent_before(id) return sent and redis.call('SADD', sent, id) == 0 end
 
 local function join(tallies, created)
@@ -247,7 +286,8 @@ local function join(tallies, created)
   for of in string.gmatch(tallies, 'in ([^\n]+)') do
     if redis.call('EXISTS', KEYS[24] .. of) == 1 then
       redis.call('HINCRBY', KEYS[24] .. of, 'total', created)
-      redis.call('HINCRBY', KEYS[24] .. of, 'open', created)
+      local batch = string.match(of, '^batch:(.+)$')
+      if redis.call('HINCRBY', KEYS[24] .. of, 'open', created) == created and batch then keep_batch(batch) end
     end
   end
 end

@@ -9,7 +9,10 @@ for i = 1, #ARGV, 2 do
   if (m.st == 'READY' or m.st == 'DELAYED') and m.seq == tonumber(ARGV[i + 1]) then
     depart(m) -- what is reserved for it stays so: it is on its way
     redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')
-    redis.call('HDEL', KEYS[1] .. m.id, 'fresh')
+    if m.fresh then redis.call('HDEL', KEYS[1] .. m.id, 'fresh') end
+    if redis.call('HEXISTS', KEYS[1] .. m.id, 'foreign') == 1 then -- nobody will tell of its end
+      redis.call('PEXPIRE', KEYS[1] .. m.id, LONG_WINDOW)
+    end
     marked = marked + 1
   end
 end

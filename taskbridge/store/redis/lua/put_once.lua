@@ -6,6 +6,11 @@
 
 local found, new, at, i = {}, 0, now + tonumber(ARGV[1]), 5
 local refused = refused_within(ARGV[2], ARGV[3], ARGV[4])
+local n = 5
+while sealed and n <= #ARGV do
+  refused = refused or refused_late(ARGV[n])
+  n = n + 4 + 3 * tonumber(ARGV[n + 3])
+end
 if refused then return refused end
 
 -- A later call takes the place of one that has not begun, and its delay begins anew.

@@ -2,7 +2,8 @@
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
 --   same has the keys under which it is the only one, a line each: "until key"; part is what it is part of (flow.lua);
---   fresh marks what the store made itself, and nobody has published; due is when one that is HELD may go on (unix ms)
+--   fresh marks what the store made itself, and nobody has published; due is when one that is HELD may go on (unix ms);
+--   foreign marks what no worker of ours runs: published, it has an end like a done one
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
 -- KEYS[4] zset   {tb}:dead    id -> when it died (unix ms)
@@ -44,7 +45,7 @@ local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, TH
 
 local function read(id)
   local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'attempt', 'starts', 'crashes', 'limit', 'claim', 'last',
-    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part')
+    'pubs', 'queue', 'group', 'locks', 'rates', 'turn', 'at', 'released', 'hold', 'same', 'part', 'fresh')
   if not f[1] then
     return { id = id, starts = 0, crashes = 0, pubs = 0, locks = '', rates = '', at = '', released = '', part = '' }
   end
@@ -52,7 +53,7 @@ local function read(id)
     id = id, st = f[1], seq = tonumber(f[2]), attempt = tonumber(f[3]) or 1, starts = tonumber(f[4]) or 0,
     crashes = tonumber(f[5]) or 0, limit = tonumber(f[6]) or 0, claim = f[7], last = f[8], pubs = tonumber(f[9]) or 0,
     queue = f[10] or '', group = f[11] or '', locks = f[12] or '', rates = f[13] or '', turn = tonumber(f[14]),
-    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '',
+    at = f[15] or '', released = f[16] or '', hold = f[17] == '1', same = f[18], part = f[19] or '', fresh = f[20],
   }
 end
 
@@ -84,6 +85,7 @@ local function depart(m)
     if redis.call('HINCRBY', KEYS[7], m.group, -1) <= 0 then redis.call('HDEL', KEYS[7], m.group) end
   else
     free_first()
+    if m.st == 'OUT' then redis.call('PERSIST', KEYS[1] .. m.id) end -- a worker of ours runs it after all
   end
   count(m, -1)
 end
