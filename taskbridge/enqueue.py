@@ -179,7 +179,7 @@ def made(
         route_key=route_key,
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
-        flow=flow or (Flow(bounds=msgspec.Raw(encode_bounds(options.over))) if options.over else None),
+        flow=_over(options, flow),
     )
     _refuse_large(message, sender.settings.max_payload)
     return message
@@ -210,6 +210,13 @@ def route_key(
     bound.apply_defaults()
     named = names_in(share.key, set(bound.arguments), f"shares.{definition.name}.key")
     return "" if later in named else fill(share.key, bound.arguments)
+
+
+def _over(options: TaskOptions, flow: Flow | None) -> Flow | None:
+    """A run over a range of its own begins with its bounds."""
+    if not options.over:
+        return flow
+    return msgspec.structs.replace(flow or Flow(), bounds=msgspec.Raw(encode_bounds(options.over)))
 
 
 def _id(definition: Definition, args: msgspec.Raw, kwargs: msgspec.Raw, key: str | None) -> str:

@@ -58,9 +58,9 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms:
 def returned(result: Any, message: Message, definition: Definition, runtime: Runtime) -> Done | Ended:
     """Say what it leads to that a task returned: done, unless the next link of its chain cannot be given the result.
 
-    That fails at once: the next attempt would return the same.
+    That fails at once: the next attempt would return the same. A run gives nothing on: its chunks have no result.
     """
-    if message.flow is None or not message.flow.gives:
+    if message.flow is None or not message.flow.gives or definition.chunks:
         return Done(result)
     try:
         given = bytes(returned_by(definition.function, definition.name).encode(result))

@@ -16,7 +16,8 @@ from ..policies.schedule import Schedule
 from ..policies.ticks import Timing
 from ..routing import route
 from ..schedules.plan import Changes, Plan, changed, changes_of, in_force, next_tick, plan_of
-from ..store import ScheduleState, Store
+from ..store import Store
+from ..store.schedules import ScheduleState
 
 #: How often a change is tried while the schedule ticks under it.
 TRIES = 20

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..errors import DecodeError, StoreFull
 from ..schedules.plan import in_force, tick_of
-from ..store import ScheduleState, Store
+from ..store import Store
+from ..store.schedules import ScheduleState
 
 log = logging.getLogger("taskbridge.relay")
 

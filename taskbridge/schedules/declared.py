@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from threading import Event
 from typing import Any
 
@@ -23,7 +24,8 @@ from ..options import TaskOptions
 from ..policies.schedule import Schedule, check_name, instant_ms, named
 from ..policies.ticks import Crontab, Interval, Timing
 from ..policies.unique import sameness_of
-from ..store import Declaration, ScheduleState, Store
+from ..store import Store
+from ..store.schedules import Declaration, ScheduleState
 from .plan import Plan, changed, changes_of, next_tick, plan_of
 
 log = logging.getLogger("taskbridge")
@@ -153,37 +155,39 @@ def _plan(definition: Definition, options: TaskOptions, schedule: Schedule, send
 def _plan_of_file(name: str, entry: ScheduleSettings, definitions: Definitions, sender: Sender) -> Plan | None:
     """What a schedule of the settings is; None for one that only who has the task can tell."""
     known = definitions.get(entry.task)
-    if known is None and not entry.queue:
-        return None
     try:
+        schedule = _schedule_of(name, entry)
+        if known is None and not entry.queue:
+            return None
         if known is None and entry.overlap == "skip":
             raise ConfigError("overlap: skip needs a task of a worker of ours: of others' nobody tells the end")
         definition = known or _elsewhere(entry)
         options = definition.options.with_changes({"queue": entry.queue}) if entry.queue else definition.options
-        plan = _plan(definition, options, schedule_of(name, entry, definition), sender)
+        plan = _plan(definition, options, _as_annotated(schedule, definition), sender)
     except (ArgumentError, ConfigError, DecodeError) as error:
         raise ConfigError(f"schedules.{name}: {error}") from None
     return msgspec.structs.replace(plan, origin="file", foreign=known is None)
 
 
-def schedule_of(name: str, entry: ScheduleSettings, definition: Definition) -> Schedule:
-    """Return a schedule of the settings as code would declare it.
-
-    Raises:
-        ConfigError, DecodeError: it cannot be.
-    """
-    raw_args, raw_kwargs = msgspec.json.encode(entry.args), msgspec.json.encode(entry.kwargs)
-    args, kwargs = definition.arguments.decode(msgspec.Raw(raw_args), msgspec.Raw(raw_kwargs))
+def _schedule_of(name: str, entry: ScheduleSettings) -> Schedule:
+    """A schedule of the settings as code would declare it."""
     check_name(name)
     return Schedule(
         timing=_timing(entry),
         missed=entry.missed,  # type: ignore[arg-type]  # the schedule refuses what it does not know
         overlap=entry.overlap,  # type: ignore[arg-type]
         jitter=seconds_of(entry.jitter, "jitter"),
-        args=args,
-        kwargs=kwargs,
+        args=entry.args,
+        kwargs=entry.kwargs,
         name=name,
     )
+
+
+def _as_annotated(schedule: Schedule, definition: Definition) -> Schedule:
+    """With arguments as the task has them: a file has no Decimal."""
+    raw_args, raw_kwargs = msgspec.json.encode(schedule.args), msgspec.json.encode(schedule.kwargs)
+    args, kwargs = definition.arguments.decode(msgspec.Raw(raw_args), msgspec.Raw(raw_kwargs))
+    return replace(schedule, args=args, kwargs=kwargs)
 
 
 def _timing(entry: ScheduleSettings) -> Timing:

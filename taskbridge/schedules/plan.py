@@ -15,7 +15,7 @@ from ..message import Message, decode
 from ..needs import Same
 from ..policies.ticks import Timing
 from ..routing import place_of
-from ..store import ScheduleState, Tick
+from ..store.schedules import ScheduleState, Tick
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from taskbridge.store import ScheduleState
+from taskbridge.store.schedules import ScheduleState
 
 from ..servers import until
 from .harness import Producer, Stage, Tally, Worker, send
@@ -38,7 +38,7 @@ args = [1, 2]
 RELAYS = ("celery", "dramatiq", "celery")
 
 #: How long a leader that was killed keeps the lead, and is looked for, seconds; and what a busy machine adds.
-LATEST_S = 3 + 2 * 0.5 + 4
+LATEST_S = 3 + 2 * 0.5 + 6
 
 
 def schedule(producer: Producer) -> ScheduleState | None:
@@ -94,13 +94,14 @@ def tally(stage: Stage, producer: Producer, ticks: range, seconds: float, kills:
         "skipped": state.skipped,
     }
     found.more |= {"fired": state.fired - state.last_ms // 1000 + ticks[0] - 1}
-    found.more |= {"calm_p99_s": round(late_s[len(late_s) * 99 // 100], 3), "latest_s": round(latest_s, 1)}
+    found.more |= {"calm_p50_s": round(late_s[len(late_s) // 2], 3), "latest_s": round(latest_s, 1)}
+    found.more |= {"calm_p99_s": round(late_s[len(late_s) * 99 // 100], 3)}
     return found
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("calm_s", "kills_s"), [(4, 9), pytest.param(20, 180, marks=pytest.mark.soak)], ids=["short", "long"]
+    ("calm_s", "kills_s"), [(4, 9), pytest.param(30, 180, marks=pytest.mark.soak)], ids=["short", "long"]
 )
 def test_each_tick_is_fired_once_whoever_leads(
     tmp_path: Path, figures: Callable[[Tally], None], calm_s: float, kills_s: float
@@ -114,7 +115,8 @@ def test_each_tick_is_fired_once_whoever_leads(
     assert (0, 0, 0, 0) == tuple(result.more[word] for word in ("beside", "missed", "skipped", "fired")), result
     assert result.repeated <= result.more["kills"], result
     assert result.more["kills"] >= kills_s / 10, result
-    assert result.more["calm_p99_s"] < 1, result
+    in_time_s = result.more["calm_p99_s" if calm_s > 10 else "calm_p50_s"]  # of few, p99 is the one that had bad luck
+    assert in_time_s < 1, result
     assert result.more["latest_s"] < LATEST_S, result
 
 

@@ -94,6 +94,8 @@ class Run(Tally):
     chunk: int = 0
     round: int = 0
     progress: int = 0
+    base: int = 0
+    since_ms: int = 0
     sent: set[str] = field(default_factory=set)
     forgotten_ms: int = 0
     """From when on nobody knows of it; 0 while it goes on, or has a dead letter."""

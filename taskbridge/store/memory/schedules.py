@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ...message import encode
-from .. import Declaration, ScheduleState, Tick
+from ..schedules import Declaration, ScheduleState, Tick
 from .records import Entry, Records
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from ...message import encode
 from ...redis.script import Script
 from ...redis.server import Argument, Server
-from .. import Declaration, ScheduleState, Tick
 from ..keys import Keys
+from ..schedules import Declaration, ScheduleState, Tick
 from .claims import PACKAGE
+from .outbox import BULK
 
 #: How many fields timetable.lua answers for each schedule, its name among them.
 WIDTH = 13
@@ -33,8 +34,11 @@ class RedisSchedules:
         return _states(self._timetable(limit))
 
     def declare(self, declarations: Sequence[Declaration], stamp: int, lease_ms: int) -> list[bool]:
-        words = [word for one in declarations for word in _said(one)]
-        return [bool(stands) for stands in self._declare(stamp, lease_ms, *words)]
+        stands: list[bool] = []
+        for start in range(0, len(declarations), BULK):
+            words = [word for one in declarations[start : start + BULK] for word in _said(one)]
+            stands += map(bool, self._declare(stamp, lease_ms, *words))
+        return stands
 
     def change(self, name: str, version: int, *, changes: bytes, paused: bool, tick_ms: int) -> bool:
         return bool(self._change(name, version, changes, int(paused), tick_ms))

@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...message import Flow, Message, decode, encode
 from ...needs import NeedsLock, Within
 from ...store import LONG_WINDOW_MS, Store
-from ...store.flow import HOLE, ChainState, Follower
+from ...store.flow import HOLE, ChainState, Follower, Next
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, run, state, take
 
@@ -389,6 +389,42 @@ class ChainLaws(Laws):
         self.advance(store, LONG_WINDOW_MS)
         assert None is store.messages.look("k:1")
 
+    def test_run_is_one_link(self, store: Store) -> None:
+        """The next one is made, and given null, when its last chunk has ended; a chunk that failed can be replayed."""
+        (first,) = go_on(store, start(store, "k"))
+        opened(store, first)
+        second = first.copy(id="k:1:1")
+        finish(store, first, first.id, next=Next(did=1, at=Raw(b"1"), message=second))
+        (chunk,) = publish(store)
+        assert ("k:1:1", (1, 1)) == (chunk.id, left(store, "k"))
+        failed(self, store, chunk)
+        assert ([], (1, 1)) == (publish(store), left(store, "k"))
+        store.dead.replay(chunk.id)
+        (chunk,) = publish(store)
+        begin(store, chunk, "again")
+
+        finish(store, chunk, "again", next=Next(did=1))
+
+        assert ["k:2", None, "mine"] == [(third := the_only(publish(store))).id, *args(third)]
+        run_state = store.runs.look("k:1")
+        assert run_state
+        assert "done" == run_state.state
+
+    def test_run_that_failed_stays_one_when_its_chain_goes_on(self, store: Store) -> None:
+        """It can be replayed to its end, and leads to nothing more."""
+        (first,) = go_on(store, start(store, "k", on_error="continue"))
+        opened(store, first)
+        finish(store, first, first.id, "DEAD", why="ValueError: no")
+        assert "k:2" == the_only(publish(store)).id
+        store.dead.replay(first.id)
+        (copy,) = publish(store)
+        begin(store, copy, "again")
+
+        finish(store, copy, "again", next=Next(did=1, at=Raw(b"1"), message=copy.copy(id="k:1:1")))
+
+        assert ["k:1:1"] == [chunk.id for chunk in publish(store)]
+        assert (2, 0) == left(store, "k")
+
     def test_copy_of_a_link_is_recognised(self, store: Store) -> None:
         """As of any message: one that was published twice is begun once."""
         (second,) = go_on(store, start(store, "k"))
@@ -417,6 +453,13 @@ def refusal(store: Store, *messages: Message) -> str:
     except ConfigError as error:
         return str(error)
     return ""
+
+
+def opened(store: Store, copy: Message) -> None:
+    """A worker has begun it and says that it is a run."""
+    begin(store, copy, copy.id)
+    bounds = Raw(b"{}")
+    store.runs.open(copy, copy.id, bounds=bounds, at=Raw(b"0"), total=2, max_backlog=-1, pause_ms=0)
 
 
 def shape(chain: ChainState) -> tuple[int, int, str]:

@@ -10,8 +10,9 @@ import pytest
 
 from ...message import Message, encode
 from ...needs import Same
-from ...store import LONG_WINDOW_MS, Declaration, ScheduleState, Store, Tick
+from ...store import LONG_WINDOW_MS, Store
 from ...store.flow import Next
+from ...store.schedules import Declaration, ScheduleState, Tick
 from ..fakes import a_message
 from .outbox import LONG_S, SOON_S, Waiting, waited_s
 from .steps import Laws, begin, finish, look, publish, run, take

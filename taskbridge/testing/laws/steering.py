@@ -390,6 +390,22 @@ class RewindLaws(Laws):
         assert "ended" == rewind(store, first)
         assert [] == alive(store, first.id)
 
+    def test_progress_counts_from_there(self, store: Store) -> None:
+        """Its pace, too: from when it was rewound, not from when it began."""
+        first = start(store)
+        store.runs.steer(first.id, "pause")
+        goes_on(store, first, "c0")
+        before = seen(store, first)
+        self.advance(store, HOUR_MS)
+
+        chunk = after(first, by=2, round=1)
+        assert "ok" == store.runs.rewind(first.id, before.current, chunk, at=Raw(b"40"), done=40)
+
+        found = seen(store, first)
+        assert (0, before.started_ms) == (before.since_done, before.since_ms)
+        assert (40, 40, Raw(b"40")) == (found.done, found.since_done, found.at)
+        assert HOUR_MS - 2_000 < found.since_ms - found.started_ms < HOUR_MS + 60_000
+
     def test_what_was_enqueued_counts_on(self, store: Store) -> None:
         """The backlog of before is waited for after."""
         first = brought_to(store, "HELD")

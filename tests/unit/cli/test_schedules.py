@@ -9,7 +9,7 @@ import pytest
 from taskbridge import Bridge, cron, every
 from taskbridge.schedules.declared import Declarer, declarer_of
 from taskbridge.schedules.plan import in_force, tick_of
-from taskbridge.store import ScheduleState
+from taskbridge.store.schedules import ScheduleState
 
 from .conftest import Cli
 

@@ -28,7 +28,7 @@ from .conftest import postgres
 ENDS = {"12.50": "done", "12.13": "declined", "12.99": "gave up", "12.29": "done"}
 
 #: The provider decides at once, so that most of the time goes into giving up.
-FAST = ("--ready-after", "0.4", "--every", "0.1", "--give-up-after", "1.5")
+FAST = ("--ready-after", "0.4", "--every", "0.1", "--give-up-after", "4")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service("postgres"))])

@@ -14,7 +14,7 @@ from taskbridge.errors import StoreFull
 from taskbridge.relay.periodic import FORGET_MS, FULL_MS, UNREADABLE_MS, FireTicks, ForgetSchedules
 from taskbridge.schedules.declared import declarer_of
 from taskbridge.schedules.plan import LATE_MS
-from taskbridge.store import ScheduleState
+from taskbridge.store.schedules import ScheduleState
 from taskbridge.testing import FakeClock
 from taskbridge.testing.fakes import NOON_MS
 from taskbridge.testing.worker import Worker

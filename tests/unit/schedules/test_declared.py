@@ -17,7 +17,8 @@ from taskbridge.errors import ConfigError, StoreUnavailable
 from taskbridge.policies.ticks import Crontab, Interval
 from taskbridge.schedules.declared import LEASE_MS, Declarer, declarer_of, plans_of
 from taskbridge.schedules.plan import Plan, plan_of
-from taskbridge.store import ScheduleState, Store
+from taskbridge.store import Store
+from taskbridge.store.schedules import ScheduleState
 from taskbridge.testing import FakeClock
 from tests.servers import until
 
@@ -149,6 +150,7 @@ def test_task_that_nobody_here_has_needs_a_queue(clock: BridgeClock):
         ({"cron": "0 0 30 2 *", "args": [1]}, "schedules.bad: cron: .*never fires"),
         ({"cron": "0 0 * * *", "tz": "Mars/Base", "args": [1]}, "schedules.bad: tz: expected a zone"),
         ({"every": "5m", "start": datetime(2026, 3, 1), "args": [1]}, "start: expected an aware"),  # noqa: DTZ001
+        ({"every": "soon", "task": "of.others"}, "schedules.bad: every: expected seconds"),
         ({"every": "5m", "task": "legacy", "queue": "q", "overlap": "skip"}, "overlap: skip needs a task of a worker"),
     ],
 )

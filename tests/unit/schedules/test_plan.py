@@ -10,7 +10,7 @@ from taskbridge.message import encode
 from taskbridge.policies.ticks import Crontab, Interval
 from taskbridge.relay.loop import LEAD_MS, PATIENCE_S
 from taskbridge.schedules.plan import LATE_MS, Changes, Plan, changed, in_force, next_tick, plan_of, tick_of
-from taskbridge.store import ScheduleState
+from taskbridge.store.schedules import ScheduleState
 from taskbridge.testing import a_message
 from taskbridge.testing.fakes import NOON_MS
 

@@ -40,13 +40,16 @@ SWEEP_MS, WAIT_MS = GAP_MS // 2, 50_000
 LOCK = NeedsLock("a")
 KEY = (Same("walk", "until_done", LAST_RESORT_MS),)
 
+#: How a worker sends a chunk back, or ends it for good.
+BACK = ["READY", "DELAYED", "PARKED", "DEAD", "release"]
+
 #: A chunk that stands and is not in a worker's hands.
 ENDED = {"DONE", "DEAD"}
 HERE = {"RUN", "READY", "DELAYED", "LOCKED", "PARKED", "HELD"}
 
 some = st.integers(min_value=0, max_value=9)
 flag = st.booleans()
-seldom = st.sampled_from([False] * 9 + [True])
+seldom = st.sampled_from([False] * 6 + [True])
 
 
 @dataclass
@@ -104,15 +107,32 @@ class OneRun(RuleBasedStateMachine):
         self.send(worker.copy, worker.claim, number, WAIT_MS if wait else 0)
 
     @precondition(lambda self: any(worker.runs for worker in self.workers))
-    @rule(
-        i=some, end=st.sampled_from(["next"] * 4 + ["READY", "DELAYED", "PARKED", "DEAD", "release"]), reply_lost=seldom
-    )
+    @rule(i=some, end=st.sampled_from(["next", "next", *BACK]), reply_lost=seldom)
     def finish(self, i: int, end: str, reply_lost: bool) -> None:
         worker = self.running(i)
         worker.end = worker.end or end
         self.tell(worker)
         if not reply_lost:
             self.free(worker)
+
+    @precondition(lambda self: not self.copies())
+    @rule(mails=st.integers(min_value=0, max_value=MAILS), end=st.sampled_from(["", "next", "next", *BACK]))
+    def chunk_goes_well(self, mails: int, end: str) -> None:
+        """Published, begun, at work, and perhaps finished: most of what a run is."""
+        self.advance(PAUSE_MS)
+        self.relay(3)
+        while self.bag and not self.workers[0].copy:
+            self.deliver(0, reply_lost=False)
+        if self.workers[0].runs and mails:
+            self.enqueue(0, mails, wait=False)
+        if self.workers[0].runs and end:
+            self.finish(0, end, reply_lost=False)
+
+    @precondition(lambda self: any(self.mails.values()))
+    @rule(keep=st.integers(min_value=0, max_value=1))
+    def mails_end(self, keep: int) -> None:
+        for id in [id for id, is_open in self.mails.items() if is_open][keep:]:
+            self.mail_moves(list(self.mails).index(id), "DONE")
 
     # Faults.
 
@@ -149,6 +169,8 @@ class OneRun(RuleBasedStateMachine):
 
     @rule(steps=st.sampled_from([1, 2, 3, 3, 3]))
     def relay(self, steps: int) -> None:
+        self.store.outbox.mark(self.published)  # a mark may come when its relay is long gone
+        self.let_out()
         taken = take(self.store)
         chunks = [copy for copy in taken if copy.queue == "walks" and copy.id != "other"]
         if steps >= 2:
@@ -157,11 +179,6 @@ class OneRun(RuleBasedStateMachine):
         if steps >= 3:
             self.store.outbox.mark([(copy.id, copy.seq) for copy in chunks])
         self.store.outbox.mark([(copy.id, copy.seq) for copy in taken if copy not in chunks])
-
-    @precondition(lambda self: self.published)
-    @rule(i=some)
-    def late_mark(self, i: int) -> None:
-        self.store.outbox.mark([self.published[i % len(self.published)]])
 
     @rule(ms=st.sampled_from([SWEEP_MS, LEASE_MS + 1, WAIT_MS]))
     def time_passes(self, ms: int) -> None:
@@ -182,7 +199,6 @@ class OneRun(RuleBasedStateMachine):
             self.store.claims.renew([] if paused else held)
         self.store.claims.sweep(9)
 
-    @rule()
     def let_out(self) -> None:
         self.store.waiting.let_out(9)
         self.store.parked.release("g", 9)
@@ -190,7 +206,7 @@ class OneRun(RuleBasedStateMachine):
     # What the run has enqueued, and who else wants its lock or its key.
 
     @precondition(lambda self: self.mails)
-    @rule(i=some, how=st.sampled_from(["DONE", "DONE", "DEAD", "READY", "replay", "purge"]))
+    @rule(i=some, how=st.sampled_from(["DEAD", "DEAD", "READY", "replay", "replay", "purge"]))
     def mail_moves(self, i: int, how: str) -> None:
         id = list(self.mails)[i % len(self.mails)]
         if how in ("replay", "purge"):
@@ -272,7 +288,8 @@ class OneRun(RuleBasedStateMachine):
         assert not state.paused or record.state in ("RUN", "PARKED", "HELD")
         if record.state == "HELD":
             assert must, "held for nothing"
-        if (state.current, "HELD") == self.standing and record.state != "HELD":
+        known, was = self.standing
+        if record.state in ("READY", "DELAYED") and (was == "HELD" or known not in ("", state.current)):
             assert not must, "let go too early"
         self.standing = state.current, record.state
 

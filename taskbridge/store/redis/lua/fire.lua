@@ -6,7 +6,8 @@
 --   zset   {tb}:ticks       schedule -> when its next tick is looked at (unix ms); +inf while it has none
 -- ARGV[1] name   ARGV[2] version   ARGV[3] tick   ARGV[4] next tick; 0 for none   ARGV[5] overlap: allow or skip
 -- ARGV[6] wait (ms)   ARGV[7] 1 when no worker of ours runs it   ARGV[8] how many were passed over
--- ARGV[9] id; '' for a tick that was missed   ARGV[10] queue   ARGV[11] body   ARGV[12..] keys under which it is the only one: until, key, time to live (ms); repeated
+-- ARGV[9] id; '' for a tick that was missed   ARGV[10] queue   ARGV[11] body
+-- ARGV[12..] keys under which it is the only one: until, key, time to live (ms); repeated
 -- Returns fired, skipped, missed or stale.
 
 local schedule, ticks = KEYS[#KEYS - 2] .. ARGV[1], KEYS[#KEYS]

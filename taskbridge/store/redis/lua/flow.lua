@@ -5,8 +5,8 @@
 --   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
 --   batch-sent:<id> set  ids of what the task that fills it has put in
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
---                        state error ended; of what it has enqueued total open done failed dropped. One that has failed
---                        stays as long as its dead letter
+--                        state error ended; base and since: from where and when it was rewound; of what it has enqueued
+--                        total open done failed dropped. One that has failed stays as long as its dead letter
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
 --   batches:until  zset id of those without open members -> when it is forgotten (unix ms)
