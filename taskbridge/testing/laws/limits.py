@@ -105,6 +105,17 @@ class LimitLaws(Laws):
         assert "run" == ask(store, copy, "c3", ONE)
         assert waiter.id == copy.id
 
+    def test_what_was_let_out_and_needs_none_by_now_gives_its_token_back(self, store: Store) -> None:
+        """A newer release has no limit on its task: another's start has the token."""
+        ask(store, a_message(), "c0", ONE)
+        ask(store, a_message(), "c1", ONE)
+        self.advance(store, MINUTE_MS + 1_000)
+        (copy,) = let_out(store)
+
+        assert "run" == ask(store, copy, "c2")
+
+        assert "run" == ask(store, a_message(), "c3", ONE)
+
     def test_what_was_let_out_and_never_comes_gives_its_token_back(self, store: Store) -> None:
         """A message lost with a dead worker must not shrink the limit for ever."""
         ask(store, a_message(), "c0", ONE)
