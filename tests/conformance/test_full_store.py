@@ -14,9 +14,9 @@ from taskbridge.store.redis import RedisStore
 from taskbridge.testing import a_message
 from taskbridge.testing.laws.chunks import a_run, after, enqueue, goes_on, open_run, start
 from taskbridge.testing.laws.chunks import seen as run_seen
+from taskbridge.testing.laws.rewinding import rewind
 from taskbridge.testing.laws.schedules import declare, fire, tick_of
 from taskbridge.testing.laws.schedules import seen as schedule_seen
-from taskbridge.testing.laws.steering import rewind
 from taskbridge.testing.laws.steps import begin, finish, look, publish, run, take
 from tests.servers import RedisServer, age
 

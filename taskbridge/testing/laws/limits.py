@@ -261,7 +261,7 @@ class LimitLaws(Laws):
 
     def test_limit_is_changed_for_everyone(self, store: Store) -> None:
         """What is set holds from the next begin on, up or down, and goes before the task's word until given back."""
-        store.waiting.set_limit("slow", interval_us=1_000, burst=5)
+        store.waiting.set_limit("slow", interval_us=20_000, burst=5)
         assert 5 <= starts(store, "a", ONE) <= 50
 
         store.waiting.set_limit("slow", interval_us=MINUTE_MS * 1000, burst=2)

@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant(
         "test_c3_",
         "the record is deleted when published",
-        ("mark", "redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. m.id)"),
+        ("mark", "redis.call('HSET', KEYS[1] .. id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. id)"),
         (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT", ', "self._records._entries.pop(id, "),
     ),
     Mutant(
@@ -78,7 +78,7 @@ MUTANTS = [
     Mutant(
         "test_c16_",
         "mark does not compare numbers",
-        ("mark", " and m.seq == tonumber(ARGV[i + 1])", ""),
+        ("mark", " and tonumber(f[2]) == tonumber(ARGV[i + 1])", ""),
         (MemoryOutbox, "mark", " and entry.seq == seq", ""),
     ),
     Mutant(
