@@ -15,6 +15,7 @@ from importlib.resources import files
 from .server import Argument, Reply, Server, bulk
 
 _BEGINS = re.compile(r"^-- begins with (\w+)\.lua$", re.MULTILINE)
+_NO_CODE = re.compile(r"^[ \t]*(?:--.*)?", re.MULTILINE)
 _GOES_ON = re.compile(r"^-- goes on with (\w+)\.lua$", re.MULTILINE)
 
 
@@ -30,7 +31,7 @@ class Script:
     """
 
     def __init__(self, server: Server, package: str, name: str, keys: Sequence[str], more_keys: int = 0) -> None:
-        text = source(package, name)
+        text = _compact(source(package, name))
         sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         server.remember(text)
         self._server = server
@@ -49,6 +50,11 @@ class Script:
             StoreUnavailable, StoreFull, StoreUnfit: as ``Server.call``.
         """
         return self._server.exchange(self.packed(*words), 1)[0]
+
+
+def _compact(text: str) -> str:
+    """Return a script without comments and indents, each line where it was: the server keeps every script in memory."""
+    return _NO_CODE.sub("", text)
 
 
 @lru_cache(maxsize=64)
