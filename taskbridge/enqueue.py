@@ -101,14 +101,17 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
     """Publish messages now, or keep them in the store until they are due; returns under which ids they are known.
 
     What is to be the only one of its kind is claimed and kept in one step: no claim is without its message. What
-    belongs to a run or a batch is counted in that step, too.
+    belongs to a run or a batch is counted in that step, too, unless only others' workers have the task.
     """
     within = scope().within
+    kept = options.delay_ms > 0 or within is not ALONE
+    if definition.external:
+        within = within.for_others()
     if options.claims_in_store:
         same = [sameness_of(definition, options, message) for message in messages]
         ids = sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms, within)
         return [Receipt(id, created=id == message.id) for message, id in zip(messages, ids, strict=True)]
-    if options.delay_ms > 0 or within is not ALONE:
+    if kept:
         created = sender.store().outbox.put(messages, options.delay_ms, within)
         return [Receipt(message.id, created=new) for message, new in zip(messages, created, strict=True)]
     publish(messages, sender)

@@ -261,3 +261,23 @@ def test_async_task_is_chunked(bridge: Bridge) -> None:
     run = run_of(bridge, receipt.id)
     assert (4, "done") == (run.enqueued, run.state)
     assert [0, 1, 2, 3] == sorted(sent)
+
+
+def test_run_does_not_wait_for_what_only_others_run(bridge: Bridge) -> None:
+    """A plain worker tells nobody how a task of its own ends: ``max_backlog`` cannot count it. Repeated, it is known."""
+    theirs = bridge.external("legacy.report", queue="theirs")
+    created = []
+
+    @bridge.task(retry=Backoff(max_retries=1, base=0))
+    @chunked(over=ids(0, 6), size=2, max_backlog=0)
+    def report(chunk: Chunk[int]) -> None:
+        created.append(theirs.enqueue(chunk.number).created)
+        created.append(theirs.using(delay=60).enqueue(chunk.number, late=True).created)
+        if chunk.number == 1 and current().attempt == 1:
+            raise ConnectionError("it is repeated")
+
+    receipt = report.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [True, True, True, True, False, False, True, True] == created
+    assert ("done", 6, 0) == ((run := run_of(bridge, receipt.id)).state, run.done, run.enqueued)
