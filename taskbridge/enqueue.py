@@ -29,7 +29,8 @@ from .store import Store
 #: How many messages travel in one trip.
 BULK = 1_000
 
-#: What a message is apart from its arguments, bytes, rounded up: only near the limit is the whole measured.
+#: What a message is apart from its arguments and its place in a run, bytes, rounded up: only near the limit is the
+#: whole measured.
 _ENVELOPE_BYTES = 1_024
 
 
@@ -184,7 +185,7 @@ def made(
         hard_timeout_ms=timeouts.hard_ms,
         flow=_over(options, flow),
     )
-    _refuse_large(message, sender.settings.max_payload)
+    refuse_large(message, sender.settings.max_payload)
     return message
 
 
@@ -239,8 +240,15 @@ def _call(call: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     )
 
 
-def _refuse_large(message: Message, limit: int) -> None:
-    if len(message.args) + len(message.kwargs) + _ENVELOPE_BYTES <= limit:
+def refuse_large(message: Message, limit: int) -> None:
+    """Refuse a message that is over ``limit`` bytes.
+
+    Raises:
+        PayloadTooLarge: with the advice to save the data.
+    """
+    flow = message.flow
+    position = len(flow.at) + len(flow.bounds) if flow else 0
+    if len(message.args) + len(message.kwargs) + position + _ENVELOPE_BYTES <= limit:
         return
     size = len(encode(message))
     if size > limit:

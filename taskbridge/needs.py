@@ -31,8 +31,8 @@ class Same(msgspec.Struct, frozen=True):
 class Within(msgspec.Struct, frozen=True):
     """Where new messages belong: what counts them, and the chunk whose claim enqueues them.
 
-    ``batches`` and ``runs`` are ids. A chunk's messages are kept only while its ``claim`` stands. ``foreign``: no worker
-    of ours runs them, so nothing may count them, and their records end by themselves once they are published.
+    ``batches`` and ``runs`` are ids. A chunk's messages are kept only while its ``claim`` stands. ``foreign``: no
+    worker of ours runs them, so nothing may count them, and their records end by themselves once they are published.
     """
 
     batches: tuple[str, ...] = ()

@@ -85,7 +85,7 @@ class RedisOutbox:
 
 
 def _where(within: Within) -> tuple[str, str, str, str]:
-    """What counts new messages, whose claim enqueues them (refused_within in flow.lua reads both), and who runs them."""
+    """What counts new messages and whose claim enqueues them, as flow.lua reads it, and whether they are foreign."""
     if within is ALONE:
         return "", "", "", ""
     tallies = [f"in batch:{id}" for id in within.batches] + [f"in run:{id}" for id in within.runs]

@@ -264,7 +264,7 @@ def test_async_task_is_chunked(bridge: Bridge) -> None:
 
 
 def test_run_does_not_wait_for_what_only_others_run(bridge: Bridge) -> None:
-    """A plain worker tells nobody how a task of its own ends: ``max_backlog`` cannot count it. Repeated, it is known."""
+    """A plain worker tells nobody how its task ends: ``max_backlog`` cannot count it. Repeated, it is known."""
     theirs = bridge.external("legacy.report", queue="theirs")
     created = []
 
@@ -281,3 +281,25 @@ def test_run_does_not_wait_for_what_only_others_run(bridge: Bridge) -> None:
 
     assert [True, True, True, True, False, False, True, True] == created
     assert ("done", 6, 0) == ((run := run_of(bridge, receipt.id)).state, run.done, run.enqueued)
+
+
+def test_cursor_that_is_too_large_is_refused_before_the_work(bridge: Bridge) -> None:
+    """It travels in the next chunk's message, and messages are small; the run fails where it stands."""
+    seen = []
+
+    def pages(token: str | None) -> Chunk[int] | None:
+        return Chunk([len(token or "")], next="x" * (70_000 if token else 60_000))
+
+    @bridge.task(retry=None)
+    @chunked(over=cursor(pages))
+    def sync(chunk: Chunk[int]) -> None:
+        seen.extend(chunk)
+
+    receipt = sync.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [0] == seen
+    run = run_of(bridge, receipt.id)
+    assert ("failed", 1) == (run.state, run.chunk)
+    assert "PayloadTooLarge" in run.error
+    assert "save the data and pass its id" in run.error
