@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from taskbridge import Bridge, Chunk, chunked, current, cursor, dates, ids, keyset, times
+from taskbridge import Bridge, Chunk, Reschedule, chunked, current, cursor, dates, ids, keyset, times
 from taskbridge.config import Settings
 from taskbridge.policies.retry import Backoff
 from taskbridge.store.flow import RunState
@@ -303,3 +305,41 @@ def test_cursor_that_is_too_large_is_refused_before_the_work(bridge: Bridge) -> 
     assert ("failed", 1) == (run.state, run.chunk)
     assert "PayloadTooLarge" in run.error
     assert "save the data and pass its id" in run.error
+
+
+def test_same_call_of_a_later_chunk_is_the_same_message(bridge: Bridge) -> None:
+    """In a thread as well, if that is given the task's context; without, the call is none of the run's."""
+    created = []
+
+    @bridge.task
+    def mail(user: int) -> None: ...
+
+    @bridge.task
+    @chunked(over=ids(0, 4), size=2)
+    def report(chunk: Chunk[int]) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            created.append(pool.submit(copy_context().run, mail.enqueue, 7).result().created)
+            created.append(pool.submit(mail.enqueue, 7).result().created)
+
+    receipt = report.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [True, True, False, True] == created
+    assert 1 == run_of(bridge, receipt.id).enqueued
+
+
+def test_rescheduled_arguments_stay_for_the_chunks_that_follow(bridge: Bridge) -> None:
+    """The chunk is the same one, and spends no attempt."""
+    seen = []
+
+    @bridge.task
+    @chunked(over=ids(0, 4), size=2)
+    def poll(chunk: Chunk[int], ref: str = "") -> None:
+        seen.append((chunk.number, ref, current().attempt))
+        if not ref:
+            raise Reschedule(0, kwargs={"ref": "a"})
+
+    poll.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [(0, "", 1), (0, "a", 1), (1, "a", 1)] == seen
