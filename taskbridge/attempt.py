@@ -125,6 +125,7 @@ def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | 
         chunks=definition.chunks,
         store=runtime.store,
         clock=runtime.clock,
+        max_payload=runtime.max_payload,
         stopping=claimed.stopping,
     )
 

@@ -106,6 +106,7 @@ class MemoryOutbox:
 
     def _keep(self, message: Message, wait_ms: int, within: Within) -> None:
         entry = Entry(id=message.id, queue=message.queue, body=encode(message), part=part_of(message, within))
+        entry.foreign = within.foreign
         self._records.enter(entry, "DELAYED" if wait_ms > 0 else "READY", self._records.now_ms() + wait_ms)
         self._records.flow.join(within)
 
