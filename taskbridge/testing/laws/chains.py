@@ -425,6 +425,28 @@ class ChainLaws(Laws):
         assert ["k:1:1"] == [chunk.id for chunk in publish(store)]
         assert (2, 0) == left(store, "k")
 
+    @pytest.mark.parametrize("on_error", ["continue", "call"])
+    def test_run_that_failed_stays_one_when_its_chain_ends(self, store: Store, on_error: str) -> None:
+        """Replayed it goes on from its chunk, and what counts it knows it again."""
+        call = Follower(message=a_message()) if on_error == "call" else None
+        store.batches.open("b", when="all_done", then=None, error=None)
+        first = start(store, "k", 1, on_error, call=call, within=Within(batches=("b",)))
+        opened(store, first)
+        finish(store, first, first.id, "DEAD", why="ValueError: no")
+        assert (None, (1, 0, 0, 1)) == (store.chains.look("k"), counted(store))
+        publish(store)
+        store.dead.replay(first.id)
+        (copy,) = publish(store)
+        begin(store, copy, "again")
+
+        finish(store, copy, "again", next=Next(did=1, at=Raw(b"1"), message=copy.copy(id="k:0:1")))
+
+        (second,) = publish(store)
+        assert ("k:0:1", (1, 1, 0, 0)) == (second.id, counted(store))
+        begin(store, second, "last")
+        finish(store, second, "last", next=Next(did=1))
+        assert (1, 0, 1, 0) == counted(store)
+
     def test_copy_of_a_link_is_recognised(self, store: Store) -> None:
         """As of any message: one that was published twice is begun once."""
         (second,) = go_on(store, start(store, "k"))
