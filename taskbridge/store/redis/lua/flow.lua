@@ -51,7 +51,7 @@ local function make(text, value, part)
   local at = now + tonumber(delay)
   local st = at > now and 'DELAYED' or 'READY'
   redis.call('HSET', key, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'part',
-    away == '' and part or '', 'fresh', 1)
+    away == '' and part or '', 'fresh', string.format('%.0f', at))
   if away ~= '' then redis.call('HSET', key, 'foreign', 1) end
   redis.call('ZADD', KEYS[3], at, id)
   count({ st = st, queue = queue }, 1)
@@ -146,6 +146,7 @@ local function go_on(id)
   depart(m)
   m.st = at > now and 'DELAYED' or 'READY'
   redis.call('HSET', KEYS[1] .. m.id, 'st', m.st)
+  if m.fresh then redis.call('HSET', KEYS[1] .. m.id, 'fresh', string.format('%.0f', at)) end
   redis.call('HSET', key, 'planned', string.format('%.0f', at))
   redis.call('ZADD', KEYS[3], at, m.id)
   count(m, 1)
@@ -230,7 +231,8 @@ local function follow(m, id, body, due)
     end
   end
   redis.call('HSET', KEYS[1] .. id, 'st', 'HELD', 'seq', 1, 'attempt', 1, 'queue', m.queue, 'body', body, 'part', m.part,
-    'locks', m.locks, 'rates', m.rates, 'fresh', 1, 'due', string.format('%.0f', due))
+    'locks', m.locks, 'rates', m.rates, 'fresh', string.format('%.0f', due),
+    'due', string.format('%.0f', due))
   if m.same then
     redis.call('HSET', KEYS[1] .. id, 'same', m.same)
     for taken in string.gmatch(m.same, 'until_done ([^\n]+)') do -- the last resort is not for what goes on
