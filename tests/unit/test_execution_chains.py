@@ -154,12 +154,12 @@ def test_a_link_is_stamped_when_it_is_ready(stage: Stage):
     """Its age and its expiry count from then: the relay's work, see there."""
     giving(stage, 1, int)
     (due,) = stage.bridge.store.outbox.take(10)
-    assert not due.fresh
+    assert not due.fresh_ms
 
     stage.run(decode(due.body))
 
     (due,) = stage.bridge.store.outbox.take(10)
-    assert due.fresh
+    assert due.fresh_ms > 0
     assert [1] == json.loads(bytes(decode(due.body).args))
 
 

@@ -55,7 +55,7 @@ class MemoryOutbox:
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
                     self._records.enter(entry, "OUT", long_ms)
-                    entry.fresh = False
+                    entry.fresh_ms = 0
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
@@ -112,4 +112,5 @@ class MemoryOutbox:
 
 
 def _due(entry: Entry) -> Due:
-    return Due(id=entry.id, seq=entry.seq, attempt=entry.attempt, body=entry.body, front=entry.front, fresh=entry.fresh)
+    told = {name: getattr(entry, name) for name in ("id", "seq", "attempt", "body", "front", "fresh_ms")}
+    return Due(**told)

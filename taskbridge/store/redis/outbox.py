@@ -59,7 +59,7 @@ class RedisOutbox:
                 attempt=int(flat[i + 2]),
                 body=flat[i + 3],
                 front=bool(flat[i + 4]),
-                fresh=bool(flat[i + 5]),
+                fresh_ms=int(flat[i + 5]),
             )
             for i in range(0, len(flat), 6)
         ]

@@ -440,6 +440,12 @@ class TestWhatIsRefused:
             b.add(7)  # type: ignore[arg-type]
         with office.bridge.open_batch() as b, pytest.raises(ArgumentError, match="missing"):
             b.add(office.send.s())
+        for wrong in (print, office.send.s(1)):
+            with (
+                office.bridge.open_batch() as b,
+                pytest.raises(ConfigError, match="expected a task and its calls, got"),
+            ):
+                b.enqueue_many(wrong, [(1,)])  # type: ignore[arg-type]
 
         others = office.bridge.external("legacy.send", queue="legacy")
         with pytest.raises(ConfigError, match=r"legacy\.send is a task that only others' workers have"):

@@ -361,7 +361,7 @@ MUTANTS = [
         "test_times_of_a_link_count",
         "a link is stamped again when it is retried",
         ("begin", "redis.call('HDEL', KEYS[1] .. id, 'fresh')", "tostring(m)"),
-        (MemoryClaims, "begin", "entry.body, entry.fresh = request.body, False", "entry.body = request.body"),
+        (MemoryClaims, "begin", "entry.body, entry.fresh_ms = request.body, 0", "entry.body = request.body"),
     ),
 ]
 

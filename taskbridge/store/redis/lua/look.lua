@@ -3,7 +3,8 @@
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
 --   same has the keys under which it is the only one, a line each: "until key"; part is what it is part of (flow.lua);
---   fresh marks what the store made itself, and nobody has published; due is when one that is HELD may go on (unix ms);
+--   fresh is when what the store made itself was first due, while nobody has published it (unix ms); due is when one that
+--   is HELD may go on (unix ms);
 --   foreign marks what no worker of ours runs: published, it has an end like a done one
 -- KEYS[2] zset   {tb}:leases  "claim id" -> end of the lease (unix ms)
 -- KEYS[3] zset   {tb}:due     id -> due, or end of the relay's lease (unix ms)
