@@ -1,12 +1,10 @@
-"""What the import writes, each as a part of the caller's transaction. Done twice, each changes nothing the second time.
+"""What bookings lead to, each as a part of the caller's transaction. Done twice, each changes nothing the second time.
 
 The guards are rows with keys that follow from the file. The evidence (``ledger``, ``deliveries``, ``settlements``,
 ``effects``) has no keys: whatever slips through a guard is there twice, and ``verify`` finds it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from . import rules
 from .database import Database
@@ -16,23 +14,6 @@ from .rows import Entry
 def record(db: Database, message_id: str, effect: str, subject: object) -> None:
     """Leave evidence that this message has had its effect."""
     db.change("INSERT INTO effects (message_id, effect, subject) VALUES (?, ?, ?)", message_id, effect, str(subject))
-
-
-def save_rows(db: Database, lines: Iterable[tuple[int, str]]) -> None:
-    """Keep rows of the file as they came, by line number."""
-    db.change_many("INSERT INTO raw_rows (id, line) VALUES (?, ?) ON CONFLICT DO NOTHING", lines)
-
-
-def raw_row(db: Database, row: int) -> str:
-    """Return a row as it came.
-
-    Raises:
-        LookupError: it was never saved.
-    """
-    found = db.rows("SELECT line FROM raw_rows WHERE id = ?", row)
-    if not found:
-        raise LookupError(f"row {row} was never saved")
-    return str(found[0][0])
 
 
 def next_ordinal(db: Database, account: int) -> int:

@@ -24,12 +24,13 @@ from taskbridge.errors import ConfigError
 
 from . import database, generate, report
 from .database import NoDatabase
+from .groups import GROUPS
 from .plain import expect
 from .process import ROOT, ProcessFailed
 from .rows import POISON, NotAnExport, check_header
-from .run import STAGES, Result, Workload, run
+from .run import Result, Workload, run
 from .server import Broker, NoServer, find
-from .tasks import GROUPS
+from .watch import STAGES, totals
 
 
 @click.command()
@@ -104,7 +105,10 @@ def _run_shown(console: Console, backend: str, workload: Workload, server: Broke
     columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console.rule(backend)
     with Progress(*columns, console=console) as progress:
-        bars = [progress.add_task(stage, total=total) for stage, total in zip(STAGES, workload.totals, strict=True)]
+        bars = [
+            progress.add_task(stage, total=total)
+            for stage, total in zip(STAGES, totals(workload.expected), strict=True)
+        ]
 
         def show(counts: tuple[int, ...]) -> None:
             for bar, count in zip(bars, counts, strict=True):

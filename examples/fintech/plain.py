@@ -20,23 +20,37 @@ from . import rules
 
 @dataclass(slots=True)
 class Account:
-    """How many movements an account has, and what they come to."""
+    """How many movements an account has, what came in and what went out."""
 
     count: int = 0
-    total: Decimal = Decimal("0.00")
+    credits: Decimal = Decimal("0.00")
+    debits: Decimal = Decimal("0.00")
+
+    @property
+    def total(self) -> Decimal:
+        """What they come to."""
+        return self.credits + self.debits
 
 
 @dataclass(slots=True)
 class Expected:
-    """What must be there in the end. Rows are line numbers; the names are those of ``rules``."""
+    """What must be there in the end. Rows are line numbers; the names are those of ``rules``.
+
+    ``refused`` has the account of each row that nobody can book: 0 where that is not legible either.
+    """
 
     accounts: dict[int, Account] = field(default_factory=dict)
     booked: set[int] = field(default_factory=set)
-    refused: set[int] = field(default_factory=set)
+    refused: dict[int, int] = field(default_factory=dict)
     screened: set[int] = field(default_factory=set)
     alerts: set[str] = field(default_factory=set)
     notifications: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
+
+    @property
+    def posted(self) -> set[int]:
+        """The accounts that any row is about, also one that cannot be booked."""
+        return self.accounts.keys() | set(self.refused.values())
 
 
 def expect(path: Path) -> Expected:
@@ -50,11 +64,14 @@ def expect(path: Path) -> Expected:
             try:
                 number, day, signed = _say(record)
             except (ValueError, TypeError, KeyError, InvalidOperation):
-                expected.refused.add(row)
+                expected.refused[row] = _account_of(record)
                 continue
             account = expected.accounts.setdefault(number, Account())
             account.count += 1
-            account.total += signed
+            if signed > 0:
+                account.credits += signed
+            else:
+                account.debits += signed
             expected.booked.add(row)
             _apply_rules(expected, debits, row, f"{number}:{day}", signed)
             if record["operation"] == rules.CLEARED_OPERATION and -signed * 100 >= rules.CLEARED_CENTS:
@@ -68,6 +85,13 @@ def _say(record: dict[str, str]) -> tuple[int, date, Decimal]:
         raise ValueError("an amount has two decimals")
     day = datetime.strptime(record["date"], "%y%m%d").date()  # noqa: DTZ007 - a bank's day has no zone
     return int(record["account_id"]), day, {"PRIJEM": 1, "VYDAJ": -1, "VYBER": -1}[record["type"]] * amount
+
+
+def _account_of(record: dict[str, str]) -> int:
+    try:
+        return int(record["account_id"])
+    except (ValueError, TypeError, KeyError):
+        return 0
 
 
 def _apply_rules(expected: Expected, debits: Counter[str], row: int, account_day: str, signed: Decimal) -> None:

@@ -1,4 +1,4 @@
-"""Enqueue the import of a file: ``python -m examples.fintech.produce FILE``. Prints the id of every page's message."""
+"""Enqueue the import of a file: ``python -m examples.fintech.produce FILE``. Prints the ids of its chain's messages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import click
 from taskbridge import TaskbridgeError
 
 from .database import NoDatabase, database
-from .rows import NotAnExport, pages
-from .tasks import hello, load
+from .imports import import_of
+from .rows import NotAnExport, check_header
+from .tasks import hello
 
 PAGE_LINES = 100
 
@@ -24,8 +25,9 @@ WAIT_S = 60.0
 @click.option("--page-lines", default=PAGE_LINES, show_default=True, type=click.IntRange(1))
 @click.option("--wait", is_flag=True, help="First see that a worker is there.")
 def main(file: Path, page_lines: int, wait: bool) -> None:
-    """Enqueue the import of FILE, a page at a time; the rows stay in the file, messages carry where they are."""
+    """Enqueue the import of FILE; the rows stay in the file."""
     try:
+        check_header(file)
         database().create()
         if wait:
             _wait_for_a_worker()
@@ -35,10 +37,10 @@ def main(file: Path, page_lines: int, wait: bool) -> None:
 
 
 def _produce(file: Path, page_lines: int) -> None:
-    path = str(file.resolve())
-    for page in pages(file, page_lines):
-        receipt = load.enqueue(path, page.number, page.first_line, page.offset_bytes, page.lines)
-        print(receipt.id, flush=True)
+    work = import_of(file, page_lines)
+    receipt = work.enqueue()
+    for link in range(len(work.links)):
+        print(f"{receipt.chain}:{link}")
 
 
 def _wait_for_a_worker() -> None:

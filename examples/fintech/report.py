@@ -34,6 +34,7 @@ def show(console: Console, results: Sequence[Result]) -> None:
     console.print(table)
     for r in results:
         console.print(f"{r.backend}: {_waits(r)}", markup=False)
+        console.print(f"{r.backend}: {_closed(r)}", markup=False)
     for r in results:
         for line in r.faults:
             console.print(f"{r.backend}: {line}", style="red", markup=False)
@@ -71,6 +72,15 @@ def _waits(result: Result) -> str:
         f"{result.verdict.refreshes:,} refreshes for {result.bookings:,} bookings;"
         f" waits: account {seen.locked:,}, provider {seen.throttled:,}; 429s: {seen.rescheduled};"
         f" {seen.polls:,} polls for {result.transfers:,} transfers"
+    )
+
+
+def _closed(result: Result) -> str:
+    """What was done with whole accounts."""
+    seen = result.verdict.closing
+    return (
+        f"{seen.reconciled:,} accounts reconciled, {seen.refused} row refused;"
+        f" {seen.reports:,} reports in {seen.chunks} chunks, at most {seen.waiting} under way between them"
     )
 
 

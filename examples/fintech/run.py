@@ -8,41 +8,29 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import database, measure, memory
+from . import database, measure
 from .database import Database
+from .groups import GROUPS, MODULES, QUEUES
 from .plain import Expected
-from .process import Process, ProcessFailed, answer, started
+from .process import answer, started
+from .reports import send_reports
 from .server import Broker, forget
-from .tasks import GROUPS, QUEUES, hello, settle
+from .tasks import hello, settle
 from .verify import Verdict, verify
+from .watch import POLL_S, Show, Watch, totals
 
-POLL_S = 0.2
 GRACE_S = 10
-
-#: Nothing new in the database for so long: something is wrong, and the verdict will say what is missing.
-STALLED_S = 45.0
 
 #: How long after the last effect a poison row may still be on its way to the dead letters.
 SETTLE_S = 20.0
 
-STAGES = ("rows saved", "rows booked", "debits screened", "owners told", "transfers settled", "bookings shown")
-COUNTS = (
-    "SELECT (SELECT COUNT(*) FROM raw_rows), (SELECT COUNT(*) FROM ledger),"
-    " (SELECT COUNT(DISTINCT subject) FROM effects WHERE effect = 'screen'), (SELECT COUNT(*) FROM deliveries),"
-    " (SELECT COUNT(*) FROM settlements),"
-    " (SELECT COALESCE(SUM(entries), 0) FROM shown_balances)"
-)
-
 #: Where a message can be while the store keeps it, the dead letters apart.
 KEPT = ("ready", "delayed", "parked", "locked", "throttled")
-
-#: Told after each look how far every stage is.
-Show = Callable[[tuple[int, ...]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +44,15 @@ class Workload:
     database_url: str
     keep: bool
 
-    @property
-    def totals(self) -> tuple[int, ...]:
-        """What each stage must come to."""
-        must = self.expected
-        saved, booked = len(must.booked | must.refused), len(must.booked)
-        return (saved, booked, len(must.screened), len(must.notifications), len(must.settled), booked)
-
 
 class Seen(NamedTuple):
-    """What was seen from outside while a worker ran."""
+    """What was seen from outside while a worker ran; ``night`` is the id of the run of the reports."""
 
     seconds: float
     peak_mb: float
     dead: int
     left: int
+    night: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,69 +108,33 @@ def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
 def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db: Database, show: Show) -> Seen:
     """Start, watch and stop."""
     worker_command = [
-        *("taskbridge", "worker", "examples.fintech.tasks", "examples.fintech.measure"),
+        *("taskbridge", "worker", *MODULES, "examples.fintech.measure"),
         *(*_groups(workload.processes), "--grace", str(GRACE_S)),
     ]
     producer_command = ["examples.fintech.produce", str(workload.file), "--wait"]
     try:
         with started(worker_command, environment, folder / "worker.out") as worker:
             with started(producer_command, environment, folder / "receipts.txt") as producer:
-                watch = Watch(db, workload.totals, worker, producer, show)
+                watch = Watch(db, totals(workload.expected), worker, producer, show)
+                night = _night(environment) if watch.until_done("reconciled", "rows refused") else ""
                 watch.until_done()
             dead, left = _settled(environment, len(workload.expected.refused))
-            return Seen(watch.seconds, watch.peak_mb, dead, left)
+            return Seen(watch.seconds, watch.peak_mb, dead, left, night)
     finally:
         db.close()
+
+
+def _night(environment: Mapping[str, str]) -> str:
+    """Let two o'clock come now: start the reports as their schedule does, and return the id of their run."""
+    return str(
+        json.loads(answer(["taskbridge", "schedules", "run-now", send_reports.name, "--json"], environment))["id"]
+    )
 
 
 def _groups(processes: int) -> Iterator[str]:
     """The options that share processes out: as many for each group, and what is over for the last ones."""
     for place, (name, queues) in enumerate(GROUPS.items()):
         yield from ("--group", f"{name}={(processes + place) // len(GROUPS)}:{','.join(queues)}")
-
-
-class Watch:
-    """Looks at the database and the worker, five times a second, until every stage has come to its total."""
-
-    def __init__(self, db: Database, totals: tuple[int, ...], worker: Process, producer: Process, show: Show) -> None:
-        self.seconds = 0.0
-        self.peak_mb = 0.0
-        self._db = db
-        self._totals = totals
-        self._worker = worker
-        self._producer = producer
-        self._show = show
-
-    def until_done(self) -> None:
-        """Return when all is done, or when nothing has moved for ``STALLED_S``.
-
-        Raises:
-            ProcessFailed: nothing has ever moved, or a process died.
-        """
-        began = moved = time.monotonic()
-        seen: tuple[int, ...] = ()
-        while True:
-            now, counts = time.monotonic(), self._counts()
-            if not any(counts) and not self._producer.ended():
-                began = now  # the producer waits for the worker; the clock starts with the first message
-            if counts != seen:
-                seen, moved = counts, now
-                self._show(counts)
-            self.seconds = now - began
-            self._worker.ended()
-            done = self._producer.ended() and all(map(int.__ge__, counts, self._totals))
-            if done:
-                return
-            if now - moved > STALLED_S:
-                if any(counts):
-                    return
-                raise ProcessFailed(f"the worker has done nothing for {STALLED_S:.0f} s; {self._worker.last_words()}")
-            self.peak_mb = max(self.peak_mb, memory.held_mb(self._worker.id))
-            time.sleep(POLL_S)
-
-    def _counts(self) -> tuple[int, ...]:
-        (found,) = self._db.rows(COUNTS)
-        return tuple(map(int, found))  # PostgreSQL sums up to Decimal
 
 
 def _settled(environment: Mapping[str, str], poison_rows: int) -> tuple[int, int]:
@@ -229,7 +175,7 @@ def _environment(backend: str, name: str, broker: Broker, database_url: str, mea
 
 def _result(backend: str, workload: Workload, folder: Path, db: Database, seen: Seen) -> Result:
     """Read the evidence, now that nothing runs any more."""
-    receipts = (folder / "receipts.txt").read_text("ascii").split()
+    receipts = [*(folder / "receipts.txt").read_text("ascii").split(), *([seen.night] if seen.night else [])]
     ((ended,),) = db.rows("SELECT COUNT(DISTINCT message_id) FROM effects WHERE effect <> 'hello'")
     try:
         return Result(

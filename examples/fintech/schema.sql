@@ -1,8 +1,24 @@
 -- Money is whole cents, days are ISO text, rows are line numbers of the file. SQLite and PostgreSQL read the same text.
 
+CREATE TABLE IF NOT EXISTS pages (
+    number       INTEGER PRIMARY KEY,
+    path         TEXT NOT NULL,
+    first_line   INTEGER NOT NULL,
+    offset_bytes BIGINT NOT NULL,
+    lines        INTEGER NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS raw_rows (
-    id   INTEGER PRIMARY KEY,
-    line TEXT NOT NULL
+    id         INTEGER PRIMARY KEY,
+    account_id INTEGER NOT NULL,
+    line       TEXT NOT NULL,
+    refused    INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS raw_rows_by_account ON raw_rows (account_id);
+
+CREATE TABLE IF NOT EXISTS postings (
+    account_id INTEGER PRIMARY KEY,
+    reconciled INTEGER NOT NULL DEFAULT 0
 );
 
 CREATE TABLE IF NOT EXISTS accounts (
@@ -49,6 +65,11 @@ CREATE TABLE IF NOT EXISTS transfers (
     settled INTEGER NOT NULL DEFAULT 0
 );
 
+CREATE TABLE IF NOT EXISTS reported (
+    account_id INTEGER PRIMARY KEY,
+    entries    BIGINT NOT NULL
+);
+
 -- The evidence: nothing is unique below, so that whatever is done twice is there twice. An ordinal is read before the
 -- transaction of its booking: two bookings of one account that overlap have the same.
 
@@ -67,6 +88,32 @@ CREATE TABLE IF NOT EXISTS deliveries (
 CREATE TABLE IF NOT EXISTS settlements (
     transaction_id INTEGER NOT NULL,
     looks          INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS reconciliations (
+    account_id  INTEGER NOT NULL,
+    entries     BIGINT NOT NULL,
+    cents       BIGINT NOT NULL,
+    entries_off BIGINT NOT NULL,
+    cents_off   BIGINT NOT NULL,
+    unbooked    BIGINT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS refusals (
+    row_id     INTEGER NOT NULL,
+    account_id INTEGER NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS reports (
+    account_id    INTEGER NOT NULL,
+    entries       BIGINT NOT NULL,
+    credits_cents BIGINT NOT NULL,
+    debits_cents  BIGINT NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS report_chunks (
+    number  INTEGER NOT NULL,
+    waiting BIGINT NOT NULL
 );
 
 CREATE TABLE IF NOT EXISTS effects (

@@ -1,28 +1,16 @@
-"""The import as tasks: a page of rows, then each row by its id: booked, screened, settled, its owner told and shown.
+"""What is done with each row, as tasks: it is booked, screened, settled, its owner told and shown the balance.
 
 Each task commits its effect once, through the message's inbox, and enqueues what follows after that, every time it
 runs: a crash in between loses nothing, and what is enqueued twice finds its work done.
-
-    TASKBRIDGE_BACKEND=celery taskbridge worker examples.fintech.tasks \\
-        --group money=1:bookings,balances --group rest=1:imports,bookings,screening,settlements,notifications
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from taskbridge import Backoff, Lock, RateLimit, Reschedule, Throttled, current, task
 
-from . import bank, clearing, rows, rules
+from . import bank, clearing, raw, rows, rules
 from .database import database
 from .provider import ProviderBusy, send
-
-#: The groups of a worker. Bookings are served by both, so that no process is idle while there are some.
-GROUPS = {
-    "money": ("bookings", "balances"),
-    "rest": ("imports", "bookings", "screening", "settlements", "notifications"),
-}
-QUEUES = tuple(sorted({queue for queues in GROUPS.values() for queue in queues}))
 
 #: What each provider takes: below what the bookings lead to at their peak, so that some wait for their turn.
 PROVIDER_RATE = "30/s"
@@ -41,25 +29,12 @@ def hello() -> None:
             bank.record(db, current().id, "hello", "")
 
 
-@task(queue="imports")
-def load(path: str, number: int, first_line: int, offset_bytes: int, lines: int) -> None:
-    """Save one page of the file, then hand on the ids of its rows, each with the account to lock."""
-    db = database()
-    page = rows.Page(number, first_line, offset_bytes, lines)
-    found = list(rows.read(Path(path), page))
-    with current().inbox(db.connection) as fresh:
-        if fresh:
-            bank.save_rows(db, found)
-            bank.record(db, current().id, "load", number)
-    book.enqueue_many({"row": row, "account": rows.account_of(text)} for row, text in found)
-
-
 @task(queue="bookings", lock=Lock("account:{account}"), retry=Backoff(max_retries=3, base=0.2, cap=1))
 def book(row: int, account: int) -> None:
     """Read, categorise and book one row; a row that cannot be read goes to the dead letters after its retries."""
     db = database()
     ordinal = bank.next_ordinal(db, account)  # outside of the transaction: it is right because of the lock
-    entry = rows.parse(row, bank.raw_row(db, row))
+    entry = rows.parse(row, raw.row(db, row))
     if entry.account != account:
         raise ValueError(f"line {row} is of account {entry.account}, and account {account} is locked for it")
     category = rules.categorise(entry)

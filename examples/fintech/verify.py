@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from . import clearing
+from . import audit, clearing
 from .database import Database, database
 from .plain import Expected, expect
 
@@ -35,6 +35,7 @@ class Verdict:
             whatever is there that must not be; empty is exact.
         findings: lost and doubled in words.
         refreshes: how often a shown balance was computed.
+        closing: what was done with whole accounts.
     """
 
     lost: int
@@ -42,6 +43,7 @@ class Verdict:
     wrong: tuple[str, ...]
     findings: tuple[str, ...]
     refreshes: int
+    closing: audit.Closing
 
     @property
     def faults(self) -> list[str]:
@@ -59,9 +61,9 @@ class Verdict:
 
 
 def verify(db: Database, expected: Expected, receipts: Iterable[str]) -> Verdict:
-    """Say whether every row, debit, alert, notification and transfer had its effect exactly once, to the cent."""
+    """Say whether every row, debit, alert, notification, transfer and account had its effect once, to the cent."""
     ((refreshes,),) = db.rows("SELECT COUNT(*) FROM effects WHERE effect = 'refresh'")
-    lost = _lost(db, expected, receipts)
+    lost = _lost(db, expected, receipts) | audit.lost(db, expected)
     doubled = _doubled(db)
     return Verdict(
         lost=sum(lost.values()),
@@ -72,8 +74,10 @@ def verify(db: Database, expected: Expected, receipts: Iterable[str]) -> Verdict
             *_unshared(expected, int(refreshes)),
             *_misread(db),
             *_strangers(db, expected),
+            *audit.wrong(db, expected),
         ),
         refreshes=int(refreshes),
+        closing=audit.closing_of(db),
         findings=(
             *(f"{count} lost: {what}" for what, count in lost.items() if count),
             *(f"{count} done twice: {what}" for what, count in doubled.items() if count),
@@ -84,7 +88,7 @@ def verify(db: Database, expected: Expected, receipts: Iterable[str]) -> Verdict
 def _lost(db: Database, expected: Expected, receipts: Iterable[str]) -> dict[str, int]:
     return {
         "receipts whose message never had its effect": len(set(receipts) - _set(db, "SELECT message_id FROM effects")),
-        "rows never saved": len((expected.booked | expected.refused) - _set(db, "SELECT id FROM raw_rows")),
+        "rows never saved": len((expected.booked | expected.refused.keys()) - _set(db, "SELECT id FROM raw_rows")),
         "rows never booked": len(expected.booked - _set(db, "SELECT transaction_id FROM ledger")),
         "balances never shown": len(expected.accounts.keys() - _set(db, "SELECT account_id FROM shown_balances")),
         "debits never screened": len(
@@ -103,6 +107,7 @@ def _doubled(db: Database) -> dict[str, int]:
         "transactions booked again": "SELECT COUNT(*) - 1 FROM ledger GROUP BY transaction_id",
         "transfers settled again": "SELECT COUNT(*) - 1 FROM settlements GROUP BY transaction_id",
         "notifications delivered again": "SELECT COUNT(*) - 1 FROM deliveries GROUP BY notification_id",
+        **audit.SURPLUS,
     }
     return {what: sum(int(count) for (count,) in db.rows(query)) for what, query in surplus.items()}
 

@@ -46,7 +46,11 @@ def test_the_plain_loop_adds_up(tmp_path: Path):
     assert {7: (3, Decimal("0.01")), 8: (1, Decimal("-5.00"))} == {
         number: (account.count, account.total) for number, account in expected.accounts.items()
     }
-    assert {4} == expected.refused
+    assert ((Decimal("0.30"), Decimal("-0.29")), {4: 1}) == (
+        (expected.accounts[7].credits, expected.accounts[7].debits),
+        expected.refused,
+    )
+    assert {1, 7, 8} == expected.posted
     assert {5, 6} == expected.screened
 
 

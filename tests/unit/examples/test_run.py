@@ -4,11 +4,12 @@ import json
 import re
 import subprocess
 import sys
+from math import ceil
 from pathlib import Path
 
 import pytest
 
-from examples.fintech import clearing, generate, rules, run, tasks
+from examples.fintech import clearing, generate, groups, imports, reports, rules, run, tasks
 from examples.fintech.measure import Measures, percentile, read
 from examples.fintech.plain import expect
 from examples.fintech.process import ROOT
@@ -29,10 +30,11 @@ def test_every_queue_has_a_group_and_every_process_one(processes: int, shares: d
     options = list(run._groups(processes))
 
     found = {name: int(count) for name, count in re.findall(r"(\w+)=(\d+):", " ".join(options))}
-    served = {queue for queues in tasks.GROUPS.values() for queue in queues}
-    asked = {one.options.queue for one in vars(tasks).values() if isinstance(one, Task)}
+    served = {queue for queues in groups.GROUPS.values() for queue in queues}
+    declared = [one for module in (tasks, imports, reports) for one in vars(module).values() if isinstance(one, Task)]
+    asked = {one.options.queue for one in declared}
     assert shares == found
-    assert asked == served == set(tasks.QUEUES)
+    assert asked == served == set(groups.QUEUES)
 
 
 @pytest.mark.parametrize("state", ["ready", "delayed", "parked", "locked", "throttled", "waiting", "running"])
@@ -73,7 +75,8 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
     """With a server of its own and a worker of each engine: all is done, once, to the cent; one row is dead.
 
     Refreshes are shared on the way, each 429 that the providers have for this file was met, and each transfer was
-    looked after exactly as often as the clearing house wants.
+    looked after exactly as often as the clearing house wants. Each account was reconciled and reported; chunks of
+    reports have waited for those before them, and were no more than the accounts make.
     """
     output = tmp_path / "demo.json"
     command = [sys.executable, "-m", "examples.fintech.demo", "--rows", str(ROWS), "--backends", backend]
@@ -99,3 +102,11 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
     looks = sum(clearing.looks(row) for row in must.settled)
     assert (busy, looks, len(must.settled)) == (int(said[2]), int(said[3]), int(said[4]))
     assert busy > 0
+    closed = re.search(
+        r"(\d+) accounts reconciled, 1 row refused; (\d+) reports in (\d+) chunks, at most (\d+)", done.stdout
+    )
+    assert closed is not None, done.stdout
+    accounts = len(must.accounts)
+    chunks = ceil(accounts / reports.ACCOUNTS_A_CHUNK)
+    assert (accounts, accounts, chunks) == (int(closed[1]), int(closed[2]), int(closed[3]))
+    assert 0 < int(closed[4]) <= reports.MOST_REPORTS

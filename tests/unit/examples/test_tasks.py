@@ -5,18 +5,19 @@ from typing import Any
 
 import pytest
 
-from examples.fintech import bank, clearing, provider, rows, rules, tasks
+from examples.fintech import bank, clearing, provider, raw, rows, rules, tasks
 from examples.fintech.database import Database
 from taskbridge import Reschedule, Throttled
-from taskbridge.current import Current, running
+from taskbridge.current import running
 
+from .messages import a_message
 from .providers import answers
 
 
 def test_a_task_that_runs_again_has_its_effect_once(db: Database, export: Path, monkeypatch: pytest.MonkeyPatch):
     """Its message's effect is there once; its follow-ups are enqueued each time, for they may have been lost."""
     (row, text), *_ = ((row, text) for page in rows.pages(export, 400) for row, text in rows.read(export, page))
-    bank.save_rows(db, [(row, text.replace("PRIJEM", "VYDAJ"))])
+    raw.save_rows(db, [(row, text.replace("PRIJEM", "VYDAJ"))])
     account = rows.account_of(text)
     enqueued: list[int] = []
     refreshed: list[int] = []
@@ -37,7 +38,7 @@ def test_a_task_that_runs_again_has_its_effect_once(db: Database, export: Path, 
 def test_a_row_is_booked_under_its_own_account_lock_only(db: Database, export: Path, monkeypatch: pytest.MonkeyPatch):
     """A message that locks another account than the row's is refused, and nothing is booked."""
     (row, text), *_ = ((row, text) for page in rows.pages(export, 400) for row, text in rows.read(export, page))
-    bank.save_rows(db, [(row, text)])
+    raw.save_rows(db, [(row, text)])
     monkeypatch.setattr(tasks, "database", lambda: db)
 
     with running(a_message(1)), pytest.raises(ValueError, match="is locked for it"):
@@ -83,19 +84,6 @@ def test_a_transfer_is_looked_after_until_it_is_settled(db: Database, monkeypatc
     assert [{"reference": clearing.submit(row), "look": look} for look in (1, 2, 3)] == learnt[1:]
     assert [(row, 3)] == db.rows("SELECT * FROM settlements")
     assert [("m", "settle", str(row))] == db.rows("SELECT * FROM effects")
-
-
-def a_message(starts: int, attempt: int = 1) -> Current:
-    return Current(
-        id="m",
-        task="book",
-        queue="bookings",
-        attempt=attempt,
-        starts=starts,
-        fencing_token=starts,
-        enqueued_at_ms=0,
-        first_due_ms=0,
-    )
 
 
 def test_bookings_that_overlap_have_the_same_number(each_db: Database):
