@@ -17,11 +17,18 @@ from .errors import DecodeError, HardTimeout, LockHeld, NotSupported
 from .flow.work import Work
 from .options import Timeouts
 from .outcome import Again, Ended, Outcome, Parked
+from .policies.retry import NEVER, Backoff
 from .policies.timeout import Overdue, refuse_unkept, timeouts_for
 from .policies.unknown import judge_unknown
 from .runtime import Runtime
 from .scope import NOWHERE, inside
 from .settling import judge, returned, telling
+
+#: What this process has said of hard timeouts: by task, queue, attempt and timeout, with the policy that said it.
+_SAID: dict[tuple[str, str, int, int], tuple[Backoff, Overdue]] = {}
+
+#: How much of that is kept: a call may bring a timeout of its own.
+MOST_SAID = 256
 
 
 def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
@@ -63,8 +70,10 @@ def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeout
     """
     timeouts = timeouts_for(claimed.message, definition.options, runtime.timeouts)
     if runtime.enforced and (timeouts.soft_ms or timeouts.hard_ms):
-        kept = Capabilities(soft_timeout=can_ring(), hard_timeout=claimed.watch is not None)
-        refuse_unkept(timeouts, kept, claimed.message.task, "this worker")
+        rings, watched = can_ring(), claimed.watch is not None
+        if not (rings and watched):
+            kept = Capabilities(soft_timeout=rings, hard_timeout=watched)
+            refuse_unkept(timeouts, kept, claimed.message.task, "this worker")
     return timeouts
 
 
@@ -93,7 +102,7 @@ def _run(
         try:
             function = work or definition.function
             hooked = partial(_hooked, definition, function, claimed, me, args, kwargs, runtime)
-            outcome = returned(_watched(claimed, runtime, hooked), message, definition, runtime)
+            outcome = returned(_watched(definition, claimed, runtime, hooked), message, definition, runtime)
             claimed.next = work.came_to() if work else None
         except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
             outcome = judge(error, claimed, runtime)
@@ -116,6 +125,7 @@ def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | 
         chunks=definition.chunks,
         store=runtime.store,
         clock=runtime.clock,
+        max_payload=runtime.max_payload,
         stopping=claimed.stopping,
     )
 
@@ -141,16 +151,35 @@ def _hooked(
     return runtime.hooks.around(definition, me, partial(alarm.around, function, args, kwargs))
 
 
-def _watched(claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:
+def _watched(definition: Definition, claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:
     """Run it where the supervisor sees until when it may take, and what a hard timeout leads to."""
     hard_ms, watch = claimed.timeouts.hard_ms, claimed.watch
     if watch is None or not hard_ms or not runtime.enforced:
         return run()
-    watch.limit(runtime.clock.monotonic_s() + hard_ms / 1000, _overdue(claimed, runtime))
+    watch.limit(runtime.clock.monotonic_s() + hard_ms / 1000, _foretold(definition, claimed, runtime))
     try:
         return run()
     finally:
         watch.unlimit()
+
+
+def _foretold(definition: Definition, claimed: Claimed, runtime: Runtime) -> Overdue:
+    """Return what a hard timeout would lead to; a ``Backoff`` that looks at no age is asked once for all like this one.
+
+    The wait that it draws by chance is drawn once in a process, and used once at most: the process is ended for it. So
+    those of any two timeouts are drawn apart. A policy of the user's is asked each time.
+    """
+    policy = definition.options.retry or NEVER
+    if type(policy) is not Backoff or policy.max_age is not None:
+        return _overdue(claimed, runtime)
+    like = (claimed.message.task, claimed.message.queue, claimed.begun.attempt, claimed.timeouts.hard_ms)
+    by, overdue = _SAID.get(like, (None, None))
+    if overdue is None or by is not policy:
+        if len(_SAID) >= MOST_SAID:
+            _SAID.clear()
+        overdue = _overdue(claimed, runtime)
+        _SAID[like] = policy, overdue
+    return overdue
 
 
 def _overdue(claimed: Claimed, runtime: Runtime) -> Overdue:

@@ -26,6 +26,9 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _dict_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
+#: A number below this is the same in every JSON.
+_SURELY_WHOLE = 2**53
+
 #: What means the same in JSON and in Python.
 _PLAIN = (str, bool, int, type(None))
 
@@ -117,7 +120,8 @@ class Arguments:
         """Return the keyword arguments that this function does not have, sorted."""
         if self.takes_any_keyword or kwargs == b"{}":
             return ()
-        return tuple(sorted(_dict_decoder.decode(kwargs).keys() - self._keywords))
+        names = _dict_decoder.decode(kwargs).keys()
+        return () if names <= self._keywords else tuple(sorted(names - self._keywords))
 
     def decode(
         self, args: msgspec.Raw, kwargs: msgspec.Raw, *, without: Iterable[str] = ()
@@ -169,22 +173,34 @@ class Arguments:
         decoder = self._decoders.get(name)
         return name, decoder.type if decoder else Any
 
-    def values_of(self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw) -> dict[str, Any]:
+    def values_of(
+        self, names: Iterable[str], args: msgspec.Raw, kwargs: msgspec.Raw, *, known_only: bool = False
+    ) -> dict[str, Any]:
         """Return some of a call's values by name, as annotated; what was not passed is its default.
+
+        Args:
+            names: which.
+            args: a JSON array.
+            kwargs: a JSON object.
+            known_only: refuse a call with keyword arguments that this function does not have. Defaults to leave them.
 
         Raises:
             DecodeError: one that was not passed and has no default, or is not of the annotated type.
         """
-        raw_args = _list_decoder.decode(args) if args != b"[]" else []
-        found = dict(zip(self._positional, raw_args, strict=False))
-        found |= _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
-        missing = [name for name in names if name not in found and name in self._required]
-        if missing:
-            raise DecodeError(f"{self.task}: the argument {missing[0]!r} is missing")
-        return {
-            name: self._value(name, found[name]) if name in found else self.signature.parameters[name].default
-            for name in names
-        }
+        found = _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
+        if known_only and not self.takes_any_keyword and not found.keys() <= self._keywords:
+            raise DecodeError(f"{self.task} has no argument {min(found.keys() - self._keywords)!r}")
+        if args != b"[]":
+            found = dict(zip(self._positional, _list_decoder.decode(args), strict=False)) | found
+        values = {}
+        for name in names:
+            if name in found:
+                values[name] = self._value(name, found[name])
+            elif name in self._required:
+                raise DecodeError(f"{self.task}: the argument {name!r} is missing")
+            else:
+                values[name] = self.signature.parameters[name].default
+        return values
 
     def rest_of(self, args: msgspec.Raw, kwargs: msgspec.Raw) -> tuple[list[Any], dict[str, Any]]:
         """Return what of a call has no parameter of its own, as plain JSON: taken by ``*args`` and ``**kwargs``."""
@@ -223,6 +239,8 @@ class Arguments:
     def _carried(self, parameter: str, value: Any, name: str) -> msgspec.Raw:
         """Encode the value of the argument ``name``, and see that it comes back as the parameter is annotated."""
         decoder, annotation = self._decoders.get(parameter), self._annotations.get(parameter, "")
+        if type(value) is int and decoder is not None and decoder.type is int and abs(value) < _SURELY_WHOLE:
+            return msgspec.Raw(b"%d" % value)  # an id, as most arguments are: it comes back as it is
         return carried(value, decoder, annotation, f"{self.task}: argument {name!r}")
 
     def _value(self, name: str, raw: msgspec.Raw) -> Any:

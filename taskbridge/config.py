@@ -106,7 +106,7 @@ class ScheduleSettings:
         missed, overlap, jitter: as ``every`` and ``cron`` of the package have them.
 
     Raises:
-        ConfigError: not one of ``cron`` and ``every``, or a word that belongs to the other.
+        ConfigError: no name of a task, not one of ``cron`` and ``every``, or a word that belongs to the other.
     """
 
     task: str
@@ -122,6 +122,8 @@ class ScheduleSettings:
     jitter: Span | str = 0
 
     def __post_init__(self) -> None:
+        if len(self.task.split()) != 1:
+            raise ConfigError(f"task: expected the name of a task such as bank.tasks.pay, got {self.task!r}")
         if bool(self.cron) == bool(self.every):
             raise ConfigError('expected cron = "0 6 * * *" or every = "5m", one of the two')
         if self.tz and not self.cron:

@@ -13,8 +13,9 @@ from .options import TaskOptions
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """One declared task. ``arguments`` checks, encodes and decodes its calls.
+    """One declared task.
 
+    ``arguments`` checks, encodes and decodes its calls; ``key_fields`` are those that its locks and limits name.
     A chunked one has ``chunks``: its function takes a chunk first, which is no argument of a call.
     ``external`` says that only workers that are not ours have it.
     """
@@ -23,6 +24,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     function: Callable[..., Any]
     options: TaskOptions
     arguments: Arguments
+    key_fields: tuple[str, ...] = ()
     chunks: ChunkPolicy | None = None
     external: bool = False
 

@@ -29,7 +29,8 @@ from .store import Store
 #: How many messages travel in one trip.
 BULK = 1_000
 
-#: What a message is apart from its arguments, bytes, rounded up: only near the limit is the whole measured.
+#: What a message is apart from its arguments and its place in a run, bytes, rounded up: only near the limit is the
+#: whole measured.
 _ENVELOPE_BYTES = 1_024
 
 
@@ -101,14 +102,17 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
     """Publish messages now, or keep them in the store until they are due; returns under which ids they are known.
 
     What is to be the only one of its kind is claimed and kept in one step: no claim is without its message. What
-    belongs to a run or a batch is counted in that step, too.
+    belongs to a run or a batch is counted in that step, too, unless only others' workers have the task.
     """
     within = scope().within
+    kept = options.delay_ms > 0 or within is not ALONE
+    if definition.external:
+        within = within.for_others()
     if options.claims_in_store:
         same = [sameness_of(definition, options, message) for message in messages]
         ids = sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms, within)
         return [Receipt(id, created=id == message.id) for message, id in zip(messages, ids, strict=True)]
-    if options.delay_ms > 0 or within is not ALONE:
+    if kept:
         created = sender.store().outbox.put(messages, options.delay_ms, within)
         return [Receipt(message.id, created=new) for message, new in zip(messages, created, strict=True)]
     publish(messages, sender)
@@ -179,9 +183,9 @@ def made(
         route_key=route_key,
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
-        flow=flow or (Flow(bounds=msgspec.Raw(encode_bounds(options.over))) if options.over else None),
+        flow=_over(options, flow),
     )
-    _refuse_large(message, sender.settings.max_payload)
+    refuse_large(message, sender.settings.max_payload)
     return message
 
 
@@ -212,6 +216,13 @@ def route_key(
     return "" if later in named else fill(share.key, bound.arguments)
 
 
+def _over(options: TaskOptions, flow: Flow | None) -> Flow | None:
+    """A run over a range of its own begins with its bounds."""
+    if not options.over:
+        return flow
+    return msgspec.structs.replace(flow or Flow(), bounds=msgspec.Raw(encode_bounds(options.over)))
+
+
 def _id(definition: Definition, args: msgspec.Raw, kwargs: msgspec.Raw, key: str | None) -> str:
     where = scope()
     if not where.seed:
@@ -229,8 +240,15 @@ def _call(call: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     )
 
 
-def _refuse_large(message: Message, limit: int) -> None:
-    if len(message.args) + len(message.kwargs) + _ENVELOPE_BYTES <= limit:
+def refuse_large(message: Message, limit: int) -> None:
+    """Refuse a message that is over ``limit`` bytes.
+
+    Raises:
+        PayloadTooLarge: with the advice to save the data.
+    """
+    flow = message.flow
+    position = len(flow.at) + len(flow.bounds) if flow else 0
+    if len(message.args) + len(message.kwargs) + position + _ENVELOPE_BYTES <= limit:
         return
     size = len(encode(message))
     if size > limit:

@@ -31,13 +31,19 @@ class Same(msgspec.Struct, frozen=True):
 class Within(msgspec.Struct, frozen=True):
     """Where new messages belong: what counts them, and the chunk whose claim enqueues them.
 
-    ``batches`` and ``runs`` are ids. A chunk's messages are kept only while its ``claim`` stands.
+    ``batches`` and ``runs`` are ids. A chunk's messages are kept only while its ``claim`` stands. ``foreign``: no
+    worker of ours runs them, so nothing may count them, and their records end by themselves once they are published.
     """
 
     batches: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
     chunk: str = ""
     claim: str = ""
+    foreign: bool = False
+
+    def for_others(self) -> Within:
+        """Return where messages belong that no worker of ours runs: nobody tells how they end."""
+        return Within(chunk=self.chunk, claim=self.claim, foreign=True)
 
 
 #: Messages that belong nowhere.

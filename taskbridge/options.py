@@ -341,6 +341,8 @@ def band(priority: int) -> str:
 
 
 def _several(one: Any) -> tuple[Any, ...]:
+    if type(one) is tuple:  # those of a declared task are: each of its messages asks
+        return one
     return tuple(one) if isinstance(one, list | tuple) else (one,)
 
 

@@ -17,7 +17,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """The tasks, and what they run on.
 
     ``timeouts`` are those of tasks that name none; they are ``enforced`` but in a test that says otherwise.
-    ``max_payload`` is how much a link of a chain may give to the next one, bytes.
+    ``max_payload`` (bytes) is how much a link of a chain may give to the next one, and how large a message may become
+    on its way.
     """
 
     definitions: Definitions

@@ -10,6 +10,7 @@ from typing import Any
 from .claimed import Claimed
 from .clock import milliseconds
 from .definition import Definition
+from .enqueue import refuse_large
 from .errors import ArgumentError, ConfigError, CursorStuck, Drop, PayloadTooLarge, Reschedule, Throttled
 from .message import Message, encode
 from .options import PARK_FOR
@@ -44,7 +45,8 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms:
         if isinstance(error, CursorStuck):  # it would be stuck again
             return Ended(how="dead", why=f"CursorStuck: {error}", error=error)
         if isinstance(error, Reschedule) and definition is not None:
-            return _rescheduled(error, message, definition, starts=claimed.begun.starts, age_ms=age_ms)
+            changed = _changed(error, message, definition, runtime.max_payload)
+            return _rescheduled(error, changed, starts=claimed.begun.starts, age_ms=age_ms)
         if isinstance(error, Throttled) and definition is not None:
             return _throttled(error, message, definition)
         policy = (definition.options.retry if definition else None) or NEVER
@@ -58,9 +60,9 @@ def judge(error: BaseException, claimed: Claimed, runtime: Runtime, *, later_ms:
 def returned(result: Any, message: Message, definition: Definition, runtime: Runtime) -> Done | Ended:
     """Say what it leads to that a task returned: done, unless the next link of its chain cannot be given the result.
 
-    That fails at once: the next attempt would return the same.
+    That fails at once: the next attempt would return the same. A run gives nothing on: its chunks have no result.
     """
-    if message.flow is None or not message.flow.gives:
+    if message.flow is None or not message.flow.gives or definition.chunks:
         return Done(result)
     try:
         given = bytes(returned_by(definition.function, definition.name).encode(result))
@@ -130,14 +132,18 @@ def _dated(message: Message, runtime: Runtime) -> Message:
     return message if message.first_due_ms else message.copy(enqueued_at_ms=runtime.clock.now_ms())
 
 
-def _rescheduled(
-    asked: Reschedule, message: Message, definition: Definition, *, starts: int, age_ms: int
-) -> Again | Ended:
+def _changed(asked: Reschedule, message: Message, definition: Definition, max_payload: int) -> bytes:
+    """Return the message with the arguments of the next run; empty where they stay as they are."""
+    if not asked.kwargs:
+        return b""
+    args, kwargs = definition.arguments.replaced(message.args, message.kwargs, asked.kwargs)
+    changed = message.copy(args=args, kwargs=kwargs)
+    refuse_large(changed, max_payload)
+    return encode(changed)
+
+
+def _rescheduled(asked: Reschedule, body: bytes, *, starts: int, age_ms: int) -> Again | Ended:
     """Say when it runs again, or that it has been asked for long enough; a replay goes on where it has stopped."""
-    body = b""
-    if asked.kwargs:
-        args, kwargs = definition.arguments.replaced(message.args, message.kwargs, asked.kwargs)
-        body = encode(message.copy(args=args, kwargs=kwargs))
     after_ms = max(0, milliseconds(asked.after, "Reschedule(after)"))
     if asked.give_up_after is not None:
         give_up_ms = milliseconds(asked.give_up_after, "Reschedule(give_up_after)")

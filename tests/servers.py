@@ -55,7 +55,7 @@ for _, key in ipairs(redis.call('KEYS', ARGV[1] .. '*')) do
   elseif string.sub(key, 1, #ARGV[1] + 5) == ARGV[1] .. 'rate:' then
     redis.call('DECRBY', key, ms * 1000)
   elseif redis.call('TYPE', key).ok == 'hash' then
-    for _, field in ipairs({ 'due', 'planned', 'started', 'ended' }) do
+    for _, field in ipairs({ 'due', 'planned', 'started', 'ended', 'since' }) do
       if redis.call('HEXISTS', key, field) == 1 then redis.call('HINCRBY', key, field, -ms) end
     end
   end

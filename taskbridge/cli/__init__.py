@@ -39,6 +39,7 @@ class Verbs(click.Group):
             "purge",
             "queues",
             "relay",
+            "runs",
             "schedules",
             "send",
             "status",

@@ -85,15 +85,19 @@ def list_(limit: int, offset: int, module: str | None, chdir: str, json: bool) -
 def show(id: str, module: str | None, chdir: str, json: bool) -> None:
     """Show one dead letter: task, arguments, why, traceback; of bytes that are no message, the bytes."""
     from ..operations.letters import letter
+    from ..operations.runs import run_of
     from ..operations.words import instant
 
     with opened([module], chdir) as bridge:
         found = letter(bridge.store, id)
+        run = run_of(bridge.store, id, found.message)
     if json:
-        say_json(_plain(found))
+        say_json(_plain(found) | ({"run": run} if run else {}))
         return
     record, message = found.record, found.message
     say(f"id         {safe(record.id)}")
+    if run:
+        say(f"run        {safe(run)}: it has failed, and goes on when this is replayed")
     say(f"died       {instant(record.at_ms)}, attempt {record.attempt}, started {record.starts} times")
     say(f"queue      {safe(record.queue)}")
     if message is None:

@@ -73,6 +73,8 @@ def _tell(purges: list[Purge], queue: str, store: Store) -> None:
         buried = f", {one.buried} were no messages and are dead letters now" if one.buried else ""
         copies = f", {one.recognised} were copies or had expired" if one.recognised else ""
         say(f"{safe(one.backend)}: purged {one.ended} of {one.waiting} in {queue}{buried}{copies}")
+        if one.runs:
+            say(f"  chunks were among them: these runs have ended: {safe(', '.join(one.runs))}")
     kept = [f"{number} {state.lower()}" for (name, state), number in store.messages.counts().items() if name == queue]
     if kept:
         say(f"the store keeps {', '.join(sorted(kept))} of {queue}: purge ends only what waits in the engine")

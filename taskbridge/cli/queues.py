@@ -33,6 +33,7 @@ COLUMNS = (
     "parked",
     "locked",
     "throttled",
+    "held",
     "dead",
 )
 
@@ -44,9 +45,9 @@ COLUMNS = (
 def queues(queues: list[str], module: str | None, chdir: str, json: bool) -> None:
     """Show how many messages are in each queue and state, on every backend.
 
-    Waiting is what lies in the engine's queue. Ready, delayed, parked, locked (they wait for a lock), throttled (for
-    their turn at a limit) and dead messages are in the store: which backend they go to is decided when they leave it,
-    so they stand in the queue's first row.
+    Waiting is what lies in the engine's queue. Ready, delayed, parked, locked (they wait for a lock), throttled
+    (for their turn at a limit), held (chunks of runs that rest) and dead messages are in the store: which backend
+    they go to is decided when they leave it, so they stand in the queue's first row.
     """
     from ..operations.depths import depths
 
@@ -64,7 +65,7 @@ def queues(queues: list[str], module: str | None, chdir: str, json: bool) -> Non
 
 
 def _rows(depth: Depth) -> list[tuple[object, ...]]:
-    kept = (depth.ready, depth.delayed, depth.parked, depth.locked, depth.throttled, depth.dead)
+    kept = (depth.ready, depth.delayed, depth.parked, depth.locked, depth.throttled, depth.held, depth.dead)
     rows: list[tuple[object, ...]] = []
     for name, side in depth.backends.items() or [("", None)]:
         waiting = "?" if side is None or side.waiting is None else side.waiting

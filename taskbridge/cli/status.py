@@ -35,15 +35,17 @@ def status(id: str, scan: int, queues: list[str], module: str | None, chdir: str
 
     A plain message that no worker has begun lies in the engine's queue only: it takes --scan to find it.
     """
+    from ..operations.runs import look
     from ..operations.whereabouts import whereabouts
 
     with opened([module], chdir) as bridge:
         more = [*queues, *(one.options.queue for one in bridge.definitions.values())]
         found = whereabouts(bridge, id, scan=scan, queues=more)
+        run = look(bridge.store, found.run) if found.run else None
     for problem in found.problems:
         say(f"taskbridge: {problem}", error=True)
     if json:
-        say_json(_plain(found))
+        say_json(_plain(found) | ({"run": run.state.id, "run_state": run.word} if run else {}))
         return
     say(f"{safe(found.id)}: {found.state}")
     say(f"  {safe(found.why)}")
@@ -53,6 +55,8 @@ def status(id: str, scan: int, queues: list[str], module: str | None, chdir: str
         say(f"  {safe(found.link.why)}")
     for batch in found.record.batches if found.record else ():
         say(f"  member of the batch {safe(batch)}; see taskbridge batches show {safe(batch)}")
+    if run is not None:
+        say(f"  a chunk of a run, which is {run.word}; see taskbridge runs show {safe(run.state.id)}")
 
 
 def _plain(found: Whereabouts) -> dict[str, object]:

@@ -1,1 +1,1 @@
-"""What leads from one message to the next: chunks of a range, calls that are written down, batches."""
+"""What leads from one message to the next: chunks of a range, links of a chain, members of a batch."""

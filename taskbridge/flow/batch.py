@@ -132,10 +132,12 @@ class OpenBatch(_Described):
             key: as in ``add``, from the call.
 
         Raises:
-            ConfigError: as in ``add``.
+            ConfigError: as in ``add``; it is no task.
             The same as ``enqueue``; what was sent before the error stays sent.
         """
         self._refuse_unless_open()
+        if not hasattr(task, "enqueue_many"):
+            raise ConfigError(f"enqueue_many: expected a task and its calls, got {task!r}; b.add takes a signature")
         refuse_external(task.definition)
         created = existing = 0
         stream = iter(calls)

@@ -120,7 +120,7 @@ def _check_fit(before: Definition, after: Definition, where: str, *, none: bool)
         ArgumentError: it cannot.
         ConfigError: JSON cannot carry what is returned.
     """
-    gives = returned_by(before.function, before.name).annotation
+    gives = None if before.chunks else returned_by(before.function, before.name).annotation
     name, takes = after.arguments.first
     told = f"{where}: the parameter {name!r} of {after.name} is annotated {_written(takes)}"
     if not fits(gives, takes):

@@ -11,6 +11,7 @@ import msgspec
 
 from ..chunking import Bounds, ChunkPolicy, decode, encode
 from ..clock import Clock
+from ..enqueue import refuse_large
 from ..errors import ClaimLost
 from ..message import NULL, Flow, Message
 from ..needs import Within
@@ -32,6 +33,7 @@ class Work:
         chunks: what was declared.
         store: where its run is.
         clock: what ``max_runtime`` is of.
+        max_payload: most bytes of the next chunk's message.
         stopping: whether the worker is asked to stop.
     """
 
@@ -41,6 +43,7 @@ class Work:
     chunks: ChunkPolicy
     store: Store
     clock: Clock
+    max_payload: int
     stopping: Callable[[], bool] | None = None
     flow: Flow = field(init=False)
     _bounds: Bounds | None = field(default=None, init=False)
@@ -67,6 +70,7 @@ class Work:
 
         Raises:
             CursorStuck: the next chunk would be the same one.
+            PayloadTooLarge: its cursor is no small one.
         """
         if self._bounds is None:
             return None
@@ -87,6 +91,8 @@ class Work:
         chunk: Chunk[Any] | None = self.chunks.range.chunk(bounds, self._at, self.chunks.size)
         if chunk is None:
             return None
+        if chunk.next is not None:
+            self._following(bounds, chunk.next)  # what is too large is refused before the work is done
         max_runtime_s = self.chunks.max_runtime_ms / 1000
         self._chunk = chunk.under(
             number=self.flow.chunk,
@@ -125,9 +131,11 @@ class Work:
     def _following(self, bounds: Bounds, reached: msgspec.Raw) -> Message:
         number = self.flow.chunk + 1
         flow = msgspec.structs.replace(self.flow, chunk=number, at=reached, bounds=msgspec.Raw(encode(bounds)))
-        return self.message.copy(
+        message = self.message.copy(
             id=f"{self.flow.run}:{number}", flow=flow, seq=1, attempt=1, due_at_ms=0, expires_at_ms=0, released_at_ms=0
         )
+        refuse_large(message, self.max_payload)
+        return message
 
     def _did(self, bounds: Bounds, reached: msgspec.Raw | None) -> int:
         """How much of the range this chunk has covered, in the unit of its total; items where nobody knows that."""

@@ -1,7 +1,7 @@
 """How much waits where: each queue on each backend, and what the store keeps of it.
 
-What waits in an engine and what runs belongs to a backend. What is ready, delayed, parked, locked, throttled or dead
-belongs to the queue alone: where it goes is decided when it leaves the store.
+What waits in an engine and what runs belongs to a backend. What is ready, delayed, parked, locked, throttled, held or
+dead belongs to the queue alone: where it goes is decided when it leaves the store.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Depth:
     parked: int = 0
     locked: int = 0
     throttled: int = 0
+    held: int = 0
     dead: int = 0
 
 

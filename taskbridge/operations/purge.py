@@ -32,7 +32,8 @@ class Purge:
     """One purge of one queue on one backend.
 
     ``waiting`` is how many there were, ``ended`` how many never run now, ``buried`` how many were no messages and are
-    among the dead letters, ``recognised`` how many were copies of what had ended or runs.
+    among the dead letters, ``recognised`` how many were copies of what had ended or runs. ``runs`` are those whose
+    chunk was among the ended: they end with it.
 
     Args:
         bridge: where the store and the listeners are.
@@ -49,6 +50,7 @@ class Purge:
         check_queue_name(queue)
         bridge.store.now_ms()
         self.ended = self.buried = self.recognised = 0
+        self.runs: list[str] = []
         self.waiting = backend.depth(queue)
         self.backend = backend.name
         self._runtime = bridge.runtime
@@ -93,6 +95,8 @@ class Purge:
         answer = claims.finish(telling(claimed, PURGED, self._runtime))
         told(claimed, answer, PURGED, self._runtime)
         self.ended += answer in ("ok", "mine")
+        if message.flow and message.flow.run:
+            self.runs.append(message.flow.run)
         return answer != "unknown"
 
     def _bury(self, delivery: Delivery) -> None:

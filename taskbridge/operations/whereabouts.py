@@ -12,6 +12,7 @@ from ..message import Message, decode, foreign_id
 from ..store import Record, Store
 from .depths import backend_of, depths
 from .links import Link, link_of
+from .runs import run_of
 from .words import seen_from
 
 #: A ready message that is due for so long has no relay, milliseconds.
@@ -37,8 +38,8 @@ class Found:
 class Whereabouts:
     """Where a message is: ``why`` says in words what ``state`` says in one.
 
-    ``state`` is running, ready, delayed, parked, locked, throttled, published, ended, dead, waiting (a scan met it) or
-    unknown.
+    ``state`` is running, ready, delayed, parked, locked, throttled, held, published, ended, dead, waiting (a scan met
+    it) or unknown. ``run`` is the run that it is or was a chunk of.
     ``scanned`` is how many messages were looked through; ``problems`` says where the look failed.
     """
 
@@ -49,6 +50,7 @@ class Whereabouts:
     message: Message | None = None
     link: Link | None = None
     found: Found | None = None
+    run: str = ""
     scanned: int = 0
     problems: tuple[str, ...] = ()
 
@@ -79,6 +81,7 @@ def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str]
             record=record,
             message=message,
             link=link_of(bridge.store, message),
+            run=run_of(bridge.store, record.id, message),
         )
     if known.state not in ("unknown", "published"):
         return known
@@ -99,6 +102,7 @@ _WORDS = {
     "PARKED": "parked",
     "LOCKED": "locked",
     "THROTTLED": "throttled",
+    "HELD": "held",
     "OUT": "published",
     "DONE": "ended",
     "DEAD": "dead",
@@ -123,6 +127,8 @@ def _why(record: Record, message: Message | None, now_ms: int) -> str:
             return f"waits for the lock {record.waits_at}; see taskbridge locks list{after}"
         case "THROTTLED":
             return f"waits for its turn at the limit {record.waits_at}; see taskbridge limits list{after}"
+        case "HELD":
+            return f"a chunk whose run is paused, or waits for what it has enqueued{after}"
         case "OUT":
             return _published(message, now_ms)
         case "DEAD":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,6 +20,8 @@ _FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 #: A value whose JSON is longer than this is hashed: keys are kept for every holder and every waiter.
 LONGEST_VALUE = 64
+
+_INT64 = 2**63
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -45,7 +48,9 @@ def fields_in(template: str) -> list[str]:
 
 def key_of(template: str, values: Mapping[str, Any]) -> str:
     """Return the template with each value in, canonical and escaped."""
-    return _FIELD.sub(lambda found: _canonical(values[found.group(1)]), template)
+    texts = list(_split(template))
+    texts[1::2] = [_canonical(values[name]) for name in texts[1::2]]
+    return "".join(texts)
 
 
 def in_utc(value: Any) -> Any:
@@ -60,12 +65,20 @@ def digest(value: Any) -> str:
     return hashlib.sha256(_json(value)).hexdigest()[:32]
 
 
+@lru_cache(maxsize=1024)
+def _split(template: str) -> tuple[str, ...]:
+    """Return what stands between the names, and the names, in turn: the same few templates are filled in all day."""
+    return tuple(_FIELD.split(template))
+
+
 def _json(value: Any) -> bytes:
     """Return one JSON for equal values; a dict's keys are text there, as they are when they travel."""
     return _encoder.encode(msgspec.to_builtins(value, str_keys=True))
 
 
 def _canonical(value: Any) -> str:
+    if type(value) is int and -_INT64 <= value < _INT64:
+        return str(value)  # as JSON has it
     text = _json(in_utc(value)).decode().replace(":", "\\u003a")
     if len(text) <= LONGEST_VALUE:
         return text

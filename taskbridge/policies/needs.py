@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,8 @@ Needs = tuple[tuple[NeedsLock, ...], tuple[NeedsTokens, ...]]
 
 NOTHING: Needs = ((), ())
 
+Need = TypeVar("Need", NeedsLock, NeedsTokens)
+
 
 def needs_of(definition: Definition, message: Message) -> Needs:
     """Return the locks and the tokens; each once, though two templates give the same key.
@@ -25,20 +28,19 @@ def needs_of(definition: Definition, message: Message) -> Needs:
     options = definition.options
     if not options.lock and not options.rate_limit:
         return NOTHING
-    fields = {name for one in _templates(options) for name in one.fields()}
+    known_only = options.unknown_args != "drop"
     try:
-        if definition.options.unknown_args != "drop" and definition.arguments.unknown(message.kwargs):
-            return NOTHING
-        values = definition.arguments.values_of(fields, message.args, message.kwargs) if fields else {}
+        values = definition.arguments.values_of(
+            definition.key_fields, message.args, message.kwargs, known_only=known_only
+        )
     except (DecodeError, msgspec.DecodeError):
         return NOTHING
-    locks = {need.key: need for need in (one.need(values) for one in options.locks)}
-    rates = {need.key: need for need in (one.need(values) for one in options.rate_limits)}
-    return tuple(locks.values()), tuple(rates.values())
+    locks = _each_once([one.need(values) for one in options.locks]) if options.lock else ()
+    return locks, _each_once([one.need(values) for one in options.rate_limits]) if options.rate_limit else ()
 
 
 def checked(definition: Definition) -> Definition:
-    """Return a task whose templates fit its arguments, and whose limits have names.
+    """Return a task whose templates fit its arguments and are looked through, and whose limits have names.
 
     Raises:
         ConfigError: a template names an argument that the task does not have, two of them are one, or a limit without
@@ -55,7 +57,13 @@ def checked(definition: Definition) -> Definition:
         for n, one in enumerate(options.rate_limits)
     ]
     _refuse_twice([f"{one.name} {one.key}" for one in limits], definition.name, "rate_limit")
-    return msgspec.structs.replace(definition, options=replace(options, rate_limit=tuple(limits)))
+    fields = dict.fromkeys(name for one in _templates(options) for name in one.fields())
+    options = replace(options, lock=options.locks, rate_limit=tuple(limits))
+    return msgspec.structs.replace(definition, options=options, key_fields=tuple(fields))
+
+
+def _each_once(needs: list[Need]) -> tuple[Need, ...]:
+    return tuple({need.key: need for need in needs}.values()) if len(needs) > 1 else tuple(needs)
 
 
 def _refuse_twice(keys: list[str], task: str, option: str) -> None:

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigError
@@ -101,7 +102,12 @@ def pace(rate: str) -> tuple[int, int]:
     Raises:
         ConfigError: it is no rate, or more than a store can count.
     """
-    found = _RATE.fullmatch(str(rate))
+    return _pace(str(rate))
+
+
+@lru_cache(maxsize=1024)
+def _pace(rate: str) -> tuple[int, int]:
+    found = _RATE.fullmatch(rate)
     if found is None or found.group(2) == "0":
         raise ConfigError(f"expected a rate such as 70/s, 1000/m, 5/10s, 20/h or 3/d, got {rate!r}")
     count, window_s = int(found.group(1)), int(found.group(2) or 1) * _UNIT_S[found.group(3)]

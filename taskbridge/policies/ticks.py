@@ -19,6 +19,9 @@ from ..errors import ConfigError, nearest
 #: Shorter than this is a stream of messages and no schedule: 1 s.
 SHORTEST_MS = 1_000
 
+#: A longer one never ticks, like a cron that does not match for so long: 50 years.
+LONGEST_MS = 50 * 366 * 86_400_000
+
 #: Where the search for a last tick begins; it goes on over spans that grow by GROWTH.
 FIRST_SPAN_MS, GROWTH = 3_600_000, 24
 
@@ -40,6 +43,8 @@ class Interval(msgspec.Struct, frozen=True, tag="every"):
     def __post_init__(self) -> None:
         if self.every_ms < SHORTEST_MS:
             raise ConfigError(f"every: expected a second or more between two ticks, got {self.every_ms / 1000:g} s")
+        if self.every_ms > LONGEST_MS:
+            raise ConfigError(f"every: expected 50 years at most between two ticks, got {self.every_ms / 1000:g} s")
 
     def after(self, ms: int) -> int | None:
         """Return the first tick after this instant."""
@@ -72,7 +77,8 @@ class Crontab(msgspec.Struct, frozen=True, tag="cron"):
                 f"cron: expected five fields (minute hour day month weekday) such as '0 6 * * 1-5', "
                 f"got {self.expression!r}"
             )
-        zone_of(self.tz)
+        zone: object = self.tz
+        zone_of(zone if isinstance(zone, str) else repr(zone))
         if self.after(REFERENCE_MS) is None:
             raise ConfigError(f"cron: {self.expression!r} never fires")
 

@@ -1,6 +1,7 @@
 """Lua files as callables: read from the package, sent by hash, loaded when the server does not know them.
 
-A file with the line ``-- begins with record.lua`` is put behind that file, whole. Nothing else is joined.
+A file with the line ``-- begins with look.lua`` is put behind that file, whole; one with the line ``-- goes on with
+flow.lua`` has that one there, without what it begins with already. Nothing else is joined.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from functools import lru_cache
 from importlib.resources import files
 
 from .server import Argument, Reply, Server, bulk
+
+_BEGINS = re.compile(r"^-- begins with (\w+)\.lua$", re.MULTILINE)
+_NO_CODE = re.compile(r"^[ \t]*(?:--.*)?", re.MULTILINE)
+_GOES_ON = re.compile(r"^-- goes on with (\w+)\.lua$", re.MULTILINE)
 
 
 class Script:
@@ -26,7 +31,7 @@ class Script:
     """
 
     def __init__(self, server: Server, package: str, name: str, keys: Sequence[str], more_keys: int = 0) -> None:
-        text = source(package, name)
+        text = _compact(source(package, name))
         sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         server.remember(text)
         self._server = server
@@ -47,9 +52,17 @@ class Script:
         return self._server.exchange(self.packed(*words), 1)[0]
 
 
+def _compact(text: str) -> str:
+    """Return a script without comments and indents, each line where it was: the server keeps every script in memory."""
+    return _NO_CODE.sub("", text)
+
+
 @lru_cache(maxsize=64)
 def source(package: str, name: str) -> str:
-    """Return the text of a script, behind the file that it says it begins with."""
+    """Return the text of a script, behind the file that it says it begins with, around the one it goes on with."""
     text = (files(package) / "lua" / f"{name}.lua").read_text()
-    begins = re.search(r"^-- begins with (\w+)\.lua$", text, re.MULTILINE)
-    return source(package, begins.group(1)) + text if begins else text
+    begins, goes_on = _BEGINS.search(text), _GOES_ON.search(text)
+    head = source(package, begins[1]) if begins else ""
+    if goes_on:
+        text = text.replace(goes_on[0], source(package, goes_on[1]).removeprefix(head))
+    return head + text

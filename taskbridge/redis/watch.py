@@ -18,6 +18,9 @@ from .server import Server, pack
 #: After ringing, look again no sooner than this, seconds: a busy queue changes thousands of times a second.
 PAUSE_S = 0.02
 
+#: The same where at most so many wait: what comes one after another, such as the links of a chain, is not held up.
+FEW, SHORT_PAUSE_S = 4, 0.004
+
 #: How often to look when the server tells nothing, seconds.
 POLL_S = 0.25
 
@@ -34,9 +37,9 @@ def watch(server: Server, lists: Sequence[str], ring: Callable[[], None], stoppi
             ears, eyes = server.connect(), server.connect()
             told = _listen(ears, eyes)
             while not stopping.is_set():
-                if _any(eyes, look, len(lists)):
+                if waiting := _waiting(eyes, look, len(lists)):
                     ring()
-                    stopping.wait(PAUSE_S)
+                    stopping.wait(PAUSE_S if waiting > FEW else SHORT_PAUSE_S)
                 if told:
                     _wait(ears)
                 else:
@@ -60,9 +63,9 @@ def _listen(ears: Any, eyes: Any) -> bool:
     return True
 
 
-def _any(eyes: Any, look: bytes, replies: int) -> bool:
+def _waiting(eyes: Any, look: bytes, replies: int) -> int:
     eyes.send_packed_command([look], check_health=False)
-    return sum(int(eyes.read_response()) for _ in range(replies)) > 0
+    return sum(int(eyes.read_response()) for _ in range(replies))
 
 
 def _wait(ears: Any) -> None:

@@ -91,13 +91,13 @@ def _published(due: Due, now_ms: int) -> Message | None:
     """Return the copy to publish; None for one that a newer release wrote, which waits for its relay."""
     try:
         message = decode(due.body).copy(id=due.id, seq=due.seq, attempt=due.attempt, released_at_ms=now_ms)
-        return _stamped(message, now_ms) if due.fresh else message
+        return _stamped(message, due.fresh_ms) if due.fresh_ms else message
     except DecodeError as error:
         log.error("%s is due and stays where it is: %s", due.id, error)  # noqa: TRY400
         return None
 
 
-def _stamped(message: Message, now_ms: int) -> Message:
-    """What the store made of a body that was written long ago is enqueued and due now, and expires so long from now."""
+def _stamped(message: Message, made_ms: int) -> Message:
+    """What the store made of a body written long ago is enqueued and due then, and expires so long after that."""
     lives_ms = message.expires_at_ms - message.first_due_ms if message.expires_at_ms else 0
-    return message.copy(enqueued_at_ms=now_ms, due_at_ms=0, expires_at_ms=now_ms + lives_ms if lives_ms else 0)
+    return message.copy(enqueued_at_ms=made_ms, due_at_ms=0, expires_at_ms=made_ms + lives_ms if lives_ms else 0)

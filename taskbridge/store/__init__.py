@@ -119,8 +119,8 @@ class Finish(msgspec.Struct, frozen=True, kw_only=True):
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """A message the relay has leased: publish ``body`` with this ``id``, ``seq`` and ``attempt``, then mark it.
 
-    ``front`` says that it has waited already, for a lock or a limit: it goes before what came later. ``fresh``, that
-    the store itself made it, and its times count from now on.
+    ``front`` says that it has waited already, for a lock or a limit: it goes before what came later. ``fresh_ms`` is
+    when it was first due, from which its times count, if the store itself made it and nobody has published it; else 0.
     """
 
     id: str
@@ -128,7 +128,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     body: bytes
     front: bool = False
-    fresh: bool = False
+    fresh_ms: int = 0
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -123,7 +123,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     """How far a run is.
 
     ``state`` is running, done, failed, cancelled or dropped. ``current`` is the message id of the chunk that stands,
-    ``chunk`` its number. ``open`` counts what the run has enqueued and has not ended. -1 is not known, or no bound.
+    ``chunk`` its number. ``open`` counts what the run has enqueued and has not ended. ``since_ms`` and ``since_done``
+    are when it began or was last rewound, and how much was done then. -1 is not known, or no bound.
     """
 
     id: str
@@ -146,6 +147,8 @@ class RunState(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: int
     ended_ms: int
     error: str
+    since_ms: int = 0
+    since_done: int = 0
 
 
 class Runs(Protocol):

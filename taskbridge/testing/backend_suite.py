@@ -62,6 +62,8 @@ class Arena:
     push_raw: Callable[[bytes], None]
     send_native: NativeCall
     clock: SystemClock = field(default_factory=SystemClock)
+    _lines: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    _read: int = field(default=0, init=False, repr=False)
 
     @property
     def backend(self) -> Backend:
@@ -70,10 +72,13 @@ class Arena:
 
     def lines(self, id: str | None = None, what: str | None = None) -> list[dict[str, Any]]:
         """What tasks wrote, of one message or of all."""
-        text = self.notes.read_text() if self.notes.exists() else ""
-        whole = text.rpartition("\n")[0]  # the last line may still be on its way
-        lines = [json.loads(line) for line in whole.splitlines()]
-        return [one for one in lines if id in (None, one["id"]) and what in (None, one["what"])]
+        if self.notes.exists():
+            with self.notes.open("rb") as file:
+                file.seek(self._read)
+                whole = file.read().rpartition(b"\n")[0]  # the last line may still be on its way
+            self._lines += map(json.loads, whole.splitlines())
+            self._read += len(whole) + bool(whole)
+        return [one for one in self._lines if id in (None, one["id"]) and what in (None, one["what"])]
 
     def until(self, condition: Callable[[], T], what: str) -> T:
         """Ask until the answer is true, and return it."""

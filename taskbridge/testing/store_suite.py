@@ -26,12 +26,13 @@ from .laws.locks import HoldLaws, LockLaws
 from .laws.messages import MessagesLaws
 from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
+from .laws.rewinding import RewindLaws
 from .laws.run_forks import ForkLaws
 from .laws.run_needs import RunNeedsLaws
 from .laws.runs import RunLaws
 from .laws.schedules import DeclarationLaws, ScheduleLaws
 from .laws.shared import DocumentsLaws, LeaderLaws
-from .laws.steering import CancelLaws, PauseLaws, RewindLaws
+from .laws.steering import CancelLaws, PauseLaws
 from .laws.traces import TraceLaws
 from .laws.unique import UniqueLaws
 

@@ -63,6 +63,7 @@ class Slot:
         self._bytes = memoryview(memory)[number * SLOT_SIZE : (number + 1) * SLOT_SIZE]
         self._counts = self._bytes.cast("Q")
         self._instants = self._bytes.cast("d")
+        self._said: Overdue | None = None
 
     def write(self, cell: int, id: str, claim: str, now_s: float) -> None:
         """Say what is about to be begun."""
@@ -82,10 +83,8 @@ class Slot:
 
     def limit(self, deadline_s: float, overdue: Overdue) -> None:
         """Say until when the task that runs may take, and what it leads to when it takes longer."""
-        short = {name: _cut(getattr(overdue, name)) for name in ("task", "queue", "why")}
-        text = _encoder.encode(msgspec.structs.replace(overdue, **short))
-        self._counts[_OVERDUE_LENGTH] = len(text)
-        self._bytes[_OVERDUE * 8 : _OVERDUE * 8 + len(text)] = text
+        if overdue is not self._said:
+            self._say(overdue)
         self._instants[_DEADLINE] = deadline_s
 
     def unlimit(self) -> None:
@@ -134,7 +133,15 @@ class Slot:
     def reset(self, now_s: float) -> None:
         """Make the slot fit for a new child."""
         self._bytes[:] = bytes(SLOT_SIZE)
+        self._said = None
         self.alive(now_s)
+
+    def _say(self, overdue: Overdue) -> None:
+        short = {name: _cut(getattr(overdue, name)) for name in ("task", "queue", "why")}
+        text = _encoder.encode(msgspec.structs.replace(overdue, **short))
+        self._counts[_OVERDUE_LENGTH] = len(text)
+        self._bytes[_OVERDUE * 8 : _OVERDUE * 8 + len(text)] = text
+        self._said = overdue
 
     def _read(self, cell: int) -> Running | None:
         at = cell * _CELL_WORDS

@@ -1,6 +1,7 @@
-"""A producer, as a program: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced|start COUNT [MORE]``.
+"""A producer: ``python -m tests.benchmarks.producer TASKS one|bulk|fill|paced|chained|start COUNT [MORE]``.
 
-Prints what it measured as JSON: calls a second, or for ``paced`` the milliseconds from each publishing to its start.
+Prints what it measured as JSON: calls a second, for ``paced`` the milliseconds from each publishing to its start, for
+``chained`` the milliseconds from link to link and the size of the message.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -18,11 +20,14 @@ from typing import Any
 WARM_UP = 200
 PACED_WARM_UP = 5
 
+#: How many links are measured at least.
+LINKS = 1_000
+
 #: Between two messages the worker is idle for so long, seconds; never in step with anything.
 PAUSE_S = (0.05, 0.15)
 
-#: How long a message may take to start, seconds.
-PATIENCE_S = 60.0
+#: How long a message may take to start, or a chain to end, seconds.
+PATIENCE_S = 300.0
 
 
 def one_by_one(tasks: Any, count: int) -> list[float]:
@@ -60,6 +65,17 @@ def paced(tasks: Any, count: int, path: str) -> list[float]:
     return [float(line) for line in lines.read_text("ascii").splitlines()[PACED_WARM_UP:]]
 
 
+def chained(tasks: Any, links: int, path: str) -> list[float]:
+    """Enqueue chains of so many links, one after another; return what a link took and the message's size."""
+    lines = Path(path)
+    lines.touch()
+    for _ in range(1 + max(1, LINKS // links)):  # the first is a warm-up
+        size = lines.stat().st_size
+        bytes_of_it = tasks.send_chain(links, path)
+        _wait_for_more(lines, size)
+    return [statistics.median(map(float, lines.read_text("ascii").splitlines()[1:])), bytes_of_it]
+
+
 def start(tasks: Any, _count: int, task: str, path: str) -> list[float]:
     """Start one task, which notes in a file what is measured."""
     tasks.starts[task](path=path)
@@ -82,7 +98,7 @@ def _wait_for_more(lines: Path, size: int) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while lines.stat().st_size == size:
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"the message was not started within {PATIENCE_S} s")
+            raise TimeoutError(f"nothing was written down within {PATIENCE_S} s")
         time.sleep(0.002)
 
 
@@ -91,6 +107,7 @@ HOW: dict[str, Callable[..., list[float]]] = {
     "bulk": in_bulk,
     "fill": fill,
     "paced": paced,
+    "chained": chained,
     "start": start,
 }
 

@@ -8,14 +8,15 @@ import pytest
 
 from taskbridge.errors import StoreFull
 from taskbridge.message import Message
-from taskbridge.needs import NeedsLock
+from taskbridge.needs import NeedsLock, Within
+from taskbridge.store.flow import Follower
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import a_message
 from taskbridge.testing.laws.chunks import a_run, after, enqueue, goes_on, open_run, start
 from taskbridge.testing.laws.chunks import seen as run_seen
+from taskbridge.testing.laws.rewinding import rewind
 from taskbridge.testing.laws.schedules import declare, fire, tick_of
 from taskbridge.testing.laws.schedules import seen as schedule_seen
-from taskbridge.testing.laws.steering import rewind
 from taskbridge.testing.laws.steps import begin, finish, look, publish, run, take
 from tests.servers import RedisServer, age
 
@@ -150,6 +151,32 @@ def test_run_in_a_full_store_goes_on(store: RedisStore, server: RedisServer) -> 
     with pytest.raises(StoreFull):
         enqueue(store, again, "c9", a_message())
     assert "ok" == goes_on(store, again, "c9")
+
+
+def test_batch_in_a_full_store_comes_to_its_end(store: RedisStore, server: RedisServer) -> None:
+    """Members end and are replayed, it is sealed, and its callbacks are made; a new one is refused."""
+    then, error = (Follower(message=a_message(id=f"b:{which}")) for which in ("then", "error"))
+    store.batches.open("b", when="all_succeeded", then=then, error=error)
+    members = [a_message() for _ in range(2)]
+    store.outbox.put(members, 0, Within(batches=("b",)))
+    done, failing = publish(store)
+    fill(store)
+    server.cli().config_set("maxmemory", "3mb")
+    server.cli().script_flush()
+
+    with pytest.raises(StoreFull):
+        store.batches.open("c", when="all_done", then=None, error=None)
+    assert store.batches.seal("b")
+    run(store, done)
+    run(store, failing, "c1", "DEAD")
+    assert store.dead.replay(failing.id)
+    run(store, failing.copy(seq=2), "c2")
+
+    found = store.batches.look("b")
+    assert found is not None
+    assert (2, 0, 2, 0) == (found.total, found.open, found.done, found.failed)
+    assert ["READY", "READY"] == [look(store, one.message).state for one in (then, error)]
+    assert store.batches.look("c") is None
 
 
 def test_full_store_drains(store: RedisStore) -> None:

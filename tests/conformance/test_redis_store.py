@@ -18,7 +18,7 @@ from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import a_message
 from taskbridge.testing.laws.chunks import DAY_MS, a_run, after, ends, enqueue, goes_on, start
-from taskbridge.testing.laws.steering import rewind
+from taskbridge.testing.laws.rewinding import rewind
 from taskbridge.testing.laws.steps import begin, finish, publish, run, state, take
 from tests.servers import RedisServer, age, until
 

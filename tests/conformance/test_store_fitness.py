@@ -89,7 +89,7 @@ def test_schema_of_another_release() -> None:
         server.cli().set(f"{{{NAMESPACE}}}:schema", "99")
 
         assert (
-            "its schema is '99' and this release knows '2': run the release that wrote it",
+            "its schema is '99' and this release knows '3': run the release that wrote it",
         ) == store.fitness().fatal
         assert b"99" == server.cli().get(f"{{{NAMESPACE}}}:schema")
 

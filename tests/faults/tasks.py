@@ -51,6 +51,15 @@ def flaky(n: int, failures: int = 1) -> None:
     note("done", n)
 
 
+@task(queue=QUEUE, max_crashes=50)
+def link(n: int, seconds: float = 0) -> int:
+    """Gives the next number on."""
+    note("start", n)
+    time.sleep(seconds)
+    note("done", n)
+    return n + 1
+
+
 @task(queue="urgent")
 async def urgent(n: int) -> None:
     """Only notes that it ran, in a loop of its own."""

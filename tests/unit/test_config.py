@@ -412,6 +412,8 @@ def test_schedules_of_the_file(tmp_path: Path):
         ('task = "f"\nevery = 5\nkwargs = [1]', "schedules.x: kwargs: expected a table"),
         ('task = "f"\nevery = 5\nqueue = "no good"', "schedules.x: expected a queue name"),
         ("task = 7\nevery = 5", "schedules.x: task: expected text"),
+        ('task = ""\nevery = 5\nqueue = "q"', "schedules.x: task: expected the name of a task"),
+        ('task = "two words"\nevery = 5\nqueue = "q"', "schedules.x: task: expected the name of a task"),
     ],
 )
 def test_schedule_that_cannot_be_is_refused(tmp_path: Path, words: str, why: str):

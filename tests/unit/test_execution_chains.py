@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from taskbridge import Bridge, Settings, chain, current
+from taskbridge import Bridge, Chunk, Settings, chain, chunked, current, ids
+from taskbridge.errors import ArgumentError
 from taskbridge.message import Message, decode
 from taskbridge.outcome import Done, Ended
 
@@ -153,10 +154,57 @@ def test_a_link_is_stamped_when_it_is_ready(stage: Stage):
     """Its age and its expiry count from then: the relay's work, see there."""
     giving(stage, 1, int)
     (due,) = stage.bridge.store.outbox.take(10)
-    assert not due.fresh
+    assert not due.fresh_ms
 
     stage.run(decode(due.body))
 
     (due,) = stage.bridge.store.outbox.take(10)
-    assert due.fresh
+    assert due.fresh_ms > 0
     assert [1] == json.loads(bytes(decode(due.body).args))
+
+
+def test_a_run_is_one_link(stage: Stage):
+    """It is given a result as its own argument, takes as many chunks as it takes, and gives None."""
+    seen: list[object] = []
+
+    @stage.bridge.task
+    def begins() -> str:
+        return "kind"
+
+    @stage.bridge.task
+    @chunked(over=ids(0, 10), size=4)
+    def walks(chunk: Chunk[int], kind: str) -> int:
+        seen.append((kind, *chunk))
+        return 7
+
+    @stage.bridge.task
+    def ends(walked: None) -> None:
+        seen.append(walked)
+
+    @stage.bridge.task
+    def counts(n: int) -> None: ...
+
+    with pytest.raises(ArgumentError, match=r"annotated int, and .*walks returns None"):
+        chain(begins.s(), walks.s(), counts.s())
+    chain(begins.s(), walks.s(), ends.s()).enqueue()
+    for _ in range(5):
+        assert isinstance(stage.run(published(stage)), Done)
+
+    assert [("kind", 0, 1, 2, 3), ("kind", 4, 5, 6, 7), ("kind", 8, 9), None] == seen
+    assert [] == stage.bridge.store.chains.newest(10)
+
+
+def test_a_run_over_a_range_of_its_own_may_be_a_link(stage: Stage):
+    """Its bounds travel with the link."""
+    seen: list[int] = []
+
+    @stage.bridge.task
+    @chunked(over=ids(0, 10), size=4)
+    def walks(chunk: Chunk[int]) -> None:
+        seen.extend(chunk)
+
+    chain(walks.using(over=ids(5, 7)).s(), walks.using(over=ids(1, 3)).si()).enqueue()
+    for _ in range(2):
+        stage.run(published(stage))
+
+    assert [5, 6, 1, 2] == seen

@@ -110,3 +110,21 @@ def test_a_time_to_give_up_is_a_span_above_zero(stage: Stage, span: Any, caplog:
     assert repr(span) in outcome.why
     (letter,) = stage.bridge.store.dead.list(10)
     assert "in poll" in letter.traceback
+
+
+def test_a_message_does_not_grow_over_the_limit(stage: Stage):
+    """Arguments that would make it so end it at once, with the advice; one that was sent stays as it was."""
+
+    def poll(seen: str = "") -> None:
+        raise Reschedule(60, kwargs={"seen": "x" * 70_000})
+
+    stage.bridge.task(name="tests.send")(poll)
+    message = a_message()
+
+    outcome = stage.run(message)
+
+    assert isinstance(outcome, Ended)
+    record = stage.look(message)
+    assert "DEAD" == record.state
+    assert "PayloadTooLarge: tests.send: the message is 70" in record.why
+    assert message.kwargs == decode(record.body).kwargs

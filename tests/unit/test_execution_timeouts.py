@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from taskbridge import Backoff, HardTimeout, SoftTimeout, current
+from taskbridge import Backoff, Bridge, HardTimeout, Settings, SoftTimeout, current
 from taskbridge.attempt import attempt
 from taskbridge.backend import Delivery
 from taskbridge.claimed import Claimed
@@ -103,6 +104,68 @@ def test_what_a_hard_timeout_leads_to_is_said_before(
     assert (12.5, [1], "over") == (deadline_s, during, over)
     assert ("tests.send", "mail", attempt, state, counted, due_ms) == msgspec.structs.astuple(overdue)[:-1]
     assert overdue.why.startswith(why)
+
+
+@dataclass(frozen=True)
+class Counting:
+    """A policy of a user's: it says something else each time."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def judge(self, error: BaseException, *, attempt: int, age_ms: int) -> Again:
+        self.asked.append(attempt)
+        return Again(after_ms=len(self.asked), counted=True, why="again")
+
+
+@pytest.mark.parametrize(
+    ("retry", "waits"),
+    [(Counting(), [1, 2, 3]), (Backoff(base=0), [0, 0, 0]), (Backoff(base=0, max_age=99), [0, 0, 0])],
+    ids=["own", "backoff", "age"],
+)
+def test_a_policy_is_asked_each_time_unless_it_says_the_same(stage: Stage, retry: Any, waits: list[int]):
+    """Of a message alike in task, queue, attempt and timeout a ``Backoff`` without ``max_age`` says nothing new."""
+    stage.bridge.task(name="tests.send", hard_timeout=2, retry=retry)(lambda: None)
+    watch = Watch()
+
+    for _ in range(3):
+        run(stage, watch)
+    run(stage, watch, attempt=2)
+    run(stage, watch, hard_timeout_ms=7_000)
+
+    first, second, third, later, longer = (overdue for _, overdue in watch.told[::2])
+    assert waits == [one.due_ms for one in (first, second, third)]
+    assert (isinstance(retry, Backoff) and retry.max_age is None) == (first is second is third)
+    assert (1, 2, True) == (first.attempt, later.attempt, longer.why.endswith(("after 7 s", "again")))
+
+
+def test_tasks_of_the_same_name_have_each_its_own_policy(stage: Stage):
+    """In another bridge of this process."""
+    watch = Watch()
+    for retry in (AT_ONCE, None):
+        other = Bridge(Settings(backend="memory"))
+        other.clock = stage.clock  # type: ignore[assignment]
+        other.task(name="tests.send", hard_timeout=2, retry=retry)(lambda: None)
+        run(Stage(other, stage.clock), watch)
+        other.close()
+
+    assert ["READY", "DEAD"] == [overdue.state for _, overdue in watch.told[::2]]
+
+
+def test_what_is_drawn_by_chance_is_drawn_in_each_process():
+    """So the one wait that a child draws for all its hard timeouts is its own."""
+    said = []
+    for _ in range(3):
+        ours, theirs = os.pipe()
+        if not (child := os.fork()):
+            wait_ms = Backoff(base=10**6, cap=10**6).judge(OSError(), attempt=1, age_ms=0)
+            os.write(theirs, str(wait_ms).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        said.append(os.read(ours, 999))
+        os.close(ours)
+        os.close(theirs)
+
+    assert 3 == len(set(said))
 
 
 def test_a_task_that_fails_is_no_longer_watched(stage: Stage):

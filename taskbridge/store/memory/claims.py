@@ -36,7 +36,7 @@ class MemoryClaims:
             if 0 < message.expires_at_ms < now_ms and not entry.starts:
                 records.settle_done(entry, why="expired: not begun in time")
                 return _answer("expired", entry)
-            entry.body, entry.fresh = request.body, False  # its times stand in this copy
+            entry.body, entry.fresh_ms = request.body, 0  # its times stand in this copy
             if entry.crashes > entry.limit:
                 records.settle_dead(entry, crashed(entry))
                 return _answer("crashed", entry)

@@ -94,6 +94,8 @@ class Run(Tally):
     chunk: int = 0
     round: int = 0
     progress: int = 0
+    base: int = 0
+    since_ms: int = 0
     sent: set[str] = field(default_factory=set)
     forgotten_ms: int = 0
     """From when on nobody knows of it; 0 while it goes on, or has a dead letter."""
@@ -152,7 +154,7 @@ class Flow:
         from .records import Entry
 
         records, run, id = self._records, self.runs[entry.part.run], entry.part.run
-        following = Entry(id=chunk.id, queue=entry.queue, body=encode(chunk), part=entry.part, fresh=True)
+        following = Entry(id=chunk.id, queue=entry.queue, body=encode(chunk), part=entry.part, fresh_ms=due_ms)
         following.locks, following.rates, following.same = entry.locks, entry.rates, entry.same
         records.needs.hand_over(entry, following)
         for one in entry.same:  # the last resort is not for what goes on
@@ -174,6 +176,7 @@ class Flow:
         entry = records.read(run.current)
         if entry.state == "HELD":
             run.planned_ms = at_ms = max(records.now_ms(), entry.at_ms)
+            entry.fresh_ms = at_ms if entry.fresh_ms else 0
             records.depart(entry)
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
             records.bell.notify_all()
@@ -342,9 +345,9 @@ class Flow:
         if records.read(message.id).state:
             return not follower.for_others
         body = encode(message) if value is None else encode(message).replace(_HOLE, value, 1)
-        entry = Entry(id=message.id, queue=message.queue, body=body, fresh=True)
-        entry.part, entry.foreign = NO_PART if follower.for_others else part, follower.for_others
         at_ms = records.now_ms() + follower.wait_ms
+        entry = Entry(id=message.id, queue=message.queue, body=body, fresh_ms=at_ms)
+        entry.part, entry.foreign = NO_PART if follower.for_others else part, follower.for_others
         records.enter(entry, "DELAYED" if follower.wait_ms > 0 else "READY", at_ms)
         records.bell.notify_all()
         return not follower.for_others

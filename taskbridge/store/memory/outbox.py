@@ -55,7 +55,7 @@ class MemoryOutbox:
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
                     self._records.enter(entry, "OUT", long_ms)
-                    entry.fresh = False
+                    entry.fresh_ms = 0
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
@@ -106,9 +106,11 @@ class MemoryOutbox:
 
     def _keep(self, message: Message, wait_ms: int, within: Within) -> None:
         entry = Entry(id=message.id, queue=message.queue, body=encode(message), part=part_of(message, within))
+        entry.foreign = within.foreign
         self._records.enter(entry, "DELAYED" if wait_ms > 0 else "READY", self._records.now_ms() + wait_ms)
         self._records.flow.join(within)
 
 
 def _due(entry: Entry) -> Due:
-    return Due(id=entry.id, seq=entry.seq, attempt=entry.attempt, body=entry.body, front=entry.front, fresh=entry.fresh)
+    told = {name: getattr(entry, name) for name in ("id", "seq", "attempt", "body", "front", "fresh_ms")}
+    return Due(**told)

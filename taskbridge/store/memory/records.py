@@ -28,7 +28,8 @@ class Entry:
     ``turn`` grows with each that began to wait, ``at`` is the limit it waits at, ``released`` the one that let it
     out; ``front`` says that it has waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that
     it is code and no message; ``woken`` when it may ask again. ``same`` are the keys under which it is the only
-    one. ``part`` is what it is part of, ``fresh`` that the store itself made it and nobody has published it.
+    one. ``part`` is what it is part of, ``fresh_ms`` when it was first due, if the store itself made it and nobody
+    has published it.
     ``foreign`` says that no worker of ours runs it: published, it is forgotten like a done one.
     """
 
@@ -62,7 +63,7 @@ class Entry:
     woken: bool = False
     same: tuple[Same, ...] = ()
     part: Part = NO_PART
-    fresh: bool = False
+    fresh_ms: int = 0
     foreign: bool = False
 
     def record(self) -> Record:

@@ -93,7 +93,7 @@ class MemoryRuns:
                 return "running"
             if entry.state == "DEAD":
                 self._flow.revive(entry)
-            run.at, run.progress = at, done
+            run.at, run.progress, run.base, run.since_ms = at, done, done, self._records.now_ms()
             run.round += 1
             self._flow.follow(entry, chunk, self._records.now_ms())
             self._records.settle_done(entry, why="rewound")
@@ -133,5 +133,7 @@ def _state(id: str, run: Run) -> RunState:
         pause_ms=run.pause_ms,
         started_ms=run.started_ms,
         ended_ms=run.ended_ms,
+        since_ms=run.since_ms or run.started_ms,
+        since_done=run.base,
         error=run.error,
     )

@@ -69,10 +69,10 @@ class MemorySchedules:
         state, now_ms = self._states.get(said.name, ScheduleState(name=said.name)), self._records.now_ms()
         if state.version != said.version or (stamp < state.stamp and now_ms <= state.lapses_ms):
             return False
-        if said.document != state.declared or said.name not in self._states:
-            state = self._write(
-                state, declared=said.document, tick_ms=state.tick_ms if said.tick_ms is None else said.tick_ms
-            )
+        tick_ms = state.tick_ms if said.tick_ms is None else said.tick_ms
+        goes_on = tick_ms and not state.tick_ms  # it had stopped where an operator's word outlived it
+        if said.document != state.declared or goes_on or said.name not in self._states:
+            state = self._write(state, declared=said.document, tick_ms=tick_ms)
         stamped = msgspec.structs.replace(state, stamp=stamp, lapses_ms=now_ms + lease_ms)
         self._states[said.name] = stamped
         return True

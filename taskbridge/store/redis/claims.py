@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ...message import encode
 from ...needs import NeedsLock, NeedsTokens
@@ -57,7 +56,7 @@ class RedisClaims:
         return self._begin.packed(
             *(held.key, message.id, message.seq, request.claim, message.attempt, message.queue),
             *(message.expires_at_ms, request.max_crashes, request.body, held.tag),
-            *(_lines(request.locks), _lines(request.rates), int(request.hold)),
+            *(int(request.hold), *_fields(request)),
         )
 
     def _packed_finish(self, request: Finish) -> bytes:
@@ -82,6 +81,13 @@ def _onward(request: Finish) -> tuple[Argument, ...]:
     return (request.result or b"null", request.next.did, bytes(request.next.at), *body)
 
 
+def _fields(request: Begin) -> tuple[Argument, ...]:
+    """What it needs, as fields of its record; most messages need nothing."""
+    if request.rates:
+        return ("locks", _lines(request.locks), "rates", _lines(request.rates))
+    return ("locks", _lines(request.locks)) if request.locks else ()
+
+
 def _lines(needs: tuple[NeedsLock, ...] | tuple[NeedsTokens, ...]) -> str:
     """Return needs as record.lua reads them: one a line."""
     return "\n".join(map(_line, needs)) if needs else ""
@@ -93,14 +99,14 @@ def _line(need: NeedsLock | NeedsTokens) -> str:
     return f"{need.interval_us} {need.burst} {need.weight} {need.name} {need.key}"
 
 
-def _begun(reply: list[Any]) -> Begun:
-    verdict, fence, starts, attempt, crashes, key, wait_us = reply
+def _begun(reply: bytes) -> Begun:
+    verdict, fence, starts, attempt, crashes, wait_us, key = reply.decode().split(" ", 6)
     return Begun(
-        verdict=verdict.decode(),
+        verdict=verdict,
         fence=int(fence),
         starts=int(starts),
         attempt=int(attempt),
         crashes=int(crashes),
-        key=key.decode(),
+        key=key,
         wait_ms=int(wait_us) / 1000,
     )

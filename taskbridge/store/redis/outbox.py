@@ -59,7 +59,7 @@ class RedisOutbox:
                 attempt=int(flat[i + 2]),
                 body=flat[i + 3],
                 front=bool(flat[i + 4]),
-                fresh=bool(flat[i + 5]),
+                fresh_ms=int(flat[i + 5]),
             )
             for i in range(0, len(flat), 6)
         ]
@@ -84,12 +84,12 @@ class RedisOutbox:
         self._bell.close()
 
 
-def _where(within: Within) -> tuple[str, str, str]:
-    """What counts new messages, and whose claim enqueues them, as refused_within in flow.lua reads it."""
+def _where(within: Within) -> tuple[str, str, str, str]:
+    """What counts new messages and whose claim enqueues them, as flow.lua reads it, and whether they are foreign."""
     if within is ALONE:
-        return "", "", ""
+        return "", "", "", ""
     tallies = [f"in batch:{id}" for id in within.batches] + [f"in run:{id}" for id in within.runs]
-    return "\n".join(tallies), within.chunk, within.claim
+    return "\n".join(tallies), within.chunk, within.claim, "1" if within.foreign else ""
 
 
 def _own_part(message: Message) -> str:

@@ -17,7 +17,10 @@ from .followers import number
 
 _WORDS = ("task", "queue", "state", "current", "error")
 _RAW = ("at", "bounds")
-_NUMBERS = ("chunk", "round", "progress", "expected", "total", "open", "max", "pause", "started", "ended")
+_NUMBERS = (
+    *("chunk", "round", "progress", "expected", "total", "open"),
+    *("max", "pause", "started", "ended", "base", "since"),
+)
 _FLAGS = ("paused", "stop")
 _FIELDS = (*_WORDS, *_RAW, *_NUMBERS, *_FLAGS)
 
@@ -89,4 +92,6 @@ def _state(id: str, fields: Sequence[Any]) -> RunState | None:
         pause_ms=n["pause"],
         started_ms=n["started"],
         ended_ms=n["ended"],
+        since_ms=n["since"] or n["started"],
+        since_done=n["base"],
     )

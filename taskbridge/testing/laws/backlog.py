@@ -9,7 +9,7 @@ import pytest
 from ...errors import ClaimLost
 from ...message import Message
 from ...needs import NeedsLock, NeedsTokens, Same, Within
-from ...store import WINDOW_MS, Store
+from ...store import LONG_WINDOW_MS, WINDOW_MS, Store
 from ..fakes import a_message
 from .chunks import DAY_MS, after, ends, enqueue, follow, goes_on, seen, start, within
 from .steps import Laws, begin, finish, look, publish, run
@@ -86,6 +86,23 @@ class BacklogLaws(Laws):
             publish(store)
 
         assert (1, True) == (seen(store, first).open, waits_for_its_backlog(store, first))
+
+    @pytest.mark.parametrize("once", [False, True])
+    def test_what_only_others_run_is_never_open(self, store: Store, once: bool) -> None:
+        """Nobody tells how it ends, so a run does not wait for it; a repeat is known, and its record has an end."""
+        first, mail = start(store, max_backlog=0), a_message()
+        put = partial(store.outbox.put_once, [mail], [()]) if once else partial(store.outbox.put, [mail])
+        for _ in range(2):
+            put(0, within(first, "c0").for_others())
+        goes_on(store, first, "c0")
+
+        assert (0, 0) == (seen(store, first).open, seen(store, first).enqueued)
+        assert "READY" == look(store, after(first)).state
+        assert 1 == [copy.id for copy in publish(store)].count(mail.id)
+        self.advance(store, LONG_WINDOW_MS - 60_000)
+        assert "OUT" == look(store, mail).state
+        self.advance(store, 60_001)
+        assert store.messages.look(mail.id) is None
 
     @pytest.mark.parametrize("how", ["done", "dropped", "dead", "expired", "skipped", "crashed", "overdue"])
     def test_every_end_counts_once(self, store: Store, how: str) -> None:

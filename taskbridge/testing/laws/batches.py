@@ -11,10 +11,10 @@ import pytest
 from msgspec import Raw
 
 from ...errors import ConfigError
-from ...message import Flow, Message
+from ...message import NULL, Flow, Message
 from ...needs import NeedsLock, Same, Within
 from ...store import LAST_RESORT_MS, WINDOW_MS, Store
-from ...store.flow import BatchState, Follower
+from ...store.flow import BatchState, Follower, Next
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, run, take
 
@@ -91,10 +91,10 @@ class BatchLaws(Laws):
         (due,) = store.outbox.take(10)
         store.outbox.mark([(due.id, due.seq)])
 
-        assert ("DELAYED", "after", [], True) == (delayed.state, delayed.queue, early, due.fresh)
+        assert ("DELAYED", "after", [], True) == (delayed.state, delayed.queue, early, due.fresh_ms == delayed.at_ms)
         run(store, THEN.message, "c1", "READY", counted=True)
         (again,) = store.outbox.take(10)
-        assert ("b:then", 2, False) == (again.id, again.seq, again.fresh)
+        assert ("b:then", 2, 0) == (again.id, again.seq, again.fresh_ms)
 
     def test_empty_batch_calls_back_when_it_is_sealed(self, store: Store) -> None:
         """Nothing is open, none has failed."""
@@ -405,6 +405,25 @@ class BatchLaws(Laws):
         run(store, a_message(id="x:2", flow=Flow(chain="x", link=2)))
         run(store, publish(store)[0], "c3")
         assert ((2, 0, 2, 0, 0), ["b:then"]) == (counts(store), called(store))
+
+    def test_run_is_one_member(self, store: Store) -> None:
+        """Membership goes from chunk to chunk; the last one's end counts."""
+        first = a_message()
+        second = a_message(id=f"{first.id}:1", flow=Flow(run=first.id, chunk=1))
+        opened(store)
+        put(store, first)
+        store.batches.seal("b")
+        begin(store, publish(store)[0])
+        said: dict[str, Any] = {"bounds": NULL, "at": NULL, "total": -1, "max_backlog": -1, "pause_ms": 0}
+        store.runs.open(first, "c1", **said)
+
+        finish(store, first, next=Next(did=1, message=second))
+        between = counts(store)
+        (copy,) = publish(store)
+        run(store, copy, "c2", next=Next(did=1))
+
+        assert (second.id, (1, 1, 0, 0, 0)) == (copy.id, between)
+        assert ((1, 0, 1, 0, 0), ["b:then"]) == (counts(store), called(store))
 
     @pytest.mark.parametrize("on_error", ["continue", "call"])
     def test_chain_that_went_on_without_a_link(self, store: Store, on_error: str) -> None:

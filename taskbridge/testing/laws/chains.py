@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...message import Flow, Message, decode, encode
 from ...needs import NeedsLock, Within
 from ...store import LONG_WINDOW_MS, Store
-from ...store.flow import HOLE, ChainState, Follower
+from ...store.flow import HOLE, ChainState, Follower, Next
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, run, state, take
 
@@ -198,18 +198,20 @@ class ChainLaws(Laws):
         assert "k:1" == the_only(publish(store)).id
 
     def test_times_of_a_link_count_from_when_it_is_made(self, store: Store) -> None:
-        """A relay stamps it, however often one dies over it; a retry keeps its stamp."""
-        self.a_relay_died_over(store, start(store, "k", 2))
+        """However late a relay stamps it, and however often one dies over it; a retry keeps its stamp."""
+        copy, before_ms = start(store, "k", 2), store.now_ms()
+        run(store, copy, "c0")
+        after_ms = store.now_ms()
+        self.a_relay_died_over(store)
         (due,) = store.outbox.take(10)
         stamped = decode(due.body).copy(id=due.id, seq=due.seq, enqueued_at_ms=7)
 
-        assert due.fresh
+        assert before_ms <= due.fresh_ms <= after_ms
         run(store, stamped, "c1", "READY")  # the relay died before it could mark it
         (again,) = store.outbox.take(10)
-        assert (False, 7) == (again.fresh, decode(again.body).enqueued_at_ms)
+        assert (0, 7) == (again.fresh_ms, decode(again.body).enqueued_at_ms)
 
-    def a_relay_died_over(self, store: Store, copy: Message) -> None:
-        run(store, copy, "c0")
+    def a_relay_died_over(self, store: Store) -> None:
         take(store)
         self.advance(store, 60_000)
 
@@ -389,6 +391,64 @@ class ChainLaws(Laws):
         self.advance(store, LONG_WINDOW_MS)
         assert None is store.messages.look("k:1")
 
+    def test_run_is_one_link(self, store: Store) -> None:
+        """The next one is made, and given null, when its last chunk has ended; a chunk that failed can be replayed."""
+        (first,) = go_on(store, start(store, "k"))
+        opened(store, first)
+        second = first.copy(id="k:1:1")
+        finish(store, first, first.id, next=Next(did=1, at=Raw(b"1"), message=second))
+        (chunk,) = publish(store)
+        assert ("k:1:1", (1, 1)) == (chunk.id, left(store, "k"))
+        failed(self, store, chunk)
+        assert ([], (1, 1)) == (publish(store), left(store, "k"))
+        store.dead.replay(chunk.id)
+        (chunk,) = publish(store)
+        begin(store, chunk, "again")
+
+        finish(store, chunk, "again", next=Next(did=1))
+
+        assert ["k:2", None, "mine"] == [(third := the_only(publish(store))).id, *args(third)]
+        run_state = store.runs.look("k:1")
+        assert run_state
+        assert "done" == run_state.state
+
+    def test_run_that_failed_stays_one_when_its_chain_goes_on(self, store: Store) -> None:
+        """It can be replayed to its end, and leads to nothing more."""
+        (first,) = go_on(store, start(store, "k", on_error="continue"))
+        opened(store, first)
+        finish(store, first, first.id, "DEAD", why="ValueError: no")
+        assert "k:2" == the_only(publish(store)).id
+        store.dead.replay(first.id)
+        (copy,) = publish(store)
+        begin(store, copy, "again")
+
+        finish(store, copy, "again", next=Next(did=1, at=Raw(b"1"), message=copy.copy(id="k:1:1")))
+
+        assert ["k:1:1"] == [chunk.id for chunk in publish(store)]
+        assert (2, 0) == left(store, "k")
+
+    @pytest.mark.parametrize("on_error", ["continue", "call"])
+    def test_run_that_failed_stays_one_when_its_chain_ends(self, store: Store, on_error: str) -> None:
+        """Replayed it goes on from its chunk, and what counts it knows it again."""
+        call = Follower(message=a_message()) if on_error == "call" else None
+        store.batches.open("b", when="all_done", then=None, error=None)
+        first = start(store, "k", 1, on_error, call=call, within=Within(batches=("b",)))
+        opened(store, first)
+        finish(store, first, first.id, "DEAD", why="ValueError: no")
+        assert (None, (1, 0, 0, 1)) == (store.chains.look("k"), counted(store))
+        publish(store)
+        store.dead.replay(first.id)
+        (copy,) = publish(store)
+        begin(store, copy, "again")
+
+        finish(store, copy, "again", next=Next(did=1, at=Raw(b"1"), message=copy.copy(id="k:0:1")))
+
+        (second,) = publish(store)
+        assert ("k:0:1", (1, 1, 0, 0)) == (second.id, counted(store))
+        begin(store, second, "last")
+        finish(store, second, "last", next=Next(did=1))
+        assert (1, 0, 1, 0) == counted(store)
+
     def test_copy_of_a_link_is_recognised(self, store: Store) -> None:
         """As of any message: one that was published twice is begun once."""
         (second,) = go_on(store, start(store, "k"))
@@ -417,6 +477,13 @@ def refusal(store: Store, *messages: Message) -> str:
     except ConfigError as error:
         return str(error)
     return ""
+
+
+def opened(store: Store, copy: Message) -> None:
+    """A worker has begun it and says that it is a run."""
+    begin(store, copy, copy.id)
+    bounds = Raw(b"{}")
+    store.runs.open(copy, copy.id, bounds=bounds, at=Raw(b"0"), total=2, max_backlog=-1, pause_ms=0)
 
 
 def shape(chain: ChainState) -> tuple[int, int, str]:

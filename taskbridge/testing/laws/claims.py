@@ -175,13 +175,16 @@ class BeginLaws(Laws):
         assert sorted(set(fences)) == fences
         assert fences[0] > 0
 
-    def test_lower_limit_of_crashes_ends_the_message(self, store: Store) -> None:
+    @pytest.mark.parametrize("published", [False, True])
+    def test_lower_limit_of_crashes_ends_the_message(self, store: Store, published: bool) -> None:
         """What has crashed more often than its task allows by now is dead before it runs, body and all."""
         message = a_message()
         for seq in (1, 2):
             begin(store, message.copy(seq=seq), "c1", max_crashes=5)
             store.claims.lose(message.id, "c1")
         copy = message.copy(seq=3)
+        if published:
+            publish(store)
 
         begun = begin(store, copy, "c2", max_crashes=1)
 

@@ -105,6 +105,17 @@ class LimitLaws(Laws):
         assert "run" == ask(store, copy, "c3", ONE)
         assert waiter.id == copy.id
 
+    def test_what_was_let_out_and_needs_none_by_now_gives_its_token_back(self, store: Store) -> None:
+        """A newer release has no limit on its task: another's start has the token."""
+        ask(store, a_message(), "c0", ONE)
+        ask(store, a_message(), "c1", ONE)
+        self.advance(store, MINUTE_MS + 1_000)
+        (copy,) = let_out(store)
+
+        assert "run" == ask(store, copy, "c2")
+
+        assert "run" == ask(store, a_message(), "c3", ONE)
+
     def test_what_was_let_out_and_never_comes_gives_its_token_back(self, store: Store) -> None:
         """A message lost with a dead worker must not shrink the limit for ever."""
         ask(store, a_message(), "c0", ONE)
@@ -250,7 +261,7 @@ class LimitLaws(Laws):
 
     def test_limit_is_changed_for_everyone(self, store: Store) -> None:
         """What is set holds from the next begin on, up or down, and goes before the task's word until given back."""
-        store.waiting.set_limit("slow", interval_us=1_000, burst=5)
+        store.waiting.set_limit("slow", interval_us=20_000, burst=5)
         assert 5 <= starts(store, "a", ONE) <= 50
 
         store.waiting.set_limit("slow", interval_us=MINUTE_MS * 1000, burst=2)

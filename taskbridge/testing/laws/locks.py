@@ -151,6 +151,22 @@ class LockLaws(Laws):
             assert "ok" == finish(store, message, "c2", "DELAYED", counted=True, due_ms=1)
         assert "ok" == finish(store, holder, "c1")
 
+    def test_refusal_is_of_one_attempt(self, store: Store) -> None:
+        """The next one has its lock, though its worker asks twice."""
+        holder, message = a_message(), a_message()
+        need = NeedsLock("a", "fail")
+        ask(store, holder, "c1", A)
+        begin(store, message, "c2", locks=(need,))
+        finish(store, message, "c2", "READY")
+        finish(store, holder, "c1")
+        (copy,) = publish(store)
+
+        begun = begin(store, copy, "c3", locks=(need,))
+
+        assert "run" == begun.verdict
+        assert begun == begin(store, copy, "c3", locks=(need,))
+        assert {"a": (message.id,)} == holders(store)
+
     def test_several_locks_are_taken_all_or_none(self, store: Store) -> None:
         """One that is held keeps all the others free."""
         holder, both = a_message(), a_message()

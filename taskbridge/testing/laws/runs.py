@@ -67,7 +67,7 @@ class RunLaws(Laws):
             *(found.current, found.chunk, found.done, found.at, found.state),
         )
         (due,) = store.outbox.take(10)
-        assert (second.id, 1, True) == (due.id, due.seq, due.fresh)
+        assert (second.id, 1, True) == (due.id, due.seq, due.fresh_ms > 0)
 
     def test_last_chunk_ends_the_run(self, store: Store) -> None:
         """Then it is done, looked at for a day, and forgotten."""

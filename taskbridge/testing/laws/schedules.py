@@ -445,7 +445,7 @@ class DeclarationLaws(Laws):
 
     @pytest.mark.parametrize("paused", [True, False])
     def test_operators_word_is_not_forgotten(self, store: Store, paused: bool) -> None:
-        """A schedule that was paused or set is still so when a worker declares it again after a long while."""
+        """What was paused or set is so when a worker declares it after a long while, and it ticks if it may."""
         declare(store)
         changes = b"" if paused else b"at noon"
         store.schedules.change("nightly", seen(store).version, changes=changes, paused=paused, tick_ms=1)
@@ -457,3 +457,4 @@ class DeclarationLaws(Laws):
         declare(store)
 
         assert (b"plan", changes, paused) == (seen(store).declared, seen(store).changes, seen(store).paused)
+        assert ([] if paused else ["nightly"]) == [state.name for state in store.schedules.due(10)]

@@ -9,6 +9,7 @@ from pathlib import Path
 from taskbridge import Bridge
 from taskbridge.cli import Verbs
 from taskbridge.testing import a_message
+from taskbridge.testing.laws.chunks import a_run, start
 
 from .conftest import Cli, settled
 
@@ -23,6 +24,7 @@ def test_every_example_of_the_reference_works(cli: Cli, bridge: Bridge):
     cli.write("app.py", module)
     settled(bridge.store, a_message(id="DEAD", queue="emails"), "DEAD", why="no")
     bridge.store.batches.open("BATCH", when="all_done", then=None, error=None)
+    bridge.store.claims.release(start(bridge.store, message=a_run(id="RUN")).id, "c0")
 
     for command in COMMANDS:
         _, verb, *words = shlex.split(command)

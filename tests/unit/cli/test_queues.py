@@ -72,7 +72,7 @@ def test_table_has_a_row_per_backend(cli: Cli, bridge: Bridge):
 
     *_, celery, dramatiq = cli("queues").stdout.splitlines()
 
-    assert ["emails", "celery", "0", "0", "0", "0", "1", "0", "0", "0", "0"] == celery.split()
+    assert ["emails", "celery", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0"] == celery.split()
     assert ["dramatiq", "1", "0", "0"] == dramatiq.split()
 
 

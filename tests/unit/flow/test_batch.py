@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskbridge import Backoff, BatchProgress, Bridge, Drop, Reschedule, Settings, chain, current
+from taskbridge import Backoff, BatchProgress, Bridge, Chunk, Drop, Reschedule, Settings, chain, chunked, current, ids
 from taskbridge.errors import ArgumentError, ConfigError, StoreUnavailable
 from taskbridge.needs import Within
 from taskbridge.scope import Scope, inside
@@ -279,24 +279,42 @@ def test_chain_is_one_member(office: Office) -> None:
     assert ([1, 1, 2, 2, 3, 5], ["alert", "report"]) == (sorted(log[:-2]), sorted(log[-2:]))
 
 
+def test_run_of_chunks_is_one_member(office: Office) -> None:
+    """It ends with its last chunk; and each chunk may fill a batch of its own."""
+
+    @office.bridge.task
+    @chunked(over=ids(0, 9), size=3)
+    def spread(chunk: Chunk[int]) -> None:
+        with office.bridge.open_batch(then=office.alert.s(f"chunk {chunk.number}")) as b:
+            b.enqueue_many(office.send, [(n,) for n in chunk])
+
+    sent = office.bridge.batch([spread.s(), office.send.s(100)]).then(office.report.s()).enqueue()
+    log = office.run()
+
+    assert (2, 0, 2, 0, 0) == office.counts(sent.id)
+    assert [*range(9), 100] == sorted(one for one in log if isinstance(one, int))
+    assert ["chunk 0", "chunk 1", "chunk 2", "report"] == sorted(one for one in log if isinstance(one, str))
+    assert [2, 3, 3, 3] == sorted(one.done for one in office.bridge.store.batches.newest(9))
+
+
 class TestInATask:
     """The builder may be killed anywhere and is run again: it fills the same batch, with the same members."""
 
     @pytest.mark.parametrize("died", ["in the block", "after the block", "in the list"])
     def test_repeat_counts_once(self, office: Office, died: str) -> None:
         """Wherever the first attempt ended: each member runs once, and each callback."""
-        ids: list[str] = []
+        made: list[str] = []
         sent: list[tuple[int, int]] = []
 
         def build() -> None:
             if died == "in the list":
                 batch = office.bridge.batch(members()).then(office.report.s())
-                ids.append(batch.id)
+                made.append(batch.id)
                 receipt = batch.enqueue()
                 sent.append((receipt.created, receipt.existing))
                 return
             with office.bridge.open_batch(then=office.report.s()) as b:
-                ids.append(b.id)
+                made.append(b.id)
                 b.add(office.send.s(1))
                 b.enqueue_many(office.send, [(2,), {"n": 3}])
                 b.add(chain(office.send.s(5), office.send.si(6)))
@@ -319,9 +337,9 @@ class TestInATask:
         log = office.run()
 
         expected = [*range(1, 1_500)] if died == "in the list" else [1, 2, 3, 4, 5, 6]
-        assert ([*expected, "report"], 1) == ([*sorted(log[:-1]), log[-1]], len(set(ids)))
+        assert ([*expected, "report"], 1) == ([*sorted(log[:-1]), log[-1]], len(set(made)))
         count = len(expected) - (died != "in the list")
-        assert (count, 0, count, 0, 0) == office.counts(ids[0])
+        assert (count, 0, count, 0, 0) == office.counts(made[0])
         assert {"in the block": [(1, 1)], "after the block": [(1, 1), (0, 2)], "in the list": [(499, 1_000)]}[
             died
         ] == sent
@@ -349,13 +367,13 @@ class TestInATask:
 
     def test_several_batches_of_a_task_are_told_apart(self, office: Office) -> None:
         """By their number in the attempt, or by name; another message has others, so has a run with other arguments."""
-        ids: list[list[str]] = []
+        runs: list[list[str]] = []
 
         @office.bridge.task(retry=Backoff(max_retries=1, base=0, cap=0))
         def build(page: int) -> None:
             named = [office.bridge.open_batch(name="b"), office.bridge.open_batch(name="a")]
             numbered = [office.bridge.batch([]), office.bridge.open_batch()]
-            ids.append([one.id for one in (*named, *numbered)])
+            runs.append([one.id for one in (*named, *numbered)])
             if current().attempt == 1:
                 raise ConnectionError
             if page == 1:
@@ -365,9 +383,9 @@ class TestInATask:
         build.enqueue(page=1)
         office.run()
 
-        assert 6 == len(ids)
-        assert 4 * 4 == len({id for some in ids for id in some})
-        assert all(4 == len(set(some)) for some in ids)
+        assert 6 == len(runs)
+        assert 4 * 4 == len({id for some in runs for id in some})
+        assert all(4 == len(set(some)) for some in runs)
 
     def test_run_that_asked_to_be_repeated_needs_a_name(self, office: Office) -> None:
         """``Reschedule`` with the same arguments looks like a repeat: other members than last time are refused."""
@@ -422,6 +440,12 @@ class TestWhatIsRefused:
             b.add(7)  # type: ignore[arg-type]
         with office.bridge.open_batch() as b, pytest.raises(ArgumentError, match="missing"):
             b.add(office.send.s())
+        for wrong in (print, office.send.s(1)):
+            with (
+                office.bridge.open_batch() as b,
+                pytest.raises(ConfigError, match="expected a task and its calls, got"),
+            ):
+                b.enqueue_many(wrong, [(1,)])  # type: ignore[arg-type]
 
         others = office.bridge.external("legacy.send", queue="legacy")
         with pytest.raises(ConfigError, match=r"legacy\.send is a task that only others' workers have"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from taskbridge import Bridge, Chunk, chunked, current, cursor, dates, ids, keyset, times
+from taskbridge import Bridge, Chunk, Reschedule, chunked, current, cursor, dates, ids, keyset, times
 from taskbridge.config import Settings
 from taskbridge.policies.retry import Backoff
 from taskbridge.store.flow import RunState
@@ -261,3 +263,83 @@ def test_async_task_is_chunked(bridge: Bridge) -> None:
     run = run_of(bridge, receipt.id)
     assert (4, "done") == (run.enqueued, run.state)
     assert [0, 1, 2, 3] == sorted(sent)
+
+
+def test_run_does_not_wait_for_what_only_others_run(bridge: Bridge) -> None:
+    """A plain worker tells nobody how its task ends: ``max_backlog`` cannot count it. Repeated, it is known."""
+    theirs = bridge.external("legacy.report", queue="theirs")
+    created = []
+
+    @bridge.task(retry=Backoff(max_retries=1, base=0))
+    @chunked(over=ids(0, 6), size=2, max_backlog=0)
+    def report(chunk: Chunk[int]) -> None:
+        created.append(theirs.enqueue(chunk.number).created)
+        created.append(theirs.using(delay=60).enqueue(chunk.number, late=True).created)
+        if chunk.number == 1 and current().attempt == 1:
+            raise ConnectionError("it is repeated")
+
+    receipt = report.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [True, True, True, True, False, False, True, True] == created
+    assert ("done", 6, 0) == ((run := run_of(bridge, receipt.id)).state, run.done, run.enqueued)
+
+
+def test_cursor_that_is_too_large_is_refused_before_the_work(bridge: Bridge) -> None:
+    """It travels in the next chunk's message, and messages are small; the run fails where it stands."""
+    seen = []
+
+    def pages(token: str | None) -> Chunk[int] | None:
+        return Chunk([len(token or "")], next="x" * (70_000 if token else 60_000))
+
+    @bridge.task(retry=None)
+    @chunked(over=cursor(pages))
+    def sync(chunk: Chunk[int]) -> None:
+        seen.extend(chunk)
+
+    receipt = sync.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [0] == seen
+    run = run_of(bridge, receipt.id)
+    assert ("failed", 1) == (run.state, run.chunk)
+    assert "PayloadTooLarge" in run.error
+    assert "save the data and pass its id" in run.error
+
+
+def test_same_call_of_a_later_chunk_is_the_same_message(bridge: Bridge) -> None:
+    """In a thread as well, if that is given the task's context; without, the call is none of the run's."""
+    created = []
+
+    @bridge.task
+    def mail(user: int) -> None: ...
+
+    @bridge.task
+    @chunked(over=ids(0, 4), size=2)
+    def report(chunk: Chunk[int]) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            created.append(pool.submit(copy_context().run, mail.enqueue, 7).result().created)
+            created.append(pool.submit(mail.enqueue, 7).result().created)
+
+    receipt = report.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [True, True, False, True] == created
+    assert 1 == run_of(bridge, receipt.id).enqueued
+
+
+def test_rescheduled_arguments_stay_for_the_chunks_that_follow(bridge: Bridge) -> None:
+    """The chunk is the same one, and spends no attempt."""
+    seen = []
+
+    @bridge.task
+    @chunked(over=ids(0, 4), size=2)
+    def poll(chunk: Chunk[int], ref: str = "") -> None:
+        seen.append((chunk.number, ref, current().attempt))
+        if not ref:
+            raise Reschedule(0, kwargs={"ref": "a"})
+
+    poll.enqueue()
+    Worker(bridge).run_pending()
+
+    assert [(0, "", 1), (0, "a", 1), (1, "a", 1)] == seen

@@ -45,6 +45,8 @@ def test_defaults_are_said():
         (lambda: every(minutes=0), "expected a span above 0"),
         (lambda: every(minutes=-5), "expected a span above 0"),
         (lambda: every(seconds=0.5), "a second or more"),
+        (lambda: every(days=1e6), "50 years at most"),
+        (lambda: every(days=1e300), "50 years at most"),
         (lambda: every(seconds="5"), "seconds: expected a number"),
         (lambda: every(minutes=True), "minutes: expected a number"),
         (lambda: every(hours=float("nan")), "hours: expected"),

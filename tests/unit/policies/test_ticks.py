@@ -176,6 +176,7 @@ def test_every_hour_is_every_hour(zone: str, year: int):
         ("0 0 * * *", "Europe", "expected a zone"),
         ("0 0 * * *", "", "expected a zone"),
         ("0 0 * * *", None, "expected a zone"),
+        ("0 0 * * *", ["UTC"], "expected a zone"),
     ],
 )
 def test_cron_that_cannot_be_is_refused(expression: str, tz: str, why: str):

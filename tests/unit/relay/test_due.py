@@ -14,6 +14,7 @@ from taskbridge.errors import BrokerUnavailable, StoreFull
 from taskbridge.message import VERSION, Message
 from taskbridge.relay.due import BATCH, ROUND_S, TRICKLE, PublishDue
 from taskbridge.store import RELAY_LEASE_MS
+from taskbridge.store.flow import Follower
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock, a_message
 
@@ -84,6 +85,22 @@ def test_what_could_not_be_published_comes_again(store: MemoryStore, clock: Fake
     assert 1 == publish()
     assert [message.id] == [one.id for one in engine.messages]
     assert "OUT" == state(store, message)
+
+
+def test_what_the_store_made_counts_from_when_it_was_due(store: MemoryStore, clock: FakeClock):
+    """Its age and its expiry, however long no relay ran: a callback that expires does not live longer for that."""
+    engine, written_ms = Engine(), clock.now_ms()
+    made = a_message(enqueued_at_ms=written_ms, expires_at_ms=written_ms + 60_000)
+    store.batches.open("b", when="all_done", then=Follower(message=made, wait_ms=5_000), error=None)
+    clock.advance(100)
+    due_ms = clock.now_ms() + 5_000
+    store.batches.seal("b")
+    clock.advance(3_600)
+
+    assert 1 == duty(store, clock, celery=engine)()
+
+    (copy,) = engine.messages
+    assert (due_ms, due_ms + 60_000) == (copy.first_due_ms, copy.expires_at_ms)
 
 
 def test_a_lot_is_published_in_batches(store: MemoryStore, clock: FakeClock):

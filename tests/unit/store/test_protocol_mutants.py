@@ -22,6 +22,12 @@ MUTANTS = [
         (MemoryClaims, "begin", "if entry.state and message.seq < entry.seq:", "if False:"),
     ),
     Mutant(
+        "test_c1_",
+        "begin's shortest way does not compare numbers",
+        ("begin", " or seq < m.seq or", " or"),
+        (MemoryClaims, "begin", "if entry.state and message.seq < entry.seq:", "if False:"),
+    ),
+    Mutant(
         "test_c2_",
         "what goes on keeps its number",
         ("record", "m.seq + 1, group", "m.seq, group"),
@@ -30,7 +36,7 @@ MUTANTS = [
     Mutant(
         "test_c3_",
         "the record is deleted when published",
-        ("mark", "redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. m.id)"),
+        ("mark", "redis.call('HSET', KEYS[1] .. id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. id)"),
         (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT", ', "self._records._entries.pop(id, "),
     ),
     Mutant(
@@ -72,7 +78,7 @@ MUTANTS = [
     Mutant(
         "test_c16_",
         "mark does not compare numbers",
-        ("mark", " and m.seq == tonumber(ARGV[i + 1])", ""),
+        ("mark", " and tonumber(f[2]) == tonumber(ARGV[i + 1])", ""),
         (MemoryOutbox, "mark", " and entry.seq == seq", ""),
     ),
     Mutant(
@@ -90,13 +96,13 @@ MUTANTS = [
     Mutant(
         "test_c18_",
         "every marker has the short window",
-        ("record", "and LONG_WINDOW or WINDOW", "and WINDOW or WINDOW"),
+        ("look", "and LONG_WINDOW or WINDOW", "and WINDOW or WINDOW"),
         (Records, "settle_done", "LONG_WINDOW_MS if", "WINDOW_MS if"),
     ),
     Mutant(
         "test_c18_",
         "no marker has an end",
-        ("record", "redis.call('PEXPIRE', key,", "tostring("),
+        ("look", "redis.call('PEXPIRE', key,", "tostring("),
         (Records, "settle_done", "self.now_ms() + window", "10**15"),
     ),
     Mutant(
@@ -126,8 +132,32 @@ MUTANTS = [
     Mutant(
         "test_what_was_let_out_has_its_token",
         "C9: what was let out is not counted",
-        ("record", "rate.weight + (released and 0 or out(rate))", "rate.weight"),
+        ("record", "rate.weight + ((released or alone) and 0 or out(rate))", "rate.weight"),
         (Needs, "refusing_rate", "need.weight + (0 if released else self._coming(limit))", "need.weight"),
+    ),
+    Mutant(
+        "test_what_was_let_out_has_its_token",
+        "C9: begin's shortest way does not look for what was let out",
+        ("begin", "redis.call('EXISTS', KEYS[17] .. key, KEYS[18] .. key)", "redis.call('EXISTS', KEYS[17] .. key)"),
+        (Needs, "refusing_rate", "need.weight + (0 if released else self._coming(limit))", "need.weight"),
+    ),
+    Mutant(
+        "test_what_was_let_out_and_needs_none",
+        "C13: begin's shortest way leaves what a message has of a limit",
+        ("begin", "if m.locks ~= '' or m.rates ~= '' or ARGV[10]", "if ARGV[10]"),
+        (MemoryClaims, "_wait_or_run", "if asked != (entry.locks, entry.rates):", "if False:"),
+    ),
+    Mutant(
+        "test_refusal_is_of_one_attempt",
+        "a refusal outlives its attempt",
+        ("begin", "if m.st or not ARGV[11] then", "if not ARGV[11] then"),
+        (Needs, "take", "False, refused", "False, entry.refused or refused"),
+    ),
+    Mutant(
+        "test_lock_is_handed_on",
+        "finish's shortest way wakes nobody",
+        ("finish", "(lock and redis.call('EXISTS', KEYS[14] .. lock) == 0)", "lock"),
+        (Needs, "let_go", "self.admit(need.key)", "pass"),
     ),
     Mutant(
         "test_reserved_lock_is_its_waiters",
@@ -160,7 +190,7 @@ MUTANTS = [
     Mutant(
         "test_waiting_is_first_come",
         "a fresh start passes those that wait",
-        ("record", "or not (released or first(KEYS[17] .. rate.key, m))", ""),
+        ("record", "or not (released or alone or first(list, m))", ""),
         (Needs, "refusing_rate", "or not (released or self._first(limit.waiting, entry))", ""),
     ),
     Mutant(
@@ -172,7 +202,7 @@ MUTANTS = [
     Mutant(
         "test_claim_of_one_is_not_freed_by_another",
         "C14: a key is freed whoever stands under it",
-        ("record", "if over and redis.call('GET', KEYS[23] .. key) == id then", "if over then"),
+        ("look", "if over and redis.call('GET', KEYS[23] .. key) == id then", "if over then"),
         (Records, "free_same", 'self.standing.get(one.key, ("", 0))[0] == ', "one.key in self.standing or "),
     ),
     Mutant(
@@ -308,7 +338,7 @@ MUTANTS = [
     Mutant(
         "test_chain_may_go_on_without_a_link",
         "what failed stays a link of a chain that went on",
-        ("flow", "redis.call('HSET', KEYS[1] .. m.id, 'part', parts.run", "tostring(parts.run"),
+        ("flow", "redis.call('HSET', KEYS[1] .. m.id, 'part', chunk_of(parts))", "tostring(m)"),
         (Flow, "_advance", "self._records.read(id).part = Part(run=part.run) if part.run else NO_PART", "pass"),
     ),
     Mutant(
@@ -331,7 +361,7 @@ MUTANTS = [
         "test_times_of_a_link_count",
         "a link is stamped again when it is retried",
         ("begin", "redis.call('HDEL', KEYS[1] .. id, 'fresh')", "tostring(m)"),
-        (MemoryClaims, "begin", "entry.body, entry.fresh = request.body, False", "entry.body = request.body"),
+        (MemoryClaims, "begin", "entry.body, entry.fresh_ms = request.body, 0", "entry.body = request.body"),
     ),
 ]
 

@@ -8,8 +8,6 @@ enqueued once; and without further faults the run comes to its end.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,63 +16,39 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 from msgspec import Raw
 
-from taskbridge.errors import ClaimLost
-from taskbridge.message import Message
-from taskbridge.needs import NeedsLock, Same
 from taskbridge.redis import script
-from taskbridge.store import GAP_MS, LAST_RESORT_MS, LEASE_MS, WINDOW_MS
-from taskbridge.store.flow import Next, RunState
+from taskbridge.store import LEASE_MS, WINDOW_MS
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import FakeClock, a_message
-from taskbridge.testing.laws.chunks import BOUNDS, a_run, after, open_run, within
+from taskbridge.testing.laws.chunks import a_run, after, open_run
 from taskbridge.testing.laws.steps import begin, finish, take
 from tests.servers import RedisServer
 
+from .run_steps import (
+    BACK,
+    BACKLOG,
+    CHUNKS,
+    ENDED,
+    HERE,
+    KEY,
+    MAILS,
+    PAUSE_MS,
+    SAID,
+    SWEEP_MS,
+    WAIT_MS,
+    WINDOWS,
+    Steps,
+    flag,
+    seldom,
+    some,
+)
 from .test_protocol_model import NOW, on_a_fake_clock
 from .twins import Twins
 
-CHUNKS, MAILS, BACKLOG, PAUSE_MS = 4, 2, 1, 3_000
-SWEEP_MS, WAIT_MS = GAP_MS // 2, 50_000
 
-LOCK = NeedsLock("a")
-KEY = (Same("walk", "until_done", LAST_RESORT_MS),)
-
-#: A chunk that stands and is not in a worker's hands.
-ENDED = {"DONE", "DEAD"}
-HERE = {"RUN", "READY", "DELAYED", "LOCKED", "PARKED", "HELD"}
-
-some = st.integers(min_value=0, max_value=9)
-flag = st.booleans()
-seldom = st.sampled_from([False] * 9 + [True])
-
-
-@dataclass
-class Worker:
-    """One slot: the copy it fetched, its claim, whether it runs, and what it has told of its end."""
-
-    copy: Message | None = None
-    claim: str = ""
-    runs: bool = False
-    end: str = ""
-
-
-class OneRun(RuleBasedStateMachine):
+class OneRun(Steps, RuleBasedStateMachine):
     """Every rule is one request of one process, or one fault."""
-
-    def __init__(self, store: Twins, advance: Callable[[int], None]) -> None:
-        super().__init__()
-        self.store, self.advance = store, advance
-        self.run = a_run(id="run")
-        self.bag: list[Message] = []
-        self.workers = [Worker(), Worker()]
-        self.ghosts: list[tuple[Message, str]] = []
-        self.published: list[tuple[str, int]] = []
-        self.claims = self.starts = 0
-        self.has_lock = False
-        self.mails: dict[str, bool] = {}
-        self.accepted: list[str] = []
-        self.standing: tuple[str, str] = "", ""
 
     @initialize()
     def start(self) -> None:
@@ -104,15 +78,32 @@ class OneRun(RuleBasedStateMachine):
         self.send(worker.copy, worker.claim, number, WAIT_MS if wait else 0)
 
     @precondition(lambda self: any(worker.runs for worker in self.workers))
-    @rule(
-        i=some, end=st.sampled_from(["next"] * 4 + ["READY", "DELAYED", "PARKED", "DEAD", "release"]), reply_lost=seldom
-    )
+    @rule(i=some, end=st.sampled_from(["next", "next", *BACK]), reply_lost=seldom)
     def finish(self, i: int, end: str, reply_lost: bool) -> None:
         worker = self.running(i)
         worker.end = worker.end or end
         self.tell(worker)
         if not reply_lost:
             self.free(worker)
+
+    @precondition(lambda self: not self.copies())
+    @rule(mails=st.integers(min_value=0, max_value=MAILS), end=st.sampled_from(["", "next", "next", *BACK]))
+    def chunk_goes_well(self, mails: int, end: str) -> None:
+        """Published, begun, at work, and perhaps finished: most of what a run is."""
+        self.advance(PAUSE_MS)
+        self.relay(3)
+        while self.bag and not self.workers[0].copy:
+            self.deliver(0, reply_lost=False)
+        if self.workers[0].runs and mails:
+            self.enqueue(0, mails, wait=False)
+        if self.workers[0].runs and end:
+            self.finish(0, end, reply_lost=False)
+
+    @precondition(lambda self: any(self.mails.values()))
+    @rule(keep=st.integers(min_value=0, max_value=1))
+    def mails_end(self, keep: int) -> None:
+        for id in [id for id, is_open in self.mails.items() if is_open][keep:]:
+            self.mail_moves(list(self.mails).index(id), "DONE")
 
     # Faults.
 
@@ -127,6 +118,28 @@ class OneRun(RuleBasedStateMachine):
         if seen:
             self.store.claims.lose(worker.copy.id, worker.claim)
         self.free(worker)
+
+    @precondition(lambda self: 1 == sum(worker.runs for worker in self.workers) and not self.bag)
+    @rule(end=st.sampled_from(["next", "next", *BACK]), mails=flag, forgotten=flag)
+    def another_takes_over(self, end: str, mails: bool, forgotten: bool) -> None:
+        """A worker pauses so long that its claim is lost; its chunk is elsewhere, or has ended, when it speaks."""
+        first = self.running(0)
+        assert first.copy
+        self.mails_end(0)
+        self.a_lease_passes(paused=True)
+        self.relay(3)
+        while self.bag and not all(worker.copy for worker in self.workers):
+            self.deliver(0, reply_lost=False)
+        if forgotten and self.windows < WINDOWS:
+            self.windows += 1
+            self.advance(WINDOW_MS + 1)
+        if mails:
+            self.send(first.copy, first.claim, MAILS, 0)
+        first.end = first.end or end
+        self.tell(first)
+        self.free(first)
+        for worker in [worker for worker in self.workers if worker.runs and worker.copy]:
+            self.send(worker.copy, worker.claim, MAILS, 0)
 
     @precondition(lambda self: self.ghosts)
     @rule(i=some, what=st.sampled_from(["finish", "enqueue", "lose", "open"]))
@@ -149,6 +162,8 @@ class OneRun(RuleBasedStateMachine):
 
     @rule(steps=st.sampled_from([1, 2, 3, 3, 3]))
     def relay(self, steps: int) -> None:
+        self.store.outbox.mark(self.published)  # a mark may come when its relay is long gone
+        self.let_out()
         taken = take(self.store)
         chunks = [copy for copy in taken if copy.queue == "walks" and copy.id != "other"]
         if steps >= 2:
@@ -158,19 +173,15 @@ class OneRun(RuleBasedStateMachine):
             self.store.outbox.mark([(copy.id, copy.seq) for copy in chunks])
         self.store.outbox.mark([(copy.id, copy.seq) for copy in taken if copy not in chunks])
 
-    @precondition(lambda self: self.published)
-    @rule(i=some)
-    def late_mark(self, i: int) -> None:
-        self.store.outbox.mark([self.published[i % len(self.published)]])
-
     @rule(ms=st.sampled_from([SWEEP_MS, LEASE_MS + 1, WAIT_MS]))
     def time_passes(self, ms: int) -> None:
         self.advance(ms)
 
-    @precondition(lambda self: all(self.is_current(copy) for copy in self.copies()))
+    @precondition(lambda self: self.windows < WINDOWS and all(self.is_current(copy) for copy in self.copies()))
     @rule()
     def markers_are_forgotten(self) -> None:
         """More than the two hours for which a done message is known; no engine keeps an old copy for so long."""
+        self.windows += 1
         self.advance(WINDOW_MS + 1)
 
     @rule(paused=flag)
@@ -182,7 +193,6 @@ class OneRun(RuleBasedStateMachine):
             self.store.claims.renew([] if paused else held)
         self.store.claims.sweep(9)
 
-    @rule()
     def let_out(self) -> None:
         self.store.waiting.let_out(9)
         self.store.parked.release("g", 9)
@@ -190,7 +200,7 @@ class OneRun(RuleBasedStateMachine):
     # What the run has enqueued, and who else wants its lock or its key.
 
     @precondition(lambda self: self.mails)
-    @rule(i=some, how=st.sampled_from(["DONE", "DONE", "DEAD", "READY", "replay", "purge"]))
+    @rule(i=some, how=st.sampled_from(["DEAD", "DEAD", "READY", "replay", "replay", "purge"]))
     def mail_moves(self, i: int, how: str) -> None:
         id = list(self.mails)[i % len(self.mails)]
         if how in ("replay", "purge"):
@@ -269,10 +279,12 @@ class OneRun(RuleBasedStateMachine):
         record = self.store.messages.look(state.current)
         assert record
         must = state.paused or state.open > BACKLOG
+        assert not state.stopping or record.state == "RUN", "goes on though it is to end"
         assert not state.paused or record.state in ("RUN", "PARKED", "HELD")
         if record.state == "HELD":
             assert must, "held for nothing"
-        if (state.current, "HELD") == self.standing and record.state != "HELD":
+        known, was = self.standing
+        if record.state in ("READY", "DELAYED") and (was == "HELD" or known not in ("", state.current)):
             assert not must, "let go too early"
         self.standing = state.current, record.state
 
@@ -323,106 +335,6 @@ class OneRun(RuleBasedStateMachine):
         assert (0, []) == (state.open, [lock.key for lock in self.store.waiting.locks()])
         assert ["free"] == self.store.outbox.put_once([a_run(id="free")], [KEY], 0)
 
-    # Steps.
-
-    def state(self) -> RunState | None:
-        found: RunState | None = self.store.runs.look("run")
-        return found
-
-    def copies(self) -> list[Message]:
-        """What is unacknowledged in the engine."""
-        return self.bag + [worker.copy for worker in self.workers if worker.copy]
-
-    def is_current(self, copy: Message) -> bool:
-        """Whether it is a copy of what has not ended, with the record's number."""
-        record = self.store.messages.look(copy.id)
-        return record is not None and record.state not in ENDED and record.seq == copy.seq
-
-    def running(self, i: int) -> Worker:
-        running = [worker for worker in self.workers if worker.runs]
-        return running[i % len(running)]
-
-    def fetch(self, worker: Worker, i: int) -> None:
-        self.claims += 1
-        worker.copy, worker.claim = self.bag.pop(i % len(self.bag)), f"c{self.claims}"
-
-    def ask(self, worker: Worker, *, reply_lost: bool = False) -> None:
-        """Begin, and open the run where it begins."""
-        assert worker.copy
-        verdict = begin(self.store, worker.copy, worker.claim, max_crashes=9, locks=(LOCK,)).verdict
-        if reply_lost:
-            return
-        worker.runs = verdict == "run"
-        if worker.runs and not worker.copy.flow:
-            assert BOUNDS == open_run(self.store, worker.copy, worker.claim, **SAID)
-        if worker.runs:
-            state = self.state()
-            assert state
-            assert worker.copy.id == state.current, "a chunk runs beside the one that stands"
-            self.has_lock = True
-        else:
-            self.free(worker)
-
-    def send(self, chunk: Message, claim: str, number: int, wait_ms: int) -> None:
-        """Enqueue the first mails of a chunk. Only a claim that stands may, and none is made twice."""
-        round = chunk.flow.round if chunk.flow else 0
-        mails = [a_message(id=f"mail:{round}:{chunk.id}:{n}") for n in range(number)]
-        record = self.store.messages.look(chunk.id)
-        stands = record is not None and (record.state, record.claim) == ("RUN", claim)
-        if stands and self.state() is None:
-            return  # begun, and not opened: nothing is enqueued before
-        try:
-            created = self.store.outbox.put(mails, wait_ms, within(chunk, claim))
-        except ClaimLost:
-            assert not stands
-            return
-        assert stands, "a zombie has enqueued"
-        for mail, new in zip(mails, created, strict=True):
-            assert new == (mail.id not in self.mails), "enqueued twice, or not at all"
-            self.mails.setdefault(mail.id, True)
-
-    def tell(self, worker: Worker) -> None:
-        assert worker.copy
-        if worker.end == "next":
-            self.accept(worker.copy, worker.claim)
-        elif worker.end == "release":
-            self.store.claims.release(worker.copy.id, worker.claim)
-        else:
-            due_ms = WAIT_MS if worker.end in ("DELAYED", "PARKED") else 0
-            ran = worker.end != "PARKED"
-            finish(self.store, worker.copy, worker.claim, worker.end, due_ms=due_ms, group="g", why="no", ran=ran)
-
-    def accept(self, chunk: Message, claim: str) -> None:
-        """Say that a chunk is done; each is accepted once."""
-        number = chunk.flow.chunk if chunk.flow else 0
-        following = after(chunk, round=chunk.flow.round if chunk.flow else 0)
-        last = len(self.accepted) >= CHUNKS - 1
-        assert following.flow
-        told = Next(did=10, at=following.flow.at, message=None if last else following)
-        if self.state() is None:
-            return
-        if "ok" == finish(self.store, chunk, claim, next=told):
-            assert chunk.id not in self.accepted, "accepted twice"
-            self.accepted.append(chunk.id)
-            state = self.state()
-            assert state
-            assert state.ended_ms or state.chunk == number + 1
-
-    def work(self, worker: Worker) -> None:
-        """Do what is left to do, without a fault."""
-        if not worker.copy:
-            self.fetch(worker, 0)
-        if not worker.runs:
-            self.ask(worker)
-        if worker.runs and worker.copy:
-            self.send(worker.copy, worker.claim, MAILS, 0)
-            worker.end = worker.end or "next"
-            self.tell(worker)
-        self.free(worker)
-
-    def free(self, worker: Worker) -> None:
-        worker.copy, worker.runs, worker.end = None, False, ""
-
 
 #: The server's own clock ends keys: each life comes so much nearer to its end.
 LIVES = """
@@ -432,7 +344,6 @@ for _, key in ipairs(redis.call('KEYS', '*')) do
 end
 """
 
-SAID = {"max_backlog": BACKLOG, "pause_ms": PAUSE_MS}
 SETTINGS = settings(deadline=None, stateful_step_count=60, suppress_health_check=list(HealthCheck))
 
 

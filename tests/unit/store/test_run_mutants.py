@@ -231,7 +231,7 @@ MUTANTS = [
     Mutant(
         "test_newer_release_asks_for_another_lock",
         "another release loses the run its locks",
-        ("begin", "let_go(m, is_chunk(m) and ARGV[10])", "let_go(m)"),
+        ("begin", "let_go(m, is_chunk(m) and locks)", "let_go(m)"),
         (MemoryClaims, "_wait_or_run", "request.locks if entry.part.run else ()", ""),
     ),
     Mutant(

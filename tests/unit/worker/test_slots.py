@@ -212,6 +212,21 @@ def test_a_deadline_stands_with_what_it_leads_to(slot: Slot):
     assert cut == Overdue("é" * 100, "q", 1, "DEAD", False, 0, "\n" * 200)
 
 
+def test_what_a_deadline_leads_to_stands_as_long_as_it_is_the_same(slot: Slot):
+    """The next task's is written over it; that of the one after may be the first one's again; a new child has none."""
+    other = Overdue("bank.send", "mail", 1, "DEAD", False, 0, "HardTimeout: hard timeout after 9 s")
+    seen = []
+    for deadline_s, overdue in ((5.0, OVERDUE), (6.0, OVERDUE), (7.0, other), (8.0, OVERDUE)):
+        slot.limit(deadline_s, overdue)
+        seen.append((slot.deadline_s, slot.overdue))
+        slot.unlimit()
+    slot.reset(9.0)
+    slot.limit(10.0, OVERDUE)
+
+    assert [(5.0, OVERDUE), (6.0, OVERDUE), (7.0, other), (8.0, OVERDUE)] == seen
+    assert OVERDUE == slot.overdue
+
+
 def test_a_deadline_is_of_its_slot_only():
     """However long what it leads to is told, the neighbours' pages are not written to."""
     memory = mmap.mmap(-1, 3 * SLOT_SIZE)

@@ -1,25 +1,75 @@
 -- begin: a worker asks to run one delivery. Recognises repeats, drops the expired, lets it wait for the first lock or limit
 -- that refuses, or writes the claim with the message in it. Locks are tested before any token is taken: all or none.
--- begins with flow.lua
+-- begins with look.lua
 -- KEYS[25] hash {tb}:held:<owner>  the broker's copy, acknowledged here unless it runs
 -- ARGV[1] id   ARGV[2] seq   ARGV[3] claim   ARGV[4] attempt   ARGV[5] queue   ARGV[6] expires (unix ms, 0 never)
 -- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[25]; '' when the broker is another server
--- ARGV[10] locks   ARGV[11] limits, both as record.lua reads them   ARGV[12] 1 for code that is no message
--- Returns {verdict, fence, starts, attempt, crashes, key, wait (us)}; verdicts: run, held (it runs to fail: a lock was
--- refused), settled, stale, busy, expired, crashed, skipped, locked, throttled; `key` is of the lock or limit that refused.
+-- ARGV[10] 1 for code that is no message   ARGV[11] 'locks'   ARGV[12] its locks   ARGV[13] 'rates'   ARGV[14] its limits, as
+--   record.lua reads them: fields of its record as they stand here, left out where it needs no limits, or nothing
+-- Returns "verdict fence starts attempt crashes wait (us) key", for a client reads one line faster than seven replies.
+-- Verdicts: run, held (it runs to fail: a lock was refused), settled, stale, busy, expired, crashed, skipped, locked,
+-- throttled; `key` is of the lock or limit that refused, or nothing.
 
 local id, seq, claim = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local expires, limit = tonumber(ARGV[6]), tonumber(ARGV[7])
 local m = read(id)
 
+local function answer(verdict, fence, wait, key)
+  local numbers = string.format(' %.0f %d %d %d %.0f ', fence, m.starts, m.attempt or 1, m.crashes, wait)
+  return verdict .. numbers .. (key or '')
+end
+
+-- start: the claim, with the message and what it needs in it.
+local function start(wait)
+  local fence = redis.call('INCR', KEYS[10])
+  m.starts = m.starts + 1
+  redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
+    'claim', claim, 'fence', fence, 'queue', ARGV[5], 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000), unpack(ARGV, 11))
+  redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
+  if m.same then free_same(m, true) end
+  return fence
+end
+
+-- The shortest way, of most messages: nothing is known of it but that it was published, and it needs nothing; or nothing is
+-- known, and it needs one lock that nobody has or waits for, or one limit that nobody waits at, with tokens as its task says.
+-- What this does not let start is judged below, and what it does would start there, too.
+local function alone()
+  if m.st and (m.st ~= 'OUT' or seq < m.seq or m.crashes > limit) then return false end
+  if m.locks ~= '' or m.rates ~= '' or ARGV[10] == '1' or (expires > 0 and now > expires) then return false end
+  if m.st or not ARGV[11] then return not ARGV[11] end
+  local lock = string.match(ARGV[12], '^%d+ %l+ ([^\n]+)$')
+  local rates = ARGV[14] or ''
+  local interval, burst, weight, name, key = string.match(rates, '^(%d+) (%d+) (%d+) (%S+) ([^\n]+)$')
+  if not lock and ARGV[12] ~= '' or not key and rates ~= '' then return false end
+  if lock and redis.call('EXISTS', KEYS[13] .. lock, KEYS[14] .. lock) > 0 then return false end
+  if not key then return true, lock end
+  if redis.call('HEXISTS', KEYS[20], name) == 1 or redis.call('EXISTS', KEYS[17] .. key, KEYS[18] .. key) > 0 then return false end
+  local due = math.max(tonumber(redis.call('GET', KEYS[16] .. key) or 0), now_us)
+  if due + (weight - math.max(burst, weight)) * interval > now_us then return false end
+  return true, lock, key, due + weight * interval
+end
+
+local free, lock_key, limit_key, due = alone()
+if free then
+  free_first()
+  if m.st then redis.call('PERSIST', KEYS[1] .. id) end
+  m.attempt = m.attempt or tonumber(ARGV[4])
+  local fence = start(0)
+  if lock_key then redis.call('HSET', KEYS[13] .. lock_key, id, claim) end
+  if limit_key then set_due(limit_key, due) end
+  return answer('run', fence, 0)
+end
+
+-- goes on with flow.lua
+
 local function acknowledged(verdict, key)
   if ARGV[9] ~= '' then redis.call('HDEL', KEYS[25], ARGV[9]) end
-  return { verdict, 0, m.starts, m.attempt or 1, m.crashes, key or '', 0 }
+  return answer(verdict, 0, 0, key)
 end
 
 if m.st == 'RUN' and m.claim == claim then
   local f = redis.call('HMGET', KEYS[1] .. id, 'fence', 'refused')
-  return { f[2] and 'held' or 'run', tonumber(f[1]), m.starts, m.attempt, m.crashes, f[2] or '', 0 }
+  return answer(f[2] and 'held' or 'run', tonumber(f[1]), 0, f[2])
 end
 if m.st == 'DONE' or m.st == 'DEAD' then return acknowledged('settled') end
 if m.st and seq < m.seq then return acknowledged('stale') end
@@ -51,12 +101,13 @@ end
 if m.fresh then redis.call('HDEL', KEYS[1] .. id, 'fresh') end -- its times stand in this copy
 
 -- What it needs is what this release says. A lock that is refused may mean that it waits, ends here, or fails.
-local asks = ARGV[10] ~= '' or ARGV[11] ~= '' or m.locks ~= '' or m.rates ~= ''
+local asks = ARGV[11] or m.locks ~= '' or m.rates ~= ''
 local refused, wait = nil, 0
 if asks then
+  local locks, rates = ARGV[12] or '', ARGV[14] or ''
   -- Another release asks for something else. A chunk keeps what is still asked for: it is its run's.
-  if m.locks ~= ARGV[10] or m.rates ~= ARGV[11] then let_go(m, is_chunk(m) and ARGV[10]) end
-  m.hold, m.locks, m.rates = ARGV[12] == '1', ARGV[10], ARGV[11]
+  if m.locks ~= locks or m.rates ~= rates then let_go(m, is_chunk(m) and locks) end
+  m.hold, m.locks, m.rates = ARGV[10] == '1', locks, rates
   local lock = refusing_lock(m)
   local rate
   if not lock then rate, wait = refusing_rate(m) end
@@ -82,11 +133,6 @@ if asks then
 end
 
 depart(m)
-local fence = redis.call('INCR', KEYS[10])
-m.starts = m.starts + 1
-redis.call('HSET', KEYS[1] .. id, 'st', 'RUN', 'seq', seq, 'attempt', m.attempt, 'starts', m.starts, 'limit', limit,
-  'claim', claim, 'fence', fence, 'queue', queue, 'body', ARGV[8], 'begun', now + math.ceil(wait / 1000))
-redis.call('ZADD', KEYS[2], now + LEASE, claim .. ' ' .. id)
-if m.same then free_same(m, true) end
+local fence = start(wait)
 if asks then take_needs(m, claim, wait, refused) end
-return { refused and 'held' or 'run', fence, m.starts, m.attempt, m.crashes, refused or '', wait }
+return answer(refused and 'held' or 'run', fence, wait, refused)

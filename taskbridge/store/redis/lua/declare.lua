@@ -16,8 +16,9 @@ for i = 3, #ARGV, 4 do
   local f = redis.call('HMGET', key, 'version', 'stamp', 'declared', 'paused', 'tick')
   local lapses = tonumber(redis.call('ZSCORE', KEYS[2], name) or 0)
   if (f[1] or '0') == version and (stamp >= tonumber(f[2] or 0) or lapses < now) then
-    if f[3] ~= document then
-      if tick == '' then tick = f[5] or '0' end
+    local had = f[5] or '0'
+    if tick == '' then tick = had end
+    if f[3] ~= document or (had == '0' and tick ~= '0') then -- it had stopped where an operator's word outlived it
       redis.call('HSET', key, 'declared', document, 'tick', tick)
       redis.call('HINCRBY', key, 'version', 1)
       redis.call('ZADD', KEYS[3], (f[4] == '1' or tick == '0') and '+inf' or tick, name)

@@ -5,8 +5,8 @@
 --   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
 --   batch-sent:<id> set  ids of what the task that fills it has put in
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
---                        state error ended; of what it has enqueued total open done failed dropped. One that has failed
---                        stays as long as its dead letter
+--                        state error ended; base and since: from where and when it was rewound; of what it has enqueued
+--                        total open done failed dropped. One that has failed stays as long as its dead letter
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
 --   batches:until  zset id of those without open members -> when it is forgotten (unix ms)
@@ -51,7 +51,7 @@ local function make(text, value, part)
   local at = now + tonumber(delay)
   local st = at > now and 'DELAYED' or 'READY'
   redis.call('HSET', key, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'part',
-    away == '' and part or '', 'fresh', 1)
+    away == '' and part or '', 'fresh', string.format('%.0f', at))
   if away ~= '' then redis.call('HSET', key, 'foreign', 1) end
   redis.call('ZADD', KEYS[3], at, id)
   count({ st = st, queue = queue }, 1)
@@ -65,6 +65,14 @@ local function lines(parts)
   return found
 end
 
+local function chunk_of(parts) return parts.run and 'run ' .. parts.run or '' end
+
+-- belongs: a message's part: its own line, then what counts it.
+local function belongs(own, tallies)
+  if own ~= '' and tallies ~= '' then return own .. '\n' .. tallies end
+  return own .. tallies
+end
+
 -- advance: a link has ended. True when the next one is ready, and counts for it.
 local function advance(m, parts, how, result)
   local key = KEYS[24] .. 'chain:' .. parts.chain
@@ -72,7 +80,7 @@ local function advance(m, parts, how, result)
   if failed then
     local f = redis.call('HMGET', key, 'on_error', 'call')
     if not f[1] or f[1] == 'stop' then return false end -- it stays as it is: its dead letter can be replayed
-    redis.call('HSET', KEYS[1] .. m.id, 'part', parts.run and 'run ' .. parts.run or '') -- the chain goes on without it
+    redis.call('HSET', KEYS[1] .. m.id, 'part', chunk_of(parts)) -- the chain goes on without it
     if f[1] == 'call' then
       make(f[2], cjson.encode(m.id), '')
       how = 'dropped'
@@ -89,7 +97,9 @@ local function advance(m, parts, how, result)
   end
   redis.call('DEL', key)
   redis.call('ZREM', KEYS[24] .. 'chains', parts.chain)
-  if failed then redis.call('HSET', KEYS[1] .. m.id, 'part', table.concat(lines(parts), '\n')) end -- what counted may be replayed
+  if failed then -- it was what counted, and may be replayed
+    redis.call('HSET', KEYS[1] .. m.id, 'part', belongs(chunk_of(parts), table.concat(lines(parts), '\n')))
+  end
   return false
 end
 
@@ -136,6 +146,7 @@ local function go_on(id)
   depart(m)
   m.st = at > now and 'DELAYED' or 'READY'
   redis.call('HSET', KEYS[1] .. m.id, 'st', m.st)
+  if m.fresh then redis.call('HSET', KEYS[1] .. m.id, 'fresh', string.format('%.0f', at)) end
   redis.call('HSET', key, 'planned', string.format('%.0f', at))
   redis.call('ZADD', KEYS[3], at, m.id)
   count(m, 1)
@@ -220,7 +231,8 @@ local function follow(m, id, body, due)
     end
   end
   redis.call('HSET', KEYS[1] .. id, 'st', 'HELD', 'seq', 1, 'attempt', 1, 'queue', m.queue, 'body', body, 'part', m.part,
-    'locks', m.locks, 'rates', m.rates, 'fresh', 1, 'due', string.format('%.0f', due))
+    'locks', m.locks, 'rates', m.rates, 'fresh', string.format('%.0f', due),
+    'due', string.format('%.0f', due))
   if m.same then
     redis.call('HSET', KEYS[1] .. id, 'same', m.same)
     for taken in string.gmatch(m.same, 'until_done ([^\n]+)') do -- the last resort is not for what goes on
@@ -290,10 +302,4 @@ local function join(tallies, created)
       if redis.call('HINCRBY', KEYS[24] .. of, 'open', created) == created and batch then keep_batch(batch) end
     end
   end
-end
-
--- belongs: a new message's part: its own line, then what counts it.
-local function belongs(own, tallies)
-  if own ~= '' and tallies ~= '' then return own .. '\n' .. tallies end
-  return own .. tallies
 end

@@ -3,17 +3,23 @@
 -- ARGV id, seq repeated
 -- Returns how many were marked.
 
-local marked = 0
+local marked, gone = 0, {}
+free_first()
 for i = 1, #ARGV, 2 do
-  local m = read(ARGV[i])
-  if (m.st == 'READY' or m.st == 'DELAYED') and m.seq == tonumber(ARGV[i + 1]) then
-    depart(m) -- what is reserved for it stays so: it is on its way
-    redis.call('HSET', KEYS[1] .. m.id, 'st', 'OUT')
-    if m.fresh then redis.call('HDEL', KEYS[1] .. m.id, 'fresh') end
-    if redis.call('HEXISTS', KEYS[1] .. m.id, 'foreign') == 1 then -- nobody will tell of its end
-      redis.call('PEXPIRE', KEYS[1] .. m.id, LONG_WINDOW)
-    end
+  local id = ARGV[i]
+  local f = redis.call('HMGET', KEYS[1] .. id, 'st', 'seq', 'queue', 'hold', 'fresh', 'foreign')
+  if (f[1] == 'READY' or f[1] == 'DELAYED') and tonumber(f[2]) == tonumber(ARGV[i + 1]) then
+    redis.call('ZREM', KEYS[3], id) -- what is reserved for it stays so: it is on its way
+    redis.call('HSET', KEYS[1] .. id, 'st', 'OUT')
+    if f[5] then redis.call('HDEL', KEYS[1] .. id, 'fresh') end
+    if f[6] then redis.call('PEXPIRE', KEYS[1] .. id, LONG_WINDOW) end -- nobody will tell of its end
+    local left = (f[3] or '') .. ' ' .. f[1]
+    if not f[4] then gone[left] = (gone[left] or 0) + 1 end
     marked = marked + 1
   end
+end
+for left, n in pairs(gone) do
+  local queue, st = string.match(left, '^(.*) (%u+)$')
+  count({ queue = queue, st = st }, -n)
 end
 return marked

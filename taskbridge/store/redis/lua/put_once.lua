@@ -1,12 +1,13 @@
 -- put_once: keep new messages, each unless one stands under one of its keys. Claim and message are written together.
 -- begins with flow.lua
 -- ARGV[1] wait (ms)   ARGV[2] what counts them, ARGV[3] chunk that enqueues them, ARGV[4] its claim: see refused_within
--- ARGV[5..] id, queue, body, how many keys, then until, key, time to live (ms) of each; repeated
+-- ARGV[5] 1 when they are foreign
+-- ARGV[6..] id, queue, body, how many keys, then until, key, time to live (ms) of each; repeated
 -- Returns the ids of those that stand: a message's own, or the one that was there; or why all were refused.
 
-local found, new, at, i = {}, 0, now + tonumber(ARGV[1]), 5
+local found, new, at, i = {}, 0, now + tonumber(ARGV[1]), 6
 local refused = refused_within(ARGV[2], ARGV[3], ARGV[4])
-local n = 5
+local n = 6
 while sealed and n <= #ARGV do
   refused = refused or refused_late(ARGV[n])
   n = n + 4 + 3 * tonumber(ARGV[n + 3])
@@ -52,6 +53,7 @@ while i <= #ARGV do
     for _, one in ipairs(keys) do redis.call('SET', KEYS[23] .. one.key, id, 'PX', one.ttl) end
     redis.call('HSET', KEYS[1] .. id, 'st', st, 'seq', 1, 'attempt', 1, 'queue', queue, 'body', body, 'same',
       table.concat(lines, '\n'), 'part', ARGV[2])
+    if ARGV[5] == '1' then redis.call('HSET', KEYS[1] .. id, 'foreign', 1) end
     redis.call('ZADD', KEYS[3], at, id)
     count({ st = st, queue = queue }, 1)
     found[#found + 1] = id

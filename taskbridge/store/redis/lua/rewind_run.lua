@@ -14,7 +14,7 @@ if f[3] == 'failed' and m.st ~= 'DEAD' then return 'ended' end -- its dead lette
 if f[1] ~= ARGV[2] or not stands then return 'running' end
 free_first()
 if m.st == 'DEAD' then revive(m) end
-redis.call('HSET', key, 'at', ARGV[5], 'progress', ARGV[6])
+redis.call('HSET', key, 'at', ARGV[5], 'progress', ARGV[6], 'base', ARGV[6], 'since', now)
 redis.call('HINCRBY', key, 'round', 1)
 follow(m, ARGV[3], ARGV[4], now)
 settle_done(m, nil, 'rewound')
