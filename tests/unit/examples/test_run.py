@@ -103,7 +103,8 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
     assert (busy, looks, len(must.settled)) == (int(said[2]), int(said[3]), int(said[4]))
     assert busy > 0
     closed = re.search(
-        r"(\d+) accounts reconciled, refused rows: 1; at night (\d+) reports in (\d+) chunks, at most (\d+)", done.stdout
+        r"(\d+) accounts reconciled, refused rows: 1; at night (\d+) reports in (\d+) chunks, at most (\d+)",
+        done.stdout,
     )
     assert closed is not None, done.stdout
     accounts = len(must.accounts)
