@@ -31,7 +31,7 @@ class Script:
     """
 
     def __init__(self, server: Server, package: str, name: str, keys: Sequence[str], more_keys: int = 0) -> None:
-        text = _compact(source(package, name))
+        text = compact(source(package, name))
         sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
         server.remember(text)
         self._server = server
@@ -52,7 +52,7 @@ class Script:
         return self._server.exchange(self.packed(*words), 1)[0]
 
 
-def _compact(text: str) -> str:
+def compact(text: str) -> str:
     """Return a script without comments and indents, each line where it was: the server keeps every script in memory."""
     return _NO_CODE.sub("", text)
 

@@ -12,7 +12,7 @@ import redis
 from taskbridge.errors import StoreUnavailable
 from taskbridge.message import Message, encode
 from taskbridge.needs import NeedsLock, NeedsTokens, Within
-from taskbridge.redis.script import source
+from taskbridge.redis.script import compact, source
 from taskbridge.store import LEASE_MS, Begin, Finish, Held
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
@@ -178,7 +178,7 @@ class TestRedisAlone:
         first, second = a_message(), a_message()
         begin(store, first)
         client.script_flush()
-        client.script_load(source("taskbridge.store.redis", "finish"))
+        client.script_load(compact(source("taskbridge.store.redis", "finish")))
 
         answers = store.claims.finish_and_begin(
             Finish(id=first.id, claim="c1", state="DONE"),

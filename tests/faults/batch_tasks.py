@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 from taskbridge import Backoff, current, open_batch, task
@@ -49,10 +51,12 @@ def called(n: int) -> None:
 
 @task(queue=QUEUE, retry=Backoff(max_retries=20, base=0.1, cap=1), max_crashes=50)
 def build(total: int, seconds: float) -> None:
-    """Fill a batch, part by part: slowly at first, so that it is killed, then as fast as it can, so that it ends."""
+    """Fill a batch, part by part: the first time it dies half-way, then it is slow, then as fast as it can."""
     note("start", BUILDER)
     with open_batch(when="all_done", then=called.s(THEN), on_error=called.s(ERROR)) as b:
         for first in range(0, total, PART):
             b.enqueue_many(member, [(n,) for n in range(first, min(total, first + PART))])
+            if current().starts == 1 and first >= total // 2:
+                os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(seconds if current().starts <= SLOW else 0)
     note("done", BUILDER)
