@@ -110,8 +110,8 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
         within = within.for_others()
     if options.claims_in_store:
         same = [sameness_of(definition, options, message) for message in messages]
-        ids = sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms, within)
-        return [Receipt(id, created=id == message.id) for message, id in zip(messages, ids, strict=True)]
+        found = sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms, within)
+        return [Receipt(one.id, created=one.created) for one in found]
     if kept:
         created = sender.store().outbox.put(messages, options.delay_ms, within)
         return [Receipt(message.id, created=new) for message, new in zip(messages, created, strict=True)]

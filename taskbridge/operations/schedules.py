@@ -144,8 +144,8 @@ def run_now(bridge: Bridge, name: str) -> tuple[str, bool]:
     plan, now_ms = _readable(_state(bridge.store, name)), bridge.store.now_ms()
     message = plan.made(new_id(), now_ms, now_ms)
     if plan.same:
-        (id,) = bridge.store.outbox.put_once([message], [plan.same], 0)
-        return id, id == message.id
+        (stands,) = bridge.store.outbox.put_once([message], [plan.same], 0)
+        return stands.id, stands.created
     backend = bridge.backend(route(message, bridge.settings))
     if not backend.capabilities.processes:
         raise NotSupported(f"backend {backend.name!r} lives in one process: what this sends would be gone with it")

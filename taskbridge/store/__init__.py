@@ -131,6 +131,13 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     fresh_ms: int = 0
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """What stands for a call: its own message, or the one that was there; ``created`` says that it is new."""
+
+    id: str
+    created: bool = False
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What the store knows of one message."""
 
@@ -217,8 +224,8 @@ class Outbox(Protocol):
 
     def put_once(
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
-    ) -> list[str]:
-        """Keep each message unless one stands under one of its keys; returns the ids of those that stand.
+    ) -> list[Standing]:
+        """Keep each message unless one stands under one of its keys; returns those that stand.
 
         Raises:
             As ``put``.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
-from .. import LONG_WINDOW_MS, RELAY_LEASE_MS, Due
+from .. import LONG_WINDOW_MS, RELAY_LEASE_MS, Due, Standing
 from .flow import part_of
 from .records import Entry, Records
 
@@ -29,13 +29,13 @@ class MemoryOutbox:
 
     def put_once(
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
-    ) -> list[str]:
+    ) -> list[Standing]:
         with self._records.lock:
             self._records.flow.refuse(messages, within)
             pairs = zip(messages, same, strict=True)
-            ids = [self._put_once(message, keys, wait_ms, within) for message, keys in pairs]
+            found = [self._put_once(message, keys, wait_ms, within) for message, keys in pairs]
             self._records.bell.notify_all()
-            return ids
+            return found
 
     def take(self, limit: int) -> list[Due]:
         records = self._records
@@ -71,21 +71,24 @@ class MemoryOutbox:
     def _kept(self) -> list[Entry]:
         return [entry for entry in self._records.kept("READY", "DELAYED") if not entry.hold]
 
-    def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int, within: Within) -> str:
+    def _put_once(self, message: Message, keys: tuple[Same, ...], wait_ms: int, within: Within) -> Standing:
         records, now_ms = self._records, self._records.now_ms()
-        if records.flow.sent_before(message.id, within) or records.read(message.id).state:
-            return message.id
+        before, known = records.flow.sent_before(message.id, within), bool(records.read(message.id).state)
+        if known or before:  # what was put before may have been another's, which stands yet
+            standing = (records.standing.get(one.key, ("", 0)) for one in keys)
+            other = next((id for id, until_ms in standing if now_ms < until_ms), message.id)
+            return Standing(message.id if known else other)
         for one in keys:
             other, until_ms = records.standing.get(one.key, ("", 0))
             if now_ms < until_ms and (one.until != "debounce" or self._replaced(other, message, wait_ms)):
                 for key in keys:  # an idempotency key stands for what was found
                     if key.until == "window" and now_ms >= records.standing.get(key.key, ("", 0))[1]:
                         records.standing[key.key] = other, now_ms + key.ttl_ms
-                return other
+                return Standing(other)
         self._keep(message, wait_ms, within)
         records.read(message.id).same = keys
         records.standing |= {one.key: (message.id, now_ms + one.ttl_ms) for one in keys}
-        return message.id
+        return Standing(message.id, created=True)
 
     def _replaced(self, id: str, message: Message, wait_ms: int) -> bool:
         """A later call takes the place of one that has not begun, and its delay begins anew."""

@@ -11,7 +11,7 @@ from ...needs import ALONE, Same, Within
 from ...redis.bell import Bell
 from ...redis.script import Script
 from ...redis.server import Argument, Server
-from .. import RELAY_LEASE_MS, Due
+from .. import RELAY_LEASE_MS, Due, Standing
 from ..keys import Keys
 from .claims import PACKAGE
 
@@ -41,14 +41,15 @@ class RedisOutbox:
 
     def put_once(
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
-    ) -> list[str]:
-        ids: list[str] = []
+    ) -> list[Standing]:
+        found: list[Standing] = []
         where = _where(within)
         for start in range(0, len(messages), BULK // 2):
             pairs = zip(messages[start : start + BULK // 2], same[start : start + BULK // 2], strict=True)
             words = [word for message, keys in pairs for word in _once(message, keys)]
-            ids += [id.decode() for id in _accepted(self._put_once(wait_ms, *where, *words))]
-        return ids
+            flat = _accepted(self._put_once(wait_ms, *where, *words))
+            found += [Standing(flat[i].decode(), created=bool(flat[i + 1])) for i in range(0, len(flat), 2)]
+        return found
 
     def take(self, limit: int) -> list[Due]:
         flat = self._take(RELAY_LEASE_MS, limit)

@@ -9,10 +9,10 @@ import pytest
 from ...errors import ClaimLost
 from ...message import Message
 from ...needs import NeedsLock, NeedsTokens, Same, Within
-from ...store import LONG_WINDOW_MS, WINDOW_MS, Store
+from ...store import LONG_WINDOW_MS, WINDOW_MS, Standing, Store
 from ..fakes import a_message
 from .chunks import DAY_MS, after, ends, enqueue, follow, goes_on, seen, start, within
-from .steps import Laws, begin, finish, look, publish, run
+from .steps import Laws, begin, finish, look, publish, put_once, run
 
 LOCK, MINUTE = NeedsLock("a"), NeedsTokens("slow", "slow", 60_000_000, 1)
 
@@ -217,17 +217,32 @@ class BacklogLaws(Laws):
         """The same for what is to be the only one of its kind."""
         first, mail = start(store), a_message()
         same = [(Same("k", "until_done", DAY_MS),)]
-        store.outbox.put_once([mail], same, 0, within(first, "c0"))
+        put_once(store, [mail], same, 0, within(first, "c0"))
         run(store, published(store, mail), "m")
         store.claims.lose(first.id, "c0")
         again = follow(store, "c1")
         self.advance(store, WINDOW_MS + 60_000)
         store.claims.renew([(again.id, "c1")])
 
-        assert [mail.id] == store.outbox.put_once([mail], same, 0, within(again, "c1"))
+        assert [Standing(mail.id)] == store.outbox.put_once([mail], same, 0, within(again, "c1"))
 
         assert store.messages.look(mail.id) is None
         assert (0, 1) == (seen(store, first).open, seen(store, first).enqueued)
+
+    def test_repeated_chunk_is_told_what_stands(self, store: Store) -> None:
+        """Its call made nothing the first time, for another stood: it is told that one again."""
+        first, other, mails = start(store), a_message(), [a_message(), a_message()]
+        same = [(Same(key, "until_done", DAY_MS),) for key in "ab"]
+        put_once(store, [other], same[:1], 0)
+        told = store.outbox.put_once(mails, same, 0, within(first, "c0"))
+        store.claims.lose(first.id, "c0")
+        again = follow(store, "c1")
+
+        assert [Standing(other.id), Standing(mails[1].id, created=True)] == told
+        told = store.outbox.put_once(mails, same, 0, within(again, "c1"))
+
+        assert [Standing(other.id), Standing(mails[1].id)] == told
+        assert store.messages.look(mails[0].id) is None
 
     @pytest.mark.parametrize("how", ["paused", "dead"])
     def test_ids_are_known_however_long_the_chunk_rests(self, store: Store, how: str) -> None:

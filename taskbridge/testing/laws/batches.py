@@ -16,7 +16,7 @@ from ...needs import NeedsLock, Same, Within
 from ...store import LAST_RESORT_MS, WINDOW_MS, Store
 from ...store.flow import BatchState, Follower, Next
 from ..fakes import a_message
-from .steps import Laws, begin, finish, look, publish, run, take
+from .steps import Laws, begin, finish, look, publish, put_once, run, take
 
 DAY_MS = 24 * 3_600_000
 
@@ -274,11 +274,11 @@ class BatchLaws(Laws):
         outside, member, known = a_message(), a_message(), a_message()
         same, other = (Same("k", "until_done", DAY_MS),), (Same("other", "until_done", DAY_MS),)
         within = Within(batches=("b",))
-        store.outbox.put_once([outside], [same], 0)
+        put_once(store, [outside], [same], 0)
         store.outbox.put([known], 0)
         opened(store)
 
-        ids = store.outbox.put_once([a_message(), member, a_message()], [same, other, other], 0, within)
+        ids = put_once(store, [a_message(), member, a_message()], [same, other, other], 0, within)
         answers = put(store, known)
 
         assert [outside.id, member.id, member.id] == ids
@@ -312,7 +312,7 @@ class BatchLaws(Laws):
         with pytest.raises(ConfigError, match="closed, or was never opened"):
             put(store, member)
         with pytest.raises(ConfigError, match="closed, or was never opened"):
-            store.outbox.put_once([member], [(Same("k", "until_done", DAY_MS),)], 0, Within(batches=("b",)))
+            put_once(store, [member], [(Same("k", "until_done", DAY_MS),)], 0, Within(batches=("b",)))
 
         assert store.messages.look(member.id) is None
         assert how != "sealed" or counts(store) == (0, 0, 0, 0, 0)
@@ -349,13 +349,13 @@ class BatchLaws(Laws):
         members, more = [a_message(), a_message()], a_message()
         opened(store, builder="m" if built else "")
         put(store, members[0])
-        store.outbox.put_once([members[1]], [(Same("k", "window", 1_000),)], 0, Within(batches=("b",)))
+        put_once(store, [members[1]], [(Same("k", "window", 1_000),)], 0, Within(batches=("b",)))
         for copy in publish(store):
             run(store, copy)
         self.advance(store, WINDOW_MS + 1)
 
         answers = put(store, members[0], more)
-        store.outbox.put_once([members[1]], [(Same("k", "window", 1_000),)], 0, Within(batches=("b",)))
+        put_once(store, [members[1]], [(Same("k", "window", 1_000),)], 0, Within(batches=("b",)))
 
         assert [not built, True] == answers
         assert (3 if built else 5) == counts(store)[0]
@@ -370,17 +370,17 @@ class BatchLaws(Laws):
         same, within = (Same("k", "until_done", DAY_MS),), Within(batches=("b",))
         opened(store, builder="m")
         put(store, member)
-        store.outbox.put_once([unique], [same], 0, within)
+        put_once(store, [unique], [same], 0, within)
         store.batches.seal("b")
         for copy in publish(store):
             run(store, copy)
         self.advance(store, WINDOW_MS + 1)
 
-        answers = [put(store, member), store.outbox.put_once([unique], [same], 0, within)]
+        answers = [put(store, member), put_once(store, [unique], [same], 0, within)]
         with pytest.raises(ConfigError, match="closed"):
             put(store, member, other)
         with pytest.raises(ConfigError, match="closed"):
-            store.outbox.put_once([unique, other], [same, same], 0, within)
+            put_once(store, [unique, other], [same, same], 0, within)
 
         assert [[False], [unique.id]] == answers
         assert (2, 0, 2, 0, 0) == counts(store)

@@ -11,7 +11,7 @@ from ...needs import Same, Within
 from ...store import LAST_RESORT_MS, Store
 from ...store.flow import Next, RunState
 from ..fakes import a_message
-from .steps import begin, finish, publish
+from .steps import begin, finish, publish, put_once
 
 BOUNDS = Raw(b'{"kind":"ids","start":0,"stop":100,"step":1,"total":100}')
 
@@ -41,7 +41,7 @@ def start(
     """Enqueue a run, begin its first chunk and open it; returns the copy that runs."""
     message = message or a_run()
     if unique:
-        store.outbox.put_once([message], [(Same("walk", unique, LAST_RESORT_MS),)], 0)
+        put_once(store, [message], [(Same("walk", unique, LAST_RESORT_MS),)], 0)
     else:
         store.outbox.put([message], 0)
     (copy,) = [copy for copy in publish(store) if copy.id == message.id]

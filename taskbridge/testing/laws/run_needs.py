@@ -12,7 +12,7 @@ from ...store import RESERVED_MS, Store
 from ..fakes import a_message
 from .chunks import DAY_MS, a_run, after, coming, ends, enqueue, follow, goes_on, start
 from .chunks import seen as run_of
-from .steps import Laws, begin, finish, look, publish, recount
+from .steps import Laws, begin, finish, look, publish, put_once, recount
 
 A, B = NeedsLock("a"), NeedsLock("b")
 HOUR_MS = 3_600_000
@@ -264,4 +264,4 @@ class RunNeedsLaws(Laws):
 
 def start_again(store: Store, message: Message | None = None, until: str = "until_done") -> str:
     """Enqueue the same run once more; returns the id that stands."""
-    return store.outbox.put_once([message or a_run()], [(Same("walk", until, DAY_MS),)], 0)[0]
+    return put_once(store, [message or a_run()], [(Same("walk", until, DAY_MS),)], 0)[0]

@@ -15,7 +15,7 @@ from ...store.flow import Next
 from ...store.schedules import Declaration, ScheduleState, Tick
 from ..fakes import a_message
 from .outbox import LONG_S, SOON_S, Waiting, waited_s
-from .steps import Laws, begin, finish, look, publish, run, take
+from .steps import Laws, begin, finish, look, publish, put_once, run, take
 
 #: How long a declaration stands in these laws.
 LEASE_MS = 60_000
@@ -240,7 +240,7 @@ class ScheduleLaws(Laws):
         became.append(fire(store, second, same=same))
 
         assert ["fired", "skipped", "fired"] == became
-        assert [second.id] == store.outbox.put_once([a_message()], [same], 0)
+        assert [second.id] == put_once(store, [a_message()], [same], 0)
 
     def test_foreign_message_is_forgotten(self, store: Store) -> None:
         """What no worker of ours runs never tells its end: published, its record has one by itself."""

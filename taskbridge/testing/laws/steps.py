@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...message import Message, decode, encode
+from ...needs import ALONE, Same, Within
 from ...store import GAP_MS, LEASE_MS, Begin, Begun, Finish, Record, Store
 
 #: How often a living sweeper comes, in these tests.
@@ -45,6 +46,13 @@ def run(store: Store, message: Message, claim: str = "c1", state: str = "DONE", 
     """Begin and finish; the copy must be one that runs."""
     assert "run" == begin(store, message, claim).verdict
     return finish(store, message, claim, state, **more)
+
+
+def put_once(
+    store: Store, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
+) -> list[str]:
+    """Keep each unless the same is there; returns the ids of those that stand."""
+    return [one.id for one in store.outbox.put_once(messages, same, wait_ms, within)]
 
 
 def take(store: Store) -> list[Message]:

@@ -9,14 +9,14 @@ from ...message import Message, encode
 from ...needs import NeedsLock, Same
 from ...store import Store
 from ..fakes import a_message
-from .steps import Laws, begin, finish, look, publish, recount, run, state, take
+from .steps import Laws, begin, finish, look, publish, put_once, recount, run, state, take
 
 DAY_MS = 24 * 3_600_000
 
 
 def put(store: Store, message: Message, until: str = "until_started", *, wait_ms: int = 0, ttl_ms: int = DAY_MS) -> str:
     """Keep it unless the same is there; returns the id that stands."""
-    return store.outbox.put_once([message], [(Same("k", until, ttl_ms),)], wait_ms)[0]
+    return put_once(store, [message], [(Same("k", until, ttl_ms),)], wait_ms)[0]
 
 
 class UniqueLaws(Laws):
@@ -28,7 +28,7 @@ class UniqueLaws(Laws):
         first, second, other = a_message(), a_message(), a_message()
 
         a, b = Same("a", until, DAY_MS), Same("b", until, DAY_MS)
-        ids = store.outbox.put_once([first, second, other], [(a,), (a,), (b,)], 0)
+        ids = put_once(store, [first, second, other], [(a,), (a,), (b,)], 0)
 
         assert [first.id, first.id, other.id] == ids
         assert store.messages.look(second.id) is None
@@ -135,9 +135,9 @@ class UniqueLaws(Laws):
         """An idempotency key and a unique call: whichever was there first gives its message."""
         first, second, third = a_message(), a_message(), a_message()
         key, call = Same("key", "window", DAY_MS), Same("call", "until_done", DAY_MS)
-        store.outbox.put_once([first], [(key, call)], 0)
+        put_once(store, [first], [(key, call)], 0)
 
-        ids = store.outbox.put_once([second, third], [(key, Same("x", "until_done", DAY_MS)), (call,)], 0)
+        ids = put_once(store, [second, third], [(key, Same("x", "until_done", DAY_MS)), (call,)], 0)
 
         assert [first.id, first.id] == ids
 
@@ -211,9 +211,9 @@ class UniqueLaws(Laws):
         """Another key of the call gave its message: the window begins all the same, and outlives that one's end."""
         first, second, third = a_message(), a_message(), a_message()
         key, call = Same("key", "window", DAY_MS), Same("call", "until_started", DAY_MS)
-        store.outbox.put_once([first], [(call,)], 0)
+        put_once(store, [first], [(call,)], 0)
 
-        found = store.outbox.put_once([second], [(key, call)], 0)
+        found = put_once(store, [second], [(key, call)], 0)
         run(store, publish(store)[0])
 
-        assert [first.id, first.id] == [*found, *store.outbox.put_once([third], [(key, call)], 0)]
+        assert [first.id, first.id] == [*found, *put_once(store, [third], [(key, call)], 0)]

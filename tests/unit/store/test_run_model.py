@@ -22,7 +22,7 @@ from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import FakeClock, a_message
 from taskbridge.testing.laws.chunks import a_run, after, open_run
-from taskbridge.testing.laws.steps import begin, finish, take
+from taskbridge.testing.laws.steps import begin, finish, put_once, take
 from tests.servers import RedisServer
 
 from .run_steps import (
@@ -52,7 +52,7 @@ class OneRun(Steps, RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        assert ["run"] == self.store.outbox.put_once([self.run], [KEY], 0)
+        assert ["run"] == put_once(self.store, [self.run], [KEY], 0)
 
     # Workers.
 
@@ -219,7 +219,7 @@ class OneRun(Steps, RuleBasedStateMachine):
     def start_again(self) -> None:
         self.starts += 1
         id = f"again{self.starts}"
-        (stands,) = self.store.outbox.put_once([a_run(id=id)], [KEY], 0)
+        (stands,) = put_once(self.store, [a_run(id=id)], [KEY], 0)
         state = self.state()
         assert state
         assert stands == (id if state.ended_ms else "run"), "a second run beside the first"
@@ -333,7 +333,7 @@ class OneRun(Steps, RuleBasedStateMachine):
         assert state.state in ("done", "cancelled")
         assert state.state == "cancelled" or len(self.accepted) >= CHUNKS
         assert (0, []) == (state.open, [lock.key for lock in self.store.waiting.locks()])
-        assert ["free"] == self.store.outbox.put_once([a_run(id="free")], [KEY], 0)
+        assert ["free"] == put_once(self.store, [a_run(id="free")], [KEY], 0)
 
 
 #: The server's own clock ends keys: each life comes so much nearer to its end.

@@ -3,7 +3,8 @@
 -- ARGV[1] wait (ms)   ARGV[2] what counts them, ARGV[3] chunk that enqueues them, ARGV[4] its claim: see refused_within
 -- ARGV[5] 1 when they are foreign
 -- ARGV[6..] id, queue, body, how many keys, then until, key, time to live (ms) of each; repeated
--- Returns the ids of those that stand: a message's own, or the one that was there; or why all were refused.
+-- Returns {id, 1, ...} of those that stand: a message's own, or the one that was there, and 1 where this call made it; or
+-- why all were refused.
 
 local found, new, at, i = {}, 0, now + tonumber(ARGV[1]), 6
 local refused = refused_within(ARGV[2], ARGV[3], ARGV[4])
@@ -23,6 +24,8 @@ local function replaced(id, body)
   return true
 end
 
+local function stands(id, created) found[#found + 1], found[#found + 2] = id, created end
+
 -- The message that stands under one of these keys, and how.
 local function standing(keys)
   for _, one in ipairs(keys) do
@@ -41,13 +44,14 @@ while i <= #ARGV do
     i = i + 3
   end
   local other, till = standing(keys)
-  if sent_before(id) or redis.call('EXISTS', KEYS[1] .. id) == 1 then
-    found[#found + 1] = id
+  local before, known = sent_before(id), redis.call('EXISTS', KEYS[1] .. id) == 1
+  if known or before then -- what was put before may have been another's, which stands yet
+    stands(not known and other or id, 0)
   elseif other and (till ~= 'debounce' or replaced(other, body)) then
     for _, one in ipairs(keys) do -- an idempotency key stands for what was found
       if one.till == 'window' then redis.call('SET', KEYS[23] .. one.key, other, 'NX', 'PX', one.ttl) end
     end
-    found[#found + 1] = other
+    stands(other, 0)
   else
     local st = at > now and 'DELAYED' or 'READY'
     for _, one in ipairs(keys) do redis.call('SET', KEYS[23] .. one.key, id, 'PX', one.ttl) end
@@ -56,7 +60,7 @@ while i <= #ARGV do
     if ARGV[5] == '1' then redis.call('HSET', KEYS[1] .. id, 'foreign', 1) end
     redis.call('ZADD', KEYS[3], at, id)
     count({ st = st, queue = queue }, 1)
-    found[#found + 1] = id
+    stands(id, 1)
     new = new + 1
   end
 end
