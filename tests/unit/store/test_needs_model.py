@@ -17,13 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from taskbridge.message import Message, decode, encode
 from taskbridge.needs import NeedsLock, NeedsTokens
-from taskbridge.redis import script
 from taskbridge.store import LEASE_MS, RESERVED_MS, Begin, Finish, Store
 from taskbridge.store.memory import MemoryStore
-from taskbridge.store.redis import RedisStore
 from taskbridge.testing import FakeClock, a_message
 from tests.servers import RedisServer
-from tests.unit.store.test_protocol_model import NOW, SWEEP_MS, on_a_fake_clock
+from tests.unit.store.faked import FakedRedis
+from tests.unit.store.test_protocol_model import SWEEP_MS
 
 WORKERS, MESSAGES = 3, 5
 
@@ -246,20 +245,13 @@ def test_memory_keeps_locks_and_limits() -> None:
 @pytest.mark.service("redis")
 def test_redis_keeps_locks_and_limits(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store in Redis, its scripts word for word but for where they read the time."""
-    client, clock = redis_server.cli(), FakeClock()
-    monkeypatch.setattr(script, "source", on_a_fake_clock)
-    store = RedisStore(redis_server.url(), "model")
-
-    def advance(ms: int) -> None:
-        clock.advance(ms / 1000)
-        client.hset(NOW, mapping={"s": clock.now_ms() // 1000, "us": clock.now_ms() % 1000 * 1000})
+    redis = FakedRedis(redis_server, monkeypatch)
 
     class InRedis(Needing):
         def __init__(self) -> None:
-            client.flushall()
-            advance(0)
-            super().__init__(store, advance, clock.now_ms())
+            redis.empty()
+            super().__init__(redis.store, redis.advance, redis.clock.now_ms())
 
     run_state_machine_as_test(InRedis, settings=settings(SETTINGS, max_examples=60))
 
-    store.close()
+    redis.store.close()

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from taskbridge.message import Message, decode, encode
-from taskbridge.redis import script
 from taskbridge.store import GAP_MS, LEASE_MS, Begin, Finish, Store
 from taskbridge.store.memory import MemoryStore
-from taskbridge.store.redis import RedisStore
 from taskbridge.testing import FakeClock, a_message
 from tests.servers import RedisServer
+from tests.unit.store.faked import FakedRedis
 from tests.unit.store.protocol_model import OUTBOX, SETTLED, M, Model
 
 WORKERS, MESSAGES = 2, 2
@@ -29,10 +28,6 @@ SWEEP_MS = GAP_MS // 2
 
 #: A retry waits, and a parked message is kept, longer than any lease.
 WAIT_MS = 50_000
-
-#: The clock of the scripts in these tests, and what reads a script without its cache.
-NOW = "{model}:now"
-REAL_SOURCE = script.source.__wrapped__
 
 #: How a run ends without a fault.
 END: dict[str, object] = {"state": "DONE", "due_ms": 0, "counted": False, "ran": True}
@@ -381,27 +376,13 @@ def test_memory_keeps_the_protocol() -> None:
 @pytest.mark.service("redis")
 def test_redis_keeps_the_protocol(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store in Redis, its scripts word for word but for where they read the time."""
-    client, clock = redis_server.cli(), FakeClock()
-    monkeypatch.setattr(script, "source", on_a_fake_clock)
-    store = RedisStore(redis_server.url(), "model")
-
-    def advance(ms: int) -> None:
-        clock.advance(ms / 1000)
-        client.hset(NOW, mapping={"s": clock.now_ms() // 1000, "us": clock.now_ms() % 1000 * 1000})
+    redis = FakedRedis(redis_server, monkeypatch)
 
     class InRedis(Interleavings):
         def __init__(self) -> None:
-            client.flushall()
-            advance(0)
-            super().__init__(store, advance, clock.now_ms())
+            redis.empty()
+            super().__init__(redis.store, redis.advance, redis.clock.now_ms())
 
     run_state_machine_as_test(InRedis, settings=settings(SETTINGS, max_examples=120))
 
-    store.close()
-
-
-def on_a_fake_clock(package: str, name: str) -> str:
-    """The text of a script that takes a hash for the server's clock."""
-    text = REAL_SOURCE(package, name)
-    assert text.count("'TIME'") == text.count("redis.call('TIME')")
-    return text.replace("redis.call('TIME')", f"redis.call('HMGET', '{NOW}', 's', 'us')")
+    redis.store.close()

@@ -16,15 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 from msgspec import Raw
 
-from taskbridge.redis import script
 from taskbridge.store import LEASE_MS, WINDOW_MS
 from taskbridge.store.memory import MemoryStore
-from taskbridge.store.redis import RedisStore
 from taskbridge.testing import FakeClock, a_message
 from taskbridge.testing.laws.chunks import a_run, after, open_run
 from taskbridge.testing.laws.steps import begin, finish, put_once, take
 from tests.servers import RedisServer
 
+from .faked import FakedRedis
 from .run_steps import (
     BACK,
     BACKLOG,
@@ -43,7 +42,6 @@ from .run_steps import (
     seldom,
     some,
 )
-from .test_protocol_model import NOW, on_a_fake_clock
 from .twins import Twins
 
 
@@ -361,21 +359,17 @@ def test_memory_keeps_one_chain() -> None:
 @pytest.mark.service("redis")
 def test_redis_and_memory_keep_one_chain_alike(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both at once, answer by answer; the scripts word for word but for where they read the time."""
-    client, clock = redis_server.cli(), FakeClock()
-    monkeypatch.setattr(script, "source", on_a_fake_clock)
-    store = RedisStore(redis_server.url(), "model")
+    redis = FakedRedis(redis_server, monkeypatch)
 
     def advance(ms: int) -> None:
-        clock.advance(ms / 1000)
-        client.hset(NOW, mapping={"s": clock.now_ms() // 1000, "us": clock.now_ms() % 1000 * 1000})
-        client.eval(LIVES, 0, ms)
+        redis.advance(ms)
+        redis.client.eval(LIVES, 0, ms)
 
     class InBoth(OneRun):
         def __init__(self) -> None:
-            client.flushall()
-            advance(0)
-            super().__init__(Twins(MemoryStore(clock), store), advance)
+            redis.empty()
+            super().__init__(Twins(MemoryStore(redis.clock), redis.store), advance)
 
     run_machine(InBoth, settings=settings(SETTINGS, max_examples=60))
 
-    store.close()
+    redis.store.close()
