@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from .claimed import Claimed
@@ -79,21 +80,12 @@ def returned(result: Any, message: Message, definition: Definition, runtime: Run
 def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
     """Return what ``finish`` is to be told of an outcome."""
     message = claimed.message
-    held = claimed.delivery.held
+    tell = partial(Finish, id=message.id, claim=claimed.claim, held=claimed.delivery.held)
     match outcome:
         case Done():
-            return Finish(
-                id=message.id,
-                claim=claimed.claim,
-                state="DONE",
-                held=held,
-                result=outcome.given,
-                next=claimed.next,
-            )
+            return tell(state="DONE", result=outcome.given, next=claimed.next)
         case Again():
-            return Finish(
-                id=message.id,
-                claim=claimed.claim,
+            return tell(
                 state="THROTTLED" if outcome.shuts else "DELAYED" if outcome.after_ms > 0 else "READY",
                 counted=outcome.counted,
                 ran=outcome.ran,
@@ -102,28 +94,17 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
                 why=outcome.why,
                 traceback=_traceback(outcome.error),
                 body=outcome.body or (b"" if message.first_due_ms else encode(_dated(message, runtime))),
-                held=held,
             )
         case Parked():
-            return Finish(
-                id=message.id,
-                claim=claimed.claim,
-                state="PARKED",
-                ran=False,
-                due_ms=_park_for_ms(message, runtime),
-                group=" ".join((message.task, *outcome.missing)),
-                why=outcome.why,
-                held=held,
-            )
+            group = " ".join((message.task, *outcome.missing))
+            return tell(state="PARKED", ran=False, due_ms=_park_for_ms(message, runtime), group=group, why=outcome.why)
         case Ended():
-            return Finish(
-                id=message.id,
-                claim=claimed.claim,
-                state="DEAD" if outcome.how == "dead" else "DONE",
-                why=outcome.why if outcome.how == "dead" else f"{outcome.how}: {outcome.why}",
+            dead = outcome.how == "dead"
+            return tell(
+                state="DEAD" if dead else "DONE",
+                why=outcome.why if dead else f"{outcome.how}: {outcome.why}",
                 traceback=outcome.traceback or _traceback(outcome.error),
                 body=outcome.body,
-                held=held,
             )
 
 
