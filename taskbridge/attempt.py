@@ -95,6 +95,7 @@ def _run(
         call=(message.args, message.kwargs),
         chain=message.flow.chain if message.flow else "",
         link=message.flow.link if message.flow else 0,
+        trace=message.trace,
     )
     work = _work(definition, claimed, runtime)
     with running(me), inside(work.scope if work else NOWHERE):

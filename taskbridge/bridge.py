@@ -25,6 +25,7 @@ from .errors import ConfigError, StoreUnavailable
 from .events import Events, Listener
 from .flow.chunked import unwrapped
 from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
+from .observers import load as load_observer
 from .options import TaskOptions, refuse_declared, refuse_unknown
 from .policies.lock import Lock
 from .policies.needs import checked
@@ -35,6 +36,7 @@ from .policies.unique import checked_names
 from .runtime import Runtime
 from .store import Store
 from .task import Task
+from .trace import Trace
 
 if TYPE_CHECKING:
     from .flow.batch import Batch, OpenBatch, When
@@ -67,6 +69,8 @@ class Bridge:
         self.clock = SystemClock()
         self.events = Events()
         self.hooks = Hooks()
+        self.trace = Trace()
+        self._observed = False
 
     @cached_property
     def settings(self) -> Settings:
@@ -258,18 +262,38 @@ class Bridge:
 
         return RedisStore(url, self.settings.namespace)
 
+    def observe(self) -> None:
+        """Have the observers that the settings name told of all that is sent and run from now on; once.
+
+        Raises:
+            ConfigError: an observer nobody has, or whose package or settings are missing.
+        """
+        if not self._observed:
+            self._observed = True
+            for name in self.settings.observers:
+                load_observer(name)(self)
+
     @cached_property
     def sender(self) -> Sender:
         """What enqueueing needs. The clock is compared with the store's once, if it answers."""
+        self.observe()
         try:
             self.clock.agree_with(self.store.now_ms())
         except (StoreUnavailable, ConfigError):
             self.clock.offset_ms = 0
-        return Sender(settings=self.settings, clock=self.clock, store=lambda: self.store, backend=self.backend)
+        return Sender(
+            settings=self.settings,
+            clock=self.clock,
+            store=lambda: self.store,
+            backend=self.backend,
+            events=self.events,
+            trace=self.trace,
+        )
 
     @cached_property
     def runtime(self) -> Runtime:
         """What running tasks needs."""
+        self.observe()
         return Runtime(
             definitions=self.definitions,
             store=self.store,

@@ -151,6 +151,8 @@ class Settings:
         max_payload: most bytes of one message. Defaults to 65536.
         timeout: soft timeout of tasks that name none, seconds or timedelta. Defaults to none.
         hard_timeout: hard timeout of tasks that name none. Defaults to none.
+        observers: what is told of all that is sent and run: ``metrics``, ``sentry``, ``opentelemetry``, or another with
+            an entry point; comma-separated in the environment. Defaults to none.
         backends: named backends. Defaults to one per engine, on ``broker_url``.
         shares: fixed shares of traffic per task. Defaults to none.
         schedules: schedules without code, by name. Defaults to none.
@@ -164,6 +166,7 @@ class Settings:
     max_payload: int = MAX_PAYLOAD_BYTES
     timeout: Span | None = None
     hard_timeout: Span | None = None
+    observers: Sequence[str] = ()
     backends: Mapping[str, BackendSettings] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
     schedules: Mapping[str, ScheduleSettings] = field(default_factory=dict)
@@ -177,6 +180,7 @@ class Settings:
         if self.max_payload < 1:
             raise ConfigError(f"max_payload: expected 1 byte or more, got {self.max_payload!r}")
         timeouts_of(self.timeout, self.hard_timeout)
+        object.__setattr__(self, "observers", _observers(self.observers))
         for name in self.backends:
             if not BACKEND_NAME.fullmatch(name):
                 raise ConfigError(f"backends: expected a name of up to 40 letters, digits, - and _, got {name!r}")
@@ -304,6 +308,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         value = environ.get(PREFIX + name.upper())
         if value:
             found[name] = value
+    if "observers" in found:
+        found["observers"] = [word.strip() for word in found["observers"].split(",") if word.strip()]
     if "max_payload" in found:
         if not found["max_payload"].isdecimal():
             raise ConfigError(f"TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got {found['max_payload']!r}")
@@ -316,6 +322,12 @@ def _seconds(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ConfigError(f"{PREFIX}{name.upper()}: expected a number of seconds, got {text!r}") from None
+
+
+def _observers(names: Any) -> tuple[str, ...]:
+    if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'observers: expected a list of names such as ["metrics", "sentry"], got {names!r}')
+    return tuple(dict.fromkeys(names))
 
 
 def _settings(words: dict[str, Any], where: str) -> Settings:

@@ -48,6 +48,7 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         call: its arguments as JSON, positional and by name.
         chain: the id of the chain that it is a link of; empty for a message of its own.
         link: its place in that chain, from 0.
+        trace: headers that join it to who has sent it, as a JSON object.
     """
 
     id: str
@@ -62,11 +63,12 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     call: tuple[msgspec.Raw, msgspec.Raw] = (NO_ARGS, NO_KWARGS)
     chain: str = ""
     link: int = 0
+    trace: msgspec.Raw = NO_KWARGS
     _ended: set[str] = msgspec.field(default_factory=set)
     _batches: count[int] = msgspec.field(default_factory=count)
 
     def __repr__(self) -> str:
-        shown = (name for name in self.__struct_fields__ if name not in ("left", "call", "_ended", "_batches"))
+        shown = (name for name in self.__struct_fields__ if name not in ("left", "call", "trace", "_ended", "_batches"))
         return f"Current({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
     @property

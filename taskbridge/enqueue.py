@@ -5,7 +5,8 @@ A plain message needs no store: it is published under its id, and a repeat of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -17,14 +18,16 @@ from .clock import Clock
 from .config import Settings
 from .definition import Definition
 from .errors import ArgumentError, ConfigError, PayloadTooLarge
+from .events import Events, Sent
 from .message import Flow, Message, encode, new_id
-from .needs import ALONE
+from .needs import ALONE, Within
 from .options import TaskOptions
 from .policies.timeout import stamps
 from .policies.unique import sameness_of
 from .routing import fill, names_in, route
 from .scope import scope
 from .store import Store
+from .trace import Trace
 
 #: How many messages travel in one trip.
 BULK = 1_000
@@ -55,6 +58,8 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     store: Callable[[], Store]
     backend: Callable[[str], Backend]
+    events: Events = msgspec.field(default_factory=Events)
+    trace: Trace = msgspec.field(default_factory=Trace)
 
 
 def enqueue(
@@ -92,10 +97,38 @@ def enqueue_many(
         raise ConfigError("key= tells calls apart in a chunk, or in a batch that a task fills; this is neither")
     created = existing = 0
     stream = (stamp(definition, options, *_call(call), sender, key(call) if key else None) for call in calls)
-    while batch := list(islice(stream, BULK)):
-        new = sum(receipt.created for receipt in send(definition, options, batch, sender))
-        created, existing = created + new, existing + len(batch) - new
+    trips = iter(lambda: list(islice(stream, BULK)), [])
+    for news in _sent(definition, options, trips, sender):
+        new = sum(news)
+        created, existing = created + new, existing + len(news) - new
     return Enqueued(created, existing)
+
+
+def _sent(
+    definition: Definition, options: TaskOptions, trips: Iterable[list[Message]], sender: Sender
+) -> Iterator[list[bool]]:
+    """Send trip by trip; what the store keeps is stamped while it works at the trip before."""
+    if _kept(options) and not options.claims_in_store:
+        yield from _told(trips, options.delay_ms, definition, sender)
+    else:
+        for messages in trips:
+            yield [receipt.created for receipt in send(definition, options, messages, sender)]
+
+
+def _told(
+    trips: Iterable[list[Message]], delay_ms: int, definition: Definition, sender: Sender
+) -> Iterator[list[bool]]:
+    """Have the store keep trip by trip, and tell of each when it has."""
+    asked: deque[list[Message]] = deque()
+
+    def noted() -> Iterator[list[Message]]:
+        for messages in trips:
+            asked.append(messages)
+            yield messages
+
+    for created in sender.store().outbox.put_all(noted(), delay_ms, _within(definition)):
+        tell(asked.popleft(), created, sender)
+        yield created
 
 
 def send(definition: Definition, options: TaskOptions, messages: list[Message], sender: Sender) -> list[Receipt]:
@@ -104,19 +137,42 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
     What is to be the only one of its kind is claimed and kept in one step: no claim is without its message. What
     belongs to a run or a batch is counted in that step, too, unless only others' workers have the task.
     """
-    within = scope().within
-    kept = options.delay_ms > 0 or within is not ALONE
-    if definition.external:
-        within = within.for_others()
+    within = _within(definition)
     if options.claims_in_store:
         same = [sameness_of(definition, options, message) for message in messages]
         found = sender.store().outbox.put_once(messages, same, options.delay_ms or options.debounce_ms, within)
+        tell(messages, [one.created for one in found], sender)
         return [Receipt(one.id, created=one.created) for one in found]
-    if kept:
+    if _kept(options):
         created = sender.store().outbox.put(messages, options.delay_ms, within)
+        tell(messages, created, sender)
         return [Receipt(message.id, created=new) for message, new in zip(messages, created, strict=True)]
     publish(messages, sender)
+    tell(messages, [True] * len(messages), sender)
     return [Receipt(message.id) for message in messages]
+
+
+def tell(messages: Sequence[Message], created: Sequence[bool], sender: Sender) -> None:
+    """Tell listeners which of these messages were made, if there are any."""
+    if not sender.events.heard:
+        return
+    for message, new in zip(messages, created, strict=True):
+        if new:
+            delay_ms = max(0, message.due_at_ms - message.enqueued_at_ms) if message.due_at_ms else 0
+            backend = route(message, sender.settings)
+            sender.events.emit(
+                Sent(id=message.id, task=message.task, queue=message.queue, backend=backend, delay_ms=delay_ms)
+            )
+
+
+def _kept(options: TaskOptions) -> bool:
+    """Whether the store keeps what is sent here until it is due."""
+    return options.delay_ms > 0 or scope().within is not ALONE
+
+
+def _within(definition: Definition) -> Within:
+    within = scope().within
+    return within.for_others() if definition.external else within
 
 
 def publish(messages: list[Message], sender: Sender, *, kept: bool = False, front: bool = False) -> None:
@@ -184,6 +240,7 @@ def made(
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
         flow=_over(options, flow),
+        trace=sender.trace.headers(),
     )
     refuse_large(message, sender.settings.max_payload)
     return message
@@ -247,8 +304,8 @@ def refuse_large(message: Message, limit: int) -> None:
         PayloadTooLarge: with the advice to save the data.
     """
     flow = message.flow
-    position = len(flow.at) + len(flow.bounds) if flow else 0
-    if len(message.args) + len(message.kwargs) + position + _ENVELOPE_BYTES <= limit:
+    more = len(message.trace) + (len(flow.at) + len(flow.bounds) if flow else 0)
+    if len(message.args) + len(message.kwargs) + more + _ENVELOPE_BYTES <= limit:
         return
     size = len(encode(message))
     if size > limit:

@@ -23,10 +23,25 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
 
 
+class Sent(Event, frozen=True, kw_only=True):
+    """It was enqueued, or the store made it: a link, a chunk, a callback, a tick. A repeat of a call tells nothing."""
+
+    delay_ms: int = 0
+
+
+class Received(Event, frozen=True, kw_only=True):
+    """A worker has taken a copy of it and asked the store whether it may begin."""
+
+
 class Started(Event, frozen=True, kw_only=True):
-    """``begin`` was accepted; ``waited_ms`` is the time in queue: delay and back-off are not counted."""
+    """``begin`` was accepted. ``waited_ms`` is the time in queue: delay, back-off and parking are not counted.
+
+    ``parked_ms`` is how long it waited in the store for ``parked_for``: "lock" or "limit", empty if it did not.
+    """
 
     waited_ms: int = 0
+    parked_ms: int = 0
+    parked_for: str = ""
 
 
 class Succeeded(Event, frozen=True, kw_only=True):
@@ -78,6 +93,12 @@ class Repeated(Event, frozen=True, kw_only=True):
     verdict: str = ""
 
 
+class Buried(Event, frozen=True, kw_only=True):
+    """Bytes that are no message went to the dead letters; ``task`` is empty."""
+
+    why: str = ""
+
+
 class ClaimRefused(Event, frozen=True, kw_only=True):
     """A result came after the claim had gone to another worker."""
 
@@ -95,6 +116,11 @@ class Events:
         """Call ``listener`` with each event from now on; returns it, so that it serves as a decorator."""
         self._listeners.append(listener)
         return listener
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens: who would tell of many messages asks first."""
+        return bool(self._listeners)
 
     def emit(self, event: Event) -> None:
         """Tell every listener; one that raises is logged and does no harm."""

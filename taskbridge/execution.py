@@ -59,6 +59,7 @@ def _needs(definition: Definition | None, delivery: Delivery, message: Message, 
 def accepted(claimed: Claimed, runtime: Runtime) -> bool:
     """Tell what ``begin`` answered; False when there is nothing to run."""
     begun, message = claimed.begun, claimed.message
+    runtime.events.emit(claimed.event(events.Received))
     if begun.verdict in ("run", "held"):
         if begun.wait_ms:
             runtime.clock.sleep(begun.wait_ms / 1000)

@@ -54,7 +54,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first due, ``expires_at_ms`` when it is no longer worth beginning, ``released_at_ms`` when the relay last handed it
     to an engine. ``attempt`` is information: the record decides. ``route_key`` is what a share of traffic is sticky by.
     ``timeout_ms`` and ``hard_timeout_ms`` are of this call alone: 0 is what its task says, -1 what the settings say.
-    ``flow`` is None for a message of its own.
+    ``flow`` is None for a message of its own. ``trace`` is a JSON object: headers that join it to who has sent it.
     ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``.
     """
 
@@ -77,6 +77,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout_ms: int = 0
     hard_timeout_ms: int = 0
     flow: Flow | None = None
+    trace: msgspec.Raw = NO_KWARGS
 
     @property
     def first_due_ms(self) -> int:

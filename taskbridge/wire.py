@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .message import VERSION, Flow, Message
+from .message import NO_KWARGS, VERSION, Flow, Message
 
 
 class Ours(msgspec.Struct, omit_defaults=True):
@@ -33,6 +33,8 @@ class Ours(msgspec.Struct, omit_defaults=True):
     """It has waited already, and lies before what came later."""
     flow: Any = None
     """A ``Flow``, as JSON values."""
+    trace: Any = None
+    """Headers that join it to who has sent it, as JSON values."""
 
 
 def ours(message: Message, *, front: bool = False) -> Ours:
@@ -54,6 +56,7 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         hard_timeout_ms=message.hard_timeout_ms,
         front=front,
         flow=msgspec.json.decode(msgspec.json.encode(message.flow)) if message.flow else None,
+        trace=msgspec.json.decode(message.trace) if message.trace != NO_KWARGS else None,
     )
 
 
@@ -89,4 +92,5 @@ def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw
         timeout_ms=said.timeout_ms,
         hard_timeout_ms=said.hard_timeout_ms,
         flow=msgspec.json.decode(msgspec.json.encode(said.flow), type=Flow) if said.flow else None,
+        trace=msgspec.Raw(msgspec.json.encode(said.trace)) if said.trace else NO_KWARGS,
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from .server import Argument, Reply, Server, bulk
+from .server import Ahead, Argument, Reply, Server, bulk
 
 _BEGINS = re.compile(r"^-- begins with (\w+)\.lua$", re.MULTILINE)
 _NO_CODE = re.compile(r"^[ \t]*(?:--.*)?", re.MULTILINE)
@@ -50,6 +50,14 @@ class Script:
             StoreUnavailable, StoreFull, StoreUnfit: as ``Server.call``.
         """
         return self._server.exchange(self.packed(*words), 1)[0]
+
+    def ahead(self, *words: Argument) -> Ahead:
+        """Ask for it to be run and go on meanwhile.
+
+        Raises:
+            StoreUnavailable: as ``Server.ahead``.
+        """
+        return self._server.ahead(self.packed(*words))
 
 
 def compact(text: str) -> str:

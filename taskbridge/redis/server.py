@@ -33,6 +33,9 @@ HEALTH_CHECK_S = 15
 #: Replies that say "not now": the server loads, is a replica, fails over, or cannot write its disk.
 _AWAY = re.compile(r"\b(LOADING|READONLY|MASTERDOWN|MISCONF|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED)\b")
 
+#: Stands for an answer that was not received yet.
+_ON_ITS_WAY = object()
+
 #: Newer clients tell the server their version, for which each process parses their package's metadata: 1 MB.
 _INTRODUCED = {"driver_info": redis.DriverInfo(lib_version=redis.__version__)} if hasattr(redis, "DriverInfo") else {}
 
@@ -79,6 +82,23 @@ class Server:
             except NoScriptError:
                 self._exchange(b"".join(pack(("SCRIPT", "LOAD", one)) for one in self._sources), len(self._sources))
         raise StoreUnavailable(f"{self.shown} forgets its scripts as fast as they are loaded")
+
+    def ahead(self, packed: bytes) -> Ahead:
+        """Write one packed command and leave its answer for later: the caller goes on while the server works.
+
+        Raises:
+            StoreUnavailable: it could not be written.
+        """
+        connection = self._connection()
+        try:
+            connection.send_packed_command([packed])
+        except BaseException as error:
+            connection.disconnect()
+            if isinstance(error, RedisError | OSError):
+                raise self.translated(error) from error
+            raise
+        pending = self._local.pending = Ahead(self, connection, packed)
+        return pending
 
     def remember(self, source: str) -> None:
         """Load this script too when the server turns out not to know one."""
@@ -144,7 +164,10 @@ class Server:
     def _connection(self) -> Any:
         if self._pid != os.getpid():  # a fork: its sockets are the parent's
             self._local, self._pool, self._pid = threading.local(), self._new_pool(), os.getpid()
-        connection = getattr(self._local, "connection", None)
+        connection, pending = getattr(self._local, "connection", None), getattr(self._local, "pending", None)
+        if pending is not None:
+            self._local.pending = None
+            pending.receive()
         if connection is None:
             try:
                 connection = self._local.connection = self._pool.get_connection()
@@ -174,6 +197,47 @@ class Server:
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{self.shown}: {error}") from None
         return pool
+
+
+class Ahead:
+    """An answer that is on its way. Whatever else its thread asks of the server receives this one first.
+
+    Args:
+        server: which was asked.
+        connection: where it comes.
+        packed: what was asked, for a server that forgot its script.
+    """
+
+    def __init__(self, server: Server, connection: Any, packed: bytes) -> None:
+        self._server = server
+        self._connection = connection
+        self._packed = packed
+        self._answer: Reply | BaseException = _ON_ITS_WAY
+
+    def receive(self) -> None:
+        """Take it from the connection; an error is kept for who asks for the answer."""
+        if self._answer is not _ON_ITS_WAY:
+            return
+        try:
+            self._answer = _answer(self._connection)
+        except BaseException as error:
+            self._answer = error
+            self._connection.disconnect()
+            if not isinstance(error, RedisError | OSError):
+                raise
+
+    def reply(self) -> Reply:
+        """Wait for it and return it.
+
+        Raises:
+            StoreUnavailable, StoreFull, StoreUnfit: as ``Server.call``.
+        """
+        self.receive()
+        if isinstance(self._answer, NoScriptError):
+            return self._server.exchange(self._packed, 1)[0]
+        if isinstance(self._answer, RedisError | OSError):
+            raise self._server.translated(self._answer) from self._answer
+        return self._answer
 
 
 def pack(command: Sequence[Argument]) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ..enqueue import Sender, publish
+from ..enqueue import Sender, publish, tell
 from ..errors import DecodeError, StoreFull
 from ..message import Message, decode
 from ..routing import route
@@ -34,16 +34,19 @@ class PublishDue:
     """The duty of moving due messages to the engine that is current now.
 
     What a full broker refused stays in ``hand``, leased, and trickles through the workers a few at a time: that frees
-    the memory it fills. When the lease ends first, it is taken again.
+    the memory it fills. When the lease ends first, it is taken again. ``fresh`` are those that the store has made:
+    listeners are told that they were sent when they are.
     """
 
     sender: Sender
     hand: deque[Message] = field(default_factory=deque)
+    fresh: set[str] = field(default_factory=set)
     leased_until_s: float = 0.0
 
     def __call__(self) -> int:
         if self.sender.clock.monotonic_s() >= self.leased_until_s:
             self.hand.clear()
+            self.fresh.clear()
         return self._trickle() if self.hand else self._publish()
 
     def _publish(self) -> int:
@@ -52,6 +55,7 @@ class PublishDue:
         now_ms = self.sender.clock.now_ms()
         copies = [(message, one.front) for one in due if (message := _published(one, now_ms))]
         messages = [message for message, _ in copies]
+        self.fresh.update(one.id for one in due if one.fresh_ms)
         try:
             for front in (True, False):  # those that have waited already are fetched before what lies in the queue
                 publish([message for message, waited in copies if waited is front], self.sender, front=front)
@@ -84,6 +88,9 @@ class PublishDue:
     def _mark(self, published: Sequence[Message]) -> int:
         if published:
             self.sender.store().outbox.mark([(message.id, message.seq) for message in published])
+            made = [message for message in published if message.id in self.fresh]
+            tell(made, [True] * len(made), self.sender)
+            self.fresh.difference_update(message.id for message in made)
         return len(published)
 
 

@@ -17,7 +17,7 @@ The states of a message's record, and who owns the message then::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -220,6 +220,13 @@ class Outbox(Protocol):
             StoreFull: the store has no memory left.
             ClaimLost: the chunk that enqueues them has another owner.
             ConfigError: the batch is closed, or the chain that it begins is not kept, or no more.
+        """
+
+    def put_all(self, trips: Iterable[Sequence[Message]], wait_ms: int, within: Within = ALONE) -> Iterator[list[bool]]:
+        """Keep messages trip by trip, as ``put`` does; a trip may be asked for before the answer to the last has come.
+
+        Raises:
+            As ``put``; the trips before the error are kept, and one more may be.
         """
 
     def put_once(

@@ -17,6 +17,7 @@ from ..attempt import attempt
 from ..backend import Consumer, Delivery, Runner
 from ..claimed import Claimed, Watch
 from ..errors import BrokerUnavailable, StoreUnavailable
+from ..events import Buried
 from ..execution import accepted, ask, told
 from ..message import raw_id
 from ..outcome import Outcome
@@ -200,6 +201,8 @@ class Loop:
         dead = self._runtime.store.dead
         bury = partial(dead.bury, id, delivery.queue, delivery.raw, delivery.problem, delivery.held)
         patiently(bury, self._runtime.clock)
+        buried = Buried(id=id, task="", queue=delivery.queue, backend=source.backend, why=delivery.problem)
+        self._runtime.events.emit(buried)
         self._acknowledge(source, delivery)
 
     def _fetch(self) -> None:

@@ -143,6 +143,7 @@ def _runner(bridge: Bridge, name: str) -> Runner:
 
 def _load_the_rest(bridge: Bridge, names: list[str]) -> None:
     """Load what each child would load for itself: before the fork it is in memory once. Opens nothing."""
+    bridge.observe()
     for name in names:
         bridge.backend(name).consumer([], "", bridge.store)  # reads their scripts
     "localhost".encode("idna")  # what the socket module looks hosts up with
@@ -152,6 +153,7 @@ def _plain(bridge: Bridge) -> dict[str, object]:
     settings = bridge.settings
     plain: dict[str, object] = {name: getattr(settings, name) for name in ("backend", "broker_url", "store_url")}
     plain |= {name: getattr(settings, name) for name in ("namespace", "queue_prefix", "max_payload")}
+    plain["observers"] = settings.observers
     plain["backends"] = {name: asdict(one) for name, one in settings.backends.items()}
     plain["shares"] = {name: {**one.to, "key": one.key} for name, one in settings.shares.items()}
     return plain

@@ -7,7 +7,7 @@ from typing import Any
 
 from taskbridge import Backoff, Bridge, Task
 from taskbridge.backend import Delivery
-from taskbridge.events import Event
+from taskbridge.events import Event, Received
 from taskbridge.execution import deliver
 from taskbridge.message import Message, decode
 from taskbridge.outcome import Outcome
@@ -20,14 +20,15 @@ AT_ONCE = Backoff(max_retries=2, base=0, cap=0)
 
 @dataclass
 class Stage:
-    """A bridge on a fake clock, and what a worker does with a delivery; ``heard`` is what listeners were told."""
+    """A bridge on a fake clock, and what a worker does with a delivery; ``heard`` is what listeners were told,
+    but that a copy was received, which they are told of each."""
 
     bridge: Bridge
     clock: FakeClock
     heard: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bridge.subscribe(self.heard.append)
+        self.bridge.subscribe(lambda event: None if isinstance(event, Received) else self.heard.append(event))
 
     def run(self, message: Message, claim: str = "c") -> Outcome | None:
         """Deliver a message; returns what became of it."""

@@ -13,6 +13,7 @@ from taskbridge import Bridge, Settings
 from taskbridge.config import Share
 from taskbridge.enqueue import BULK, Sender
 from taskbridge.errors import ArgumentError, BrokerUnavailable, ConfigError, PayloadTooLarge, StoreUnavailable
+from taskbridge.events import Event, Sent
 from taskbridge.message import Message, encode
 from taskbridge.store.memory import MemoryStore
 from taskbridge.task import Task
@@ -259,3 +260,45 @@ def test_a_plain_task_is_sent_while_the_store_is_away(engine: str, redis_server:
     assert 3 == len(waiting)
     assert "hush" not in "".join(traceback.format_exception(raised.value))
     bridge.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"delay": 60}, {"unique": "until_done"}])
+def test_listeners_hear_what_was_sent(options: dict[str, Any]):
+    """Each message that a call has made, once, with its wait in ms; a call that made none is not told."""
+    heard: list[Event] = []
+    task = a_task({"memory": Kept()})
+    task._sender().events.subscribe(heard.append)
+
+    receipt = task.using(**options).enqueue(1)
+    repeated = task.using(**options).enqueue(1)
+
+    made = [one.id for one in (receipt, repeated) if one.created]
+    assert made == [event.id for event in heard]
+    delay_ms = options.get("delay", 0) * 1000
+    assert Sent(id=receipt.id, task="notify", queue="mail", backend="memory", delay_ms=delay_ms) == heard[0]
+
+
+def test_listeners_hear_of_each_of_many():
+    """Those that the store keeps trip by trip, too; in a scope that repeats, a repeat is not told."""
+    heard: list[Event] = []
+    task = a_task({"memory": Kept()})
+    task._sender().events.subscribe(heard.append)
+
+    task.enqueue_many((user, "") for user in range(3))
+    task.using(delay=60).enqueue_many((user, "") for user in range(BULK + 3))
+
+    assert [0] * 3 + [60_000] * (BULK + 3) == [event.delay_ms for event in heard if isinstance(event, Sent)]
+    assert 3 + BULK + 3 == len({event.id for event in heard})
+
+
+def test_a_message_carries_what_joins_it_to_its_sender():
+    """Headers of every tracer at work, as JSON; none where nobody traces."""
+    kept = Kept()
+    task = a_task({"memory": kept})
+
+    task.enqueue(1)
+    task._sender().trace.inject(lambda: {"sentry-trace": "a-b-1"})
+    task._sender().trace.inject(lambda: {"traceparent": "00-c"})
+    task.enqueue(2)
+
+    assert [b"{}", b'{"sentry-trace":"a-b-1","traceparent":"00-c"}'] == [bytes(one.trace) for one in kept.messages]

@@ -137,6 +137,22 @@ def test_what_a_message_is_part_of_stands_at_the_end():
     assert CHUNK == decode(encode(CHUNK))
 
 
+#: One that was sent where a tracer was at work.
+TRACE = b'{"sentry-trace":"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1"}'
+TRACED = MESSAGE.copy(trace=msgspec.Raw(TRACE))
+
+
+def test_what_joins_it_to_its_sender_stands_at_the_end():
+    """One word more on every wire, read back equal."""
+    celery, dramatiq = celery_wire.encode(TRACED, "ledger-high"), dramatiq_wire.encode(TRACED, "ledger-high", "5f0c.3")
+
+    assert STORED_V1[:-1] + b',"trace":' + TRACE + b"}" == encode(TRACED)
+    assert DRAMATIQ_V1.replace(b'"route_key":"7"}', b'"route_key":"7","trace":' + TRACE + b"}") == dramatiq
+    assert CELERY_OURS | {"trace": json.loads(TRACE)} == json.loads(celery)["headers"]["taskbridge"]
+    read = [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+    assert [TRACED, TRACED, TRACED] == [*read, decode(encode(TRACED))]
+
+
 def test_the_stored_message_is_as_it_was():
     """The store's form of a message is fixed, and read back equal."""
     assert STORED_V1 == encode(MESSAGE)

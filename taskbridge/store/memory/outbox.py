@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
@@ -26,6 +26,10 @@ class MemoryOutbox:
             created = [self._put(message, wait_ms, within) for message in messages]
             self._records.bell.notify_all()
             return created
+
+    def put_all(self, trips: Iterable[Sequence[Message]], wait_ms: int, within: Within = ALONE) -> Iterator[list[bool]]:
+        for messages in trips:
+            yield self.put(messages, wait_ms, within)
 
     def put_once(
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE

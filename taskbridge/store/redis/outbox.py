@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...errors import ClaimLost, ConfigError
@@ -10,7 +10,7 @@ from ...message import Message, encode
 from ...needs import ALONE, Same, Within
 from ...redis.bell import Bell
 from ...redis.script import Script
-from ...redis.server import Argument, Server
+from ...redis.server import Ahead, Argument, Server
 from .. import RELAY_LEASE_MS, Due, Standing
 from ..keys import Keys
 from .claims import PACKAGE
@@ -35,9 +35,19 @@ class RedisOutbox:
         created: list[bool] = []
         where = _where(within)
         for start in range(0, len(messages), BULK):
-            words = [w for m in messages[start : start + BULK] for w in (m.id, m.queue, encode(m), _own_part(m))]
-            created += map(bool, _accepted(self._put(wait_ms, *where, *words)))
+            created += _created(self._put(wait_ms, *where, *_words(messages[start : start + BULK])))
         return created
+
+    def put_all(self, trips: Iterable[Sequence[Message]], wait_ms: int, within: Within = ALONE) -> Iterator[list[bool]]:
+        asked: Ahead | None = None
+        where = _where(within)
+        for messages in trips:  # is made while the server works at the trip before
+            words = _words(messages)
+            if asked is not None:
+                yield _created(asked.reply())
+            asked = self._put.ahead(wait_ms, *where, *words)
+        if asked is not None:
+            yield _created(asked.reply())
 
     def put_once(
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
@@ -91,6 +101,14 @@ def _where(within: Within) -> tuple[str, str, str, str]:
         return "", "", "", ""
     tallies = [f"in batch:{id}" for id in within.batches] + [f"in run:{id}" for id in within.runs]
     return "\n".join(tallies), within.chunk, within.claim, "1" if within.foreign else ""
+
+
+def _words(messages: Sequence[Message]) -> list[Argument]:
+    return [word for one in messages for word in (one.id, one.queue, encode(one), _own_part(one))]
+
+
+def _created(reply: Any) -> list[bool]:
+    return [bool(one) for one in _accepted(reply)]
 
 
 def _own_part(message: Message) -> str:

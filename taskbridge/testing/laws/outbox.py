@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Self
 
 import pytest
 
 from ...clock import SystemClock
-from ...message import encode
+from ...message import Message, encode
 from ...store import RELAY_LEASE_MS, Store
 from ..fakes import a_message
 from .steps import Laws, begin, finish, look, publish, run, state, take
@@ -40,6 +41,42 @@ class OutboxLaws(Laws):
         assert [] == take(store)
         self.advance(store, 2_000)
         assert [message] == take(store)
+
+    def test_trips_are_kept_one_after_another(self, store: Store) -> None:
+        """Each is answered in its turn, as if it were alone; what is known is left alone."""
+        trips = [[a_message(), a_message()], [a_message()]]
+
+        answers = list(store.outbox.put_all([*trips, trips[0]], 20_000))
+
+        assert [[True, True], [True], [False, False]] == answers
+        self.advance(store, 20_000)
+        assert {one.id for trip in trips for one in trip} == {one.id for one in take(store)}
+
+    def test_who_makes_a_trip_may_ask_the_store(self, store: Store) -> None:
+        """In the same thread, while the trip before is under way: no answer goes to another's question."""
+        first, second, aside = a_message(), a_message(), a_message()
+
+        def trips() -> Iterator[list[Message]]:
+            yield [first]
+            assert [True] == store.outbox.put([aside], 0)
+            assert "READY" == look(store, first).state
+            yield [second, aside]
+
+        assert [[True], [True, False]] == list(store.outbox.put_all(trips(), 0))
+
+    def test_trips_that_end_early_do_no_harm(self, store: Store) -> None:
+        """What was asked for is kept, and the next answer is of the next question."""
+        first = a_message()
+
+        def trips() -> Iterator[list[Message]]:
+            yield [first]
+            raise ValueError("no more users")
+
+        with pytest.raises(ValueError, match="no more users"):
+            list(store.outbox.put_all(trips(), 0))
+
+        assert "READY" == look(store, first).state
+        assert [False] == store.outbox.put([first], 0)
 
     @pytest.mark.parametrize("where", ["READY", "OUT", "RUN", "DONE", "DEAD", "PARKED"])
     def test_known_message_is_left_alone(self, store: Store, where: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from taskbridge.config import Settings, Share
 from taskbridge.enqueue import Sender
 from taskbridge.errors import BrokerUnavailable, StoreFull
+from taskbridge.events import Event, Sent
 from taskbridge.message import VERSION, Message
 from taskbridge.relay.due import BATCH, ROUND_S, TRICKLE, PublishDue
 from taskbridge.store import RELAY_LEASE_MS
@@ -85,6 +86,25 @@ def test_what_could_not_be_published_comes_again(store: MemoryStore, clock: Fake
     assert 1 == publish()
     assert [message.id] == [one.id for one in engine.messages]
     assert "OUT" == state(store, message)
+
+
+def test_listeners_hear_what_the_store_made(store: MemoryStore, clock: FakeClock):
+    """A callback is sent when it is first published, once; what somebody has enqueued was told of then."""
+    heard: list[Event] = []
+    engine, enqueued, made = Engine(away=1), a_message(), a_message(task="tests.report")
+    publish = duty(store, clock, celery=engine)
+    publish.sender.events.subscribe(heard.append)
+    store.outbox.put([enqueued], 0)
+    store.batches.open("b", when="all_done", then=Follower(message=made), error=None)
+    store.batches.seal("b")
+
+    with pytest.raises(BrokerUnavailable):
+        publish()
+    assert [] == heard
+    clock.advance(RELAY_LEASE_MS / 1000)
+
+    assert 2 == publish()
+    assert [Sent(id=made.id, task="tests.report", queue=made.queue, backend="celery")] == heard
 
 
 def test_what_the_store_made_counts_from_when_it_was_due(store: MemoryStore, clock: FakeClock):
