@@ -69,6 +69,9 @@ class Consumer(Protocol):
 
     more: bool
     """Whether the last ``fetch`` left messages behind."""
+    ears: Sequence[int]
+    """File descriptors that become readable when something may have come; ``fetch`` reads them. None where whoever
+    watches the queues rings a bell."""
 
     def fetch(self, limit: int) -> list[Delivery]:
         """Take up to so many, from all queues in turn, bands in order; each is held under our name."""

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "errors clock events",
     "message wire codec returned outcome needs chunking options definition config",
-    "store backend redis store.redis",
+    "store backend redis broker store.redis",
     "policies",
     (
         "patience routing scope trace observers enqueue inbox current alarm flow hooks runtime claimed settling "

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from taskbridge.backend import Capabilities, Delivery
+from collections.abc import Iterator, Sequence
+
+from taskbridge.backend import Capabilities, Delivery, Place
+from taskbridge.broker import Kind
+from taskbridge.errors import DecodeError
+from taskbridge.message import Message
+from taskbridge.options import band
+from taskbridge.redis.broker import RedisBroker, publishing
+from taskbridge.redis.script import Script
+from taskbridge.redis.server import pack
 
 from . import wire
 
@@ -10,15 +19,6 @@ from . import wire
 #: Source: kombu 5.7 transport/redis.py, PRIORITY_STEPS and sep.
 SEPARATOR = "\x06\x16"
 STEPS = (3, 6, 9)
-
-#: Under our worker.
-CAPABILITIES = {"redis": Capabilities()}
-
-#: Under Celery's own command. It hides what it has fetched for 45 s and looks for it every two (``worker.new_app``);
-#: kombu reads its queues in turn, whatever their order; bytes that are no message break its connection. Its own hard
-#: limit is none while the broker is away, and leaves it open whether the attempt failed.
-#: Source: kombu 5.7 transport/redis.py, ``_brpop_read`` and ``queue_order_strategy``.
-OWN_COMMAND = {"redis": Capabilities(bands=False, poison=False, hard_timeout=False, recovery_s=50.0)}
 
 
 class RedisLayout:
@@ -49,3 +49,45 @@ class RedisLayout:
 
     def decode(self, delivery: Delivery) -> None:
         delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)
+
+
+class OnRedis(RedisBroker):
+    """Bulk goes in one trip per thousand."""
+
+    def __init__(self, place: Place) -> None:
+        self._queues = RedisLayout(place.queue_prefix)
+        super().__init__(place, self._queues)
+        self._push = Script(self.server, self._queues.package, "push", [], more_keys=1)
+
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
+        by_list: dict[str, list[bytes]] = {}
+        for message in messages:
+            list_name = self._queues.list_of(message.queue, band(message.priority))
+            by_list.setdefault(list_name, []).append(wire.encode(message, list_name, front=front))
+        packed = [self._packed(list_name, raw, kept, front) for list_name, raw in by_list.items()]
+        with publishing(self.server):
+            self.server.exchange(b"".join(packed), len(packed))
+
+    def _packed(self, list_name: str, raw: list[bytes], kept: bool, front: bool) -> bytes:
+        return self._push.packed(list_name, int(front), *raw) if kept or front else pack(("LPUSH", list_name, *raw))
+
+    def scan(self, queue: str, limit: int) -> Iterator[Message]:
+        for list_name in self.lists(queue):
+            for raw in reversed(self.server.call("LRANGE", list_name, -limit, -1)):
+                try:
+                    yield wire.decode(raw, queue)[0]
+                except DecodeError:
+                    continue
+
+
+#: Under Celery's own command on Redis: it hides what it has fetched for 45 s and looks for it every two
+#: (``worker.new_app``); kombu reads its queues in turn, whatever their order; bytes that are no message break its
+#: connection. Its own hard limit is none while the broker is away, and leaves it open whether the attempt failed.
+#: Source: kombu 5.7 transport/redis.py, ``_brpop_read`` and ``queue_order_strategy``.
+KINDS = {
+    "redis": Kind(
+        connect=OnRedis,
+        capabilities=Capabilities(),
+        own_command=Capabilities(bands=False, poison=False, hard_timeout=False, recovery_s=50.0),
+    )
+}

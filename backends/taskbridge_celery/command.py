@@ -1,7 +1,7 @@
 """The app for Celery's own command: ``celery -A taskbridge_celery.command worker -I your.tasks -Q emails``.
 
 The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function.
-What the command itself cannot keep is in ``brokers.OWN_COMMAND``. Each claim is renewed by a thread of its process.
+What the command itself cannot keep is in ``brokers.KINDS``. Each claim is renewed by a thread of its process.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from taskbridge.backend import Capabilities, Delivery
 from taskbridge.bridge import Bridge
 from taskbridge.contrib import django
 from taskbridge.definition import Definition, Definitions
-from taskbridge.errors import ConfigError, DecodeError, StoreUnavailable
+from taskbridge.errors import BrokerUnavailable, ConfigError, DecodeError
 from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
 from taskbridge.message import Message
@@ -123,8 +123,8 @@ class Served:
             ConnectionError: it is not; Celery then reconnects.
         """
         try:
-            self.backend.server.call("PING")
-        except StoreUnavailable as error:
+            self.backend.broker.ping()
+        except BrokerUnavailable as error:
             raise ConnectionError(str(error)) from error
 
     def _deliver(self, message: Message, delivery: Delivery | None = None) -> Any:

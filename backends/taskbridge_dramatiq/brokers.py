@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from taskbridge.backend import Capabilities, Delivery
+from collections.abc import Iterator, Sequence
+
+from taskbridge.backend import Capabilities, Delivery, Place
+from taskbridge.broker import Kind
+from taskbridge.errors import DecodeError
+from taskbridge.message import Message
+from taskbridge.options import band
+from taskbridge.redis.broker import RedisBroker, publishing
+from taskbridge.redis.script import Script
+from taskbridge.redis.server import pack
 
 from . import wire
 
 #: Prefix of every key of Dramatiq's Redis broker. Source: dramatiq/brokers/redis.py, ``namespace``.
 NAMESPACE = "dramatiq"
-
-#: Under our worker.
-CAPABILITIES = {"redis": Capabilities()}
-
-#: Under Dramatiq's own command. It has a consumer per queue, in no order; bytes that it cannot read strand what it
-#: fetched with them until it restarts; a silent worker is found by the commands of others
-#: (``worker.MAINTENANCE_CHANCE``); its tasks run in threads, where a signal raises nothing.
-#: Source: dramatiq 2.2 worker.py and brokers/redis.py.
-OWN_COMMAND = {
-    "redis": Capabilities(bands=False, poison=False, soft_timeout=False, hard_timeout=False, recovery_s=60.0)
-}
 
 
 class RedisLayout:
@@ -51,3 +49,56 @@ class RedisLayout:
 
     def decode(self, delivery: Delivery) -> None:
         delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)
+
+
+class OnRedis(RedisBroker):
+    """Bulk goes in one trip per thousand."""
+
+    def __init__(self, place: Place) -> None:
+        self._queues = RedisLayout(place.queue_prefix)
+        super().__init__(place, self._queues)
+        self._push = Script(self.server, self._queues.package, "push", [], more_keys=2)
+
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
+        by_name: dict[str, list[bytes | str]] = {}
+        for message in messages:
+            name = self._queues.name_of(message.queue, band(message.priority))
+            redis_id = f"{message.id}.{message.seq}"
+            by_name.setdefault(name, []).extend((redis_id, wire.encode(message, name, redis_id, front=front)))
+        by_list = {self._queues.list_of(name): pairs for name, pairs in by_name.items()}
+        packed = self._kept(by_list, front) if kept or front else _fresh(by_list)
+        with publishing(self.server):
+            self.server.exchange(b"".join(packed), len(packed))
+
+    def _kept(self, by_list: dict[str, list[bytes | str]], front: bool) -> list[bytes]:
+        return [self._push.packed(name, f"{name}.msgs", int(front), *pairs) for name, pairs in by_list.items()]
+
+    def scan(self, queue: str, limit: int) -> Iterator[Message]:
+        for list_name in self.lists(queue):
+            ids = self.server.call("LRANGE", list_name, 0, limit - 1)
+            for raw in self.server.call("HMGET", f"{list_name}.msgs", *ids) if ids else []:
+                try:
+                    yield wire.decode(raw or b"", queue)[0]
+                except DecodeError:
+                    continue
+
+
+def _fresh(by_list: dict[str, list[bytes | str]]) -> list[bytes]:
+    """Return the commands of one transaction; a message is there before its id is seen in the list."""
+    packed = [pack(("MULTI",))]
+    for name, pairs in by_list.items():
+        packed += [pack(("HSET", f"{name}.msgs", *pairs)), pack(("RPUSH", name, *pairs[::2]))]
+    return [*packed, pack(("EXEC",))]
+
+
+#: Under Dramatiq's own command on Redis: it has a consumer per queue, in no order; bytes that it cannot read strand
+#: what it fetched with them until it restarts; a silent worker is found by the commands of others
+#: (``worker.MAINTENANCE_CHANCE``); its tasks run in threads, where a signal raises nothing.
+#: Source: dramatiq 2.2 worker.py and brokers/redis.py.
+KINDS = {
+    "redis": Kind(
+        connect=OnRedis,
+        capabilities=Capabilities(),
+        own_command=Capabilities(bands=False, poison=False, soft_timeout=False, hard_timeout=False, recovery_s=60.0),
+    )
+}

@@ -1,7 +1,7 @@
 """The broker for Dramatiq's own command: ``dramatiq taskbridge_dramatiq.command:broker your.tasks --queues emails``.
 
 The tasks of the default bridge run in it under the same contract: ``begin`` and ``finish`` are around the function.
-What the command itself cannot keep is in ``brokers.OWN_COMMAND``. Each claim is renewed by a thread of its process.
+What the command itself cannot keep is in ``brokers.KINDS``. Each claim is renewed by a thread of its process.
 """
 
 from __future__ import annotations

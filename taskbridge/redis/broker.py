@@ -6,33 +6,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from ..backend import Consumer, Keeper, Place
-from ..errors import BrokerUnavailable, ConfigError, StoreFull, StoreUnavailable
+from ..errors import BrokerUnavailable, StoreFull, StoreUnavailable
 from ..store import Store
 from ..store.keys import Keys
 from .server import Server
 from .shelf import Layout, Shelf, ShelfConsumer
-from .url import SCHEMES, redacted, scheme
 
 
 class RedisBroker:
-    """One engine's queues on one Redis: a backend stands on it and adds how its messages look.
+    """One engine's queues on one Redis; the engine adds ``publish`` and ``scan``, which know how its messages look.
 
     Args:
         place: the backend's name, its broker's URL, and the namespace of our own keys.
         layout: how the engine's queues look.
-
-    Raises:
-        ConfigError: the URL is not one of Redis.
     """
 
     def __init__(self, place: Place, layout: Layout) -> None:
-        if scheme(place.broker_url) not in SCHEMES:
-            raise ConfigError(
-                f"backend {place.name!r}: expected a broker URL of {', '.join(f'{s}://' for s in SCHEMES)}, "
-                f"got {redacted(place.broker_url)!r}"
-            )
         self.name = place.name
-        self.place = place
         self.server = Server(place.broker_url)
         self._layout = layout
         self._keys = Keys(place.namespace)
@@ -46,6 +36,10 @@ class RedisBroker:
 
     def keeper(self, queues: Sequence[str]) -> Keeper:
         return self._shelf(queues)
+
+    def ping(self) -> None:
+        with publishing(self.server):
+            self.server.call("PING")
 
     def close(self) -> None:
         self.server.close()

@@ -49,6 +49,8 @@ class ShelfConsumer:
     emptied too late. It goes back to its queues before the next fetch.
     """
 
+    ears: Sequence[int] = ()
+
     def __init__(self, shelf: Shelf, queues: Sequence[str], owner: str, store: Store) -> None:
         self.more = False
         self._shelf = shelf

@@ -92,6 +92,8 @@ class MemoryBackend:
 class MemoryConsumer:
     """Takes messages of some queues, bands in order, queues in turn."""
 
+    ears: Sequence[int] = ()
+
     def __init__(self, backend: MemoryBackend, queues: Sequence[str]) -> None:
         self.more = False
         self._backend = backend

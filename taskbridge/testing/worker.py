@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import mmap
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Literal, Self
 
@@ -100,7 +101,7 @@ class Worker:
             where = "taskbridge.testing.Worker (but for timeouts='ignore')"
             refuse_tasks(self._bridge.definitions, self._bridge.settings.timeouts, kept, where)
 
-    def _wait(self, timeout_s: float) -> None:
+    def _wait(self, timeout_s: float, ears: Sequence[int]) -> None:
         if isinstance(self._backend, MemoryBackend):
             self._backend.wait(self._queues, min(timeout_s, 0.05))
         else:

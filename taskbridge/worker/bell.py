@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+from collections.abc import Sequence
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -20,11 +21,12 @@ class Bell:
         os.set_blocking(self._signals, False)
         signal.set_wakeup_fd(self._signals, warn_on_full_buffer=False)
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait for a ring or a signal, at most so long."""
-        ready, _, _ = select.select([self._hear, self._own], [], [], timeout_s)
+    def wait(self, timeout_s: float, ears: Sequence[int] = ()) -> None:
+        """Wait for a ring or a signal, or until one of these file descriptors can be read, at most so long."""
+        ready, _, _ = select.select([self._hear, self._own, *ears], [], [], timeout_s)
         for end in ready:
-            take(end, 1 if end == self._hear else 64)
+            if end in (self._hear, self._own):
+                take(end, 1 if end == self._hear else 64)
 
     def ring(self) -> None:
         """Wake one child."""

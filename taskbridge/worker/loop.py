@@ -66,7 +66,7 @@ class Loop:
         sources: its backends, served in turn.
         runtime: what running needs.
         slot: where its claims are shown.
-        wait: waits for the bell, at most so many seconds.
+        wait: waits for the bell, at most so many seconds, or until one of some file descriptors can be read.
         ring: wakes another child, for there is more.
         watch: who ends this process at a hard timeout. Defaults to nobody.
         tenure: how long this child serves. Defaults to until it is told to stop.
@@ -78,7 +78,7 @@ class Loop:
         sources: Sequence[Source],
         runtime: Runtime,
         slot: Slot,
-        wait: Callable[[float], None],
+        wait: Callable[[float, Sequence[int]], None],
         ring: Callable[[], None],
         *,
         watch: Watch | None = None,
@@ -103,7 +103,7 @@ class Loop:
         """Serve until told to stop; then settle what ran and give back what was not begun."""
         while not self.stopping:
             if not self.step():
-                self._wait(WAIT_S)
+                self._wait(WAIT_S, self._ears())
         self._settle()
         self._give_back()
 
@@ -214,7 +214,7 @@ class Loop:
                 deliveries = source.consumer.fetch(self._pace.ahead)
             except (BrokerUnavailable, StoreUnavailable) as error:
                 log.warning("%s; trying again in %.1f s", error, AWAY_S)
-                self._wait(AWAY_S)
+                self._wait(AWAY_S, ())
                 continue
             self._slot.alive(self._runtime.clock.monotonic_s())
             if deliveries:
@@ -222,6 +222,9 @@ class Loop:
                 if source.consumer.more:
                     self._ring()
                 return
+
+    def _ears(self) -> list[int]:
+        return [ear for source in self._sources for ear in source.consumer.ears]
 
     def _give_back(self) -> None:
         for source in self._sources:

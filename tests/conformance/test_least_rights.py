@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.test_backends import arena_of
 from tests.servers import RedisServer, until
+
+from .arenas import arena_of
+from .places import RedisPlace
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -28,7 +30,7 @@ def test_a_worker_lives_under_the_documented_acl(engine: str, rules: str, tmp_pa
         allowed = allowed.replace(" +subscribe", "").replace(" &__redis__:invalidate", "")
     with (
         RedisServer(acl=("bridge", "secret", allowed)) as server,
-        arena_of(engine, "ours", server, tmp_path) as arena,
+        arena_of(engine, "ours", RedisPlace(server), server, tmp_path) as arena,
     ):
         sent = [arena.tasks["failing"].enqueue(1), arena.tasks["plain"].using(delay=0.2).enqueue(1)]
 

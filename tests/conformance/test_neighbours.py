@@ -13,8 +13,10 @@ import pytest
 
 from taskbridge import Bridge, Settings
 from taskbridge.testing.suite_notes import NOTES, QUEUE
-from tests.conformance.test_backends import arena_of, celery_call, dramatiq_call
 from tests.servers import RedisServer, until
+
+from .arenas import arena_of
+from .places import RedisPlace
 
 HERE = "tests.conformance"
 
@@ -49,7 +51,7 @@ def test_a_task_that_only_a_native_worker_has_can_be_called(engine: str, redis_s
 @pytest.mark.parametrize("engine", ["celery", "dramatiq"])
 def test_a_native_delay_is_kept_by_the_store(engine: str, redis_server: RedisServer, tmp_path: Path):
     """A native message with a delay waits in the store, not in the worker, and runs once when it is due."""
-    with arena_of(engine, "ours", redis_server, tmp_path) as arena:
+    with arena_of(engine, "ours", RedisPlace(redis_server), redis_server, tmp_path) as arena:
         sent_ms = time.time() * 1000
         if engine == "celery":
             from celery import Celery
@@ -77,7 +79,7 @@ def test_a_native_chain_goes_on_through_our_worker(redis_server: RedisServer, tm
     """Celery's own chain, sent by a plain producer, runs link by link under taskbridge's contract."""
     from celery import Celery, chain, signature
 
-    with arena_of("celery", "ours", redis_server, tmp_path) as arena:
+    with arena_of("celery", "ours", RedisPlace(redis_server), redis_server, tmp_path) as arena:
         app = Celery(broker=redis_server.url(), set_as_current=False)
         links = [
             signature("suite.plain", (n,), {"text": "link"}, app=app, immutable=True, queue=QUEUE) for n in (1, 2, 3)
@@ -90,7 +92,7 @@ def test_a_native_chain_goes_on_through_our_worker(redis_server: RedisServer, tm
 
 def test_a_native_priority_keeps_its_band(redis_server: RedisServer, tmp_path: Path):
     """On Celery's own scale on Redis 0 goes before 9; ours that are high go before both."""
-    with arena_of("celery", "ours", redis_server, tmp_path) as arena:
+    with arena_of("celery", "ours", RedisPlace(redis_server), redis_server, tmp_path) as arena:
         from celery import Celery
 
         app = Celery(broker=redis_server.url(), set_as_current=False)
@@ -117,8 +119,9 @@ def test_both_engines_are_served_by_one_worker(redis_server: RedisServer, tmp_pa
             [*command, "--processes", "1", "--backends", "celery,dramatiq"], env=environment, stdout=log, stderr=log
         )
     try:
-        celery_call(redis_server.url())("suite.plain", [1], {"text": "celery"}, QUEUE)
-        dramatiq_call(redis_server.url())("suite.plain", [2], {"text": "dramatiq"}, QUEUE)
+        place = RedisPlace(redis_server)
+        place.native_call("celery")("suite.plain", [1], {"text": "celery"}, QUEUE)
+        place.native_call("dramatiq")("suite.plain", [2], {"text": "dramatiq"}, QUEUE)
 
         until(lambda: notes.exists() and notes.read_text().count('"plain"') == 2, 20, "one run of each engine")
         assert "celery" in notes.read_text()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -14,10 +15,12 @@ import pytest
 
 from taskbridge import Bridge, Settings
 from taskbridge.testing.backend_suite import Arena, notes_in
+from taskbridge.testing.suite_notes import QUEUE
 from taskbridge.testing.suite_tasks import declare
-from tests.conformance.test_backends import QUEUE, TASKS, celery_call, raw_push
 from tests.servers import RedisServer, until
 
+from .arenas import TASKS
+from .places import RedisPlace
 from .running import commands_of
 
 #: What a machine of two cores may need beyond the declared time: start of the worker, the sweep's own step.
@@ -35,7 +38,9 @@ def test_what_a_killed_worker_held_runs_again_in_time(
     bridge = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
     tasks = declare(bridge)
     url = redis_server.url()
-    arena = Arena(bridge, tasks, notes_in(tmp_path), raw_push(engine, redis_server), celery_call(url))
+    place = RedisPlace(redis_server)
+    push_raw = partial(place.push_raw, engine, QUEUE)
+    arena = Arena(bridge, tasks, notes_in(tmp_path), push_raw, place.native_call(engine))
     environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": url}
     gate = tmp_path / "gate"
     sent = [tasks["waits_for"].enqueue(str(gate)), *(tasks["plain"].enqueue(n) for n in range(5))]

@@ -59,7 +59,7 @@ def trips(server: RedisServer, engine: str, options: dict[str, Any], monkeypatch
 
     monkeypatch.setattr(consumer, "fetch", counted)
     source = Source(backend=engine, consumer=consumer, runner=backend.runner(bridge.definitions))
-    loop = Loop("here", [source], bridge.runtime, Slot(mmap.mmap(-1, SLOT_SIZE), 0), lambda _: None, lambda: None)
+    loop = Loop("here", [source], bridge.runtime, Slot(mmap.mmap(-1, SLOT_SIZE), 0), lambda *_: None, lambda: None)
     before = commands(server)
     while loop.step():
         pass

@@ -115,7 +115,7 @@ class Stage:
     def a_loop(self, *sources: Source, **more: Any) -> Loop:
         return Loop("child", sources, self.bridge.runtime, self.slot, self.wait, self.ring, **more)
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float, ears: Sequence[int]) -> None:
         self.waits.append(timeout_s)
         self.clock.advance(timeout_s)
 

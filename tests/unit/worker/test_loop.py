@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -224,9 +224,12 @@ def test_another_child_is_woken_while_there_is_more(stage: Stage):
 
 
 def test_an_idle_child_waits_for_the_bell(stage: Stage):
-    """And looks by itself now and then."""
+    """And looks by itself now and then; what its consumers hear by is listened to."""
+    heard: list[Sequence[int]] = []
+    stage.consumer.ears = (71, 72)
 
-    def wait(timeout_s: float) -> None:
+    def wait(timeout_s: float, ears: Sequence[int]) -> None:
+        heard.append(ears)
         stage.waits.append(timeout_s)
         stage.loop.stopping = len(stage.waits) == 3
 
@@ -234,6 +237,7 @@ def test_an_idle_child_waits_for_the_bell(stage: Stage):
     stage.loop.run()
 
     assert [WAIT_S] * 3 == stage.waits
+    assert [[71, 72]] * 3 == heard
 
 
 class BrokenHooks(PlainRunner):

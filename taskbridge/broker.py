@@ -1,0 +1,100 @@
+"""Brokers: where an engine keeps its queues, and all that a backend does by its broker alone.
+
+The scheme of the URL says which kind it is. How an engine's messages look on each kind is the engine's to say: a table
+of ``Kind``, in its ``brokers.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from .backend import Capabilities, Consumer, Keeper, Place
+from .errors import ConfigError
+from .message import Message
+from .redis.url import redacted, scheme
+from .store import Store
+
+#: Which kind of broker a URL is of.
+KINDS = {
+    **dict.fromkeys(("redis", "rediss", "unix", "sentinel"), "redis"),
+    "sqs": "sqs",
+    **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
+}
+
+
+class Broker(Protocol):
+    """One engine's queues on one broker; each verb as ``Backend`` has it."""
+
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None: ...
+    def depth(self, queue: str) -> int: ...
+    def scan(self, queue: str, limit: int) -> Iterator[Message]: ...
+    def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer: ...
+    def keeper(self, queues: Sequence[str]) -> Keeper: ...
+    def close(self) -> None: ...
+
+    def ping(self) -> None:
+        """Ask whether it is there.
+
+        Raises:
+            BrokerUnavailable: it is not.
+        """
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine on a kind of broker.
+
+    Args:
+        connect: returns its queues there; opens nothing.
+        capabilities: what it keeps under our worker.
+        own_command: what it keeps under the engine's own command.
+    """
+
+    connect: Callable[[Place], Broker]
+    capabilities: Capabilities
+    own_command: Capabilities
+
+
+class OnBroker:
+    """A backend but for its engine: that adds its name and its runner.
+
+    Args:
+        place: its name, its broker's URL, and the namespace of our own keys.
+        kinds: the kinds of broker that the engine can stand on.
+
+    Raises:
+        ConfigError: the URL is of none of them.
+    """
+
+    def __init__(self, place: Place, kinds: Mapping[str, Kind]) -> None:
+        kind = kinds.get(KINDS.get(scheme(place.broker_url), ""))
+        if kind is None:
+            known = ", ".join(f"{name}://" for name, of in KINDS.items() if of in kinds)
+            raise ConfigError(
+                f"backend {place.name!r}: expected a broker URL of {known}, got {redacted(place.broker_url)!r}"
+            )
+        self.name = place.name
+        self.place = place
+        self.broker = kind.connect(place)
+        self.capabilities = kind.capabilities
+        self.own_command = kind.own_command
+
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
+        self.broker.publish(messages, kept=kept, front=front)
+
+    def depth(self, queue: str) -> int:
+        return self.broker.depth(queue)
+
+    def scan(self, queue: str, limit: int) -> Iterator[Message]:
+        return self.broker.scan(queue, limit)
+
+    def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
+        return self.broker.consumer(queues, owner, store)
+
+    def keeper(self, queues: Sequence[str]) -> Keeper:
+        return self.broker.keeper(queues)
+
+    def close(self) -> None:
+        self.broker.close()

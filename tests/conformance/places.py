@@ -1,0 +1,81 @@
+"""Where a suite's queues are: a broker that is there, and how strangers reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from taskbridge.testing.backend_suite import NativeCall
+from tests.servers import RedisServer
+
+
+class BrokerPlace(Protocol):
+    """A broker of one kind."""
+
+    kind: str
+    """As ``taskbridge.broker.KINDS`` calls it."""
+    environment: Mapping[str, str]
+    """What its clients need beside its URL."""
+
+    def url(self) -> str:
+        """The URL as a user would write it."""
+
+    def empty(self) -> None:
+        """Leave nothing of what was there."""
+
+    def push_raw(self, engine: str, queue: str, raw: bytes) -> None:
+        """Put bytes into an engine's queue as they are."""
+
+    def native_call(self, engine: str) -> NativeCall:
+        """Return a plain producer of this engine's, which knows nothing of us."""
+
+
+class RedisPlace:
+    """A Redis that is the store, too."""
+
+    kind = "redis"
+    environment: Mapping[str, str] = {}
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+
+    def url(self) -> str:
+        return self._server.url()
+
+    def empty(self) -> None:
+        self._server.cli().flushall()
+
+    def push_raw(self, engine: str, queue: str, raw: bytes) -> None:
+        client = self._server.cli()
+        if engine == "celery":
+            client.lpush(queue, raw)
+        else:
+            client.hset(f"dramatiq:{queue}.msgs", "garbage", raw)
+            client.rpush(f"dramatiq:{queue}", "garbage")
+
+    def native_call(self, engine: str) -> NativeCall:
+        if engine == "celery":
+            return celery_call(self.url())
+        from dramatiq.brokers.redis import RedisBroker
+
+        return dramatiq_call(RedisBroker(url=self.url()))  # type: ignore[no-untyped-call]
+
+
+def celery_call(url: str, **transport: Any) -> NativeCall:
+    """A plain Celery producer, with these options of its transport."""
+    from celery import Celery
+
+    app = Celery(broker=url, set_as_current=False)
+    app.conf.broker_transport_options = transport
+    return lambda name, args, kwargs, queue: app.send_task(name, args, kwargs, queue=queue)
+
+
+def dramatiq_call(broker: Any) -> NativeCall:
+    """A plain Dramatiq producer on this broker of its own."""
+    from dramatiq import Message
+
+    def send(name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
+        broker.declare_queue(queue)
+        broker.enqueue(Message(queue_name=queue, actor_name=name, args=tuple(args), kwargs=kwargs, options={}))
+
+    return send
