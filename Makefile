@@ -20,8 +20,8 @@ demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=f
 	$(BIN)/python -m examples.fintech.demo \
 		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)")
 
-test: $(READY)  ## every test but the soak
-	$(BIN)/pytest
+test: $(READY)  ## every test but the soak, on two processes [PROCESSES=1]
+	$(BIN)/pytest --numprocesses $(or $(PROCESSES),2) --dist loadscope
 
 check: $(READY)  ## lint, format, types, floors, public names
 	$(BIN)/ruff check .
