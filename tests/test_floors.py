@@ -19,8 +19,8 @@ FLOORS = (
     "store backend redis store.redis",
     "policies",
     (
-        "patience routing scope trace observers enqueue inbox current alarm flow hooks runtime claimed settling "
-        "attempt execution lease holding announcement schedules migration relay"
+        "patience routing scope trace observers subscribers enqueue inbox current alarm flow hooks runtime claimed "
+        "settling attempt execution lease holding announcement schedules migration relay"
     ),
     "task bridge contrib.django __init__",
     "observe operations worker",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from celery.exceptions import Ignore
 
 from taskbridge import default_bridge
@@ -59,6 +59,7 @@ def serve(bridge: Bridge) -> Celery:
 
     bridge.on_declared(task_of)
     app.steps["consumer"].add(_step(served))
+    signals.worker_process_shutdown.connect(lambda **_: bridge.subscribers.close(), weak=False)
     return app
 
 

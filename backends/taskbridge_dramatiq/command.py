@@ -72,6 +72,10 @@ class Served(Middleware):
         """Declare them no more."""
         self._stopping.set()
 
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Tell those who subscribed what they have not heard yet; such a process runs no exit handlers."""
+        self._bridge.subscribers.close()
+
     def body_of(self, definition: Definition) -> Any:
         """Return an actor's body: the whole life of a delivery, then its outcome in Dramatiq's words."""
 

@@ -63,7 +63,7 @@ class Template:
             return
         for hint in hints(bridge):
             log.warning("%s", hint)
-        bridge.subscribe(log_event)
+        bridge.events.subscribe(log_event)
         signal.signal(signal.SIGCHLD, _wake)
         signal.siginterrupt(signal.SIGCHLD, True)
         gc.collect()
