@@ -1,4 +1,4 @@
-"""The log of real workers, ours and the engines' own: a line per event, whose each line is, and nothing it breaks on."""
+"""The log of real workers, ours and the engines' own: a line per event, whose each is, and nothing that breaks one."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_each_event_is_one_entry_on_every_engine(engine: str, kind: str, played:
 
 @pytest.mark.parametrize(("engine", "kind"), ALL)
 def test_each_entry_of_a_task_says_whose_it_is(engine: str, kind: str, played: Runs):
-    """By any logger: of the task, of a library, of a hook, in a coroutine, and in a thread that was given the context."""
+    """By any logger: of the task, a library, a hook; in a coroutine, and in a thread that was given the context."""
     seen = played[engine, kind, "json"].result()
 
     for name, task, bank, vendor in (
