@@ -22,7 +22,7 @@ from .config import load as load_settings
 from .definition import Definition
 from .enqueue import Sender
 from .errors import ConfigError, StoreUnavailable
-from .events import Events, Listener
+from .events import Events
 from .flow.chunked import unwrapped
 from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
 from .observers import load as load_observer
@@ -35,6 +35,7 @@ from .policies.schedule import named
 from .policies.unique import checked_names
 from .runtime import Runtime
 from .store import Store
+from .subscribers import Subscribers
 from .task import Task
 from .trace import Trace
 
@@ -68,6 +69,9 @@ class Bridge:
         self._backends: dict[str, Backend] = {}
         self.clock = SystemClock()
         self.events = Events()
+        self.subscribers = Subscribers(self.events, lambda: self.clock)
+        #: A listener of users', told in a thread of its own; ``events.subscribe`` is for observers, told at once.
+        self.subscribe = self.subscribers.subscribe
         self.hooks = Hooks()
         self.trace = Trace()
         self._observed = False
@@ -202,10 +206,6 @@ class Bridge:
 
         return progress_of(id, self.store)
 
-    def subscribe(self, listener: Listener) -> Listener:
-        """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
-        return self.events.subscribe(listener)
-
     def before_task(self, hook: Before) -> Before:
         """Call ``hook(current)`` before each run, in declared order; what it raises stops the run. A decorator."""
         return self.hooks.before_task(hook)
@@ -312,7 +312,8 @@ class Bridge:
         return Holding(store=self.store, clock=self.clock, lessor=Lessor(self.store, "code"))
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Give all connections back; those who subscribed hear what waits for them first."""
+        self.subscribers.close()
         for backend in self._backends.values():
             backend.close()
         if "store" in self.__dict__:

@@ -154,7 +154,7 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
 
 def tell(messages: Sequence[Message], created: Sequence[bool], sender: Sender) -> None:
     """Tell listeners which of these messages were made, if there are any."""
-    if not sender.events.heard:
+    if not sender.events.hears(Sent):
         return
     for message, new in zip(messages, created, strict=True):
         if new:

@@ -84,8 +84,7 @@ def told(claimed: Claimed, answer: str, outcome: Outcome, runtime: Runtime) -> N
     """Tell listeners what ``finish`` answered."""
     emit = runtime.events.emit
     if answer not in ("ok", "mine"):
-        log.warning("the result of %s (%s) was refused: %s", claimed.message.task, claimed.message.id, answer)
-        emit(claimed.event(events.ClaimRefused))
+        emit(claimed.event(events.ClaimRefused, why=answer))
         return
     match outcome:
         case Done():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..config import LOG_FORMATS
 from ..errors import ConfigError
 from ..options import check_queue_name
 
@@ -27,6 +28,13 @@ def on_a_bridge(command: F) -> F:
     """Give a verb that needs no tasks ``--module`` and ``--chdir``: which settings it works with."""
     module = click.option("--module", metavar="MODULE[:BRIDGE]", help="Take the settings of a Bridge of your own.")
     return module(in_directory(command))
+
+
+def with_a_log(command: F) -> F:
+    """Give a verb that serves until it is told to stop its ``--log-level`` and ``--log-format``."""
+    level = click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
+    told = "How entries are written. Defaults to TASKBRIDGE_LOG_FORMAT, else plain."
+    return level(click.option("--log-format", type=click.Choice(LOG_FORMATS), help=told)(command))
 
 
 def in_directory(command: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -10,11 +11,20 @@ from typing import Any
 
 import click
 
-from ..config import MAX_PROCESSES, GroupSettings, check_group_name, load_groups, unknown_variables
+from ..config import (
+    MAX_PROCESSES,
+    GroupSettings,
+    check_group_name,
+    load_groups,
+    load_log_format,
+    unknown_variables,
+)
 from ..errors import ConfigError
 from ..observe.logs import set_up_logs
 from ..worker.options import GRACE_S, Group, WorkerOptions
-from .common import queue_names, words
+from .common import queue_names, with_a_log, words
+
+log = logging.getLogger("taskbridge.worker")
 
 EXAMPLES = """\b
 Examples:
@@ -24,6 +34,7 @@ Examples:
   taskbridge worker app.tasks --backends celery,dramatiq   # serve both engines' queues
   taskbridge worker app.tasks:bridge --grace 60            # a Bridge of your own
   taskbridge worker app.tasks --max-tasks 10000 --max-memory-mb 400 --hard-memory-mb 800
+  taskbridge worker app.tasks --log-format json            # one object a line
   taskbridge worker app.tasks --reload                     # while you develop
 """
 
@@ -67,7 +78,7 @@ def named_groups(
 @click.option("--max-memory-mb", default=0, type=click.IntRange(0), help="Replace it after a task that left it over.")
 @click.option("--hard-memory-mb", default=0, type=click.IntRange(0), help="End it at once; its task counts a crash.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
-@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
+@with_a_log
 @click.option("--reload", is_flag=True, help="Take new code by itself when Python files below --chdir change.")
 def worker(
     modules: tuple[str, ...],
@@ -81,6 +92,7 @@ def worker(
     hard_memory_mb: int,
     chdir: str,
     log_level: str,
+    log_format: str | None,
     reload: bool,
 ) -> None:
     """Run the tasks of MODULES until SIGTERM or Ctrl-C; a second signal ends it at once.
@@ -89,9 +101,10 @@ def worker(
     """
     from ..worker.supervisor import Supervisor
 
-    set_up_logs(log_level)
+    log_format = log_format or load_log_format(here=Path(chdir))
+    set_up_logs(log_level, log_format)
     for warning in unknown_variables():
-        click.echo(f"taskbridge: warning: {warning}", err=True)
+        log.warning("%s", warning)
     if groups and (queues or processes):
         raise click.UsageError("--group says its processes and queues itself: leave out --queues and --processes")
     options = WorkerOptions(
@@ -104,6 +117,7 @@ def worker(
         hard_memory_mb=hard_memory_mb,
         directory=os.path.abspath(chdir),
         log_level=log_level,
+        log_format=log_format,
         reload=reload,
     )
     sys.exit(Supervisor(options).run())

@@ -29,6 +29,7 @@ from ..task import Task
 from .batch_cases import BatchCases
 from .chain_cases import ChainCases
 from .chunk_cases import ChunkCases
+from .event_cases import EventCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
 from .schedule_cases import ScheduleCases
@@ -115,7 +116,9 @@ class Arena:
         return gate
 
 
-class BackendSuite(BatchCases, ChainCases, ChunkCases, HookCases, PollingCases, ScheduleCases, WaitingCases):
+class BackendSuite(
+    BatchCases, ChainCases, ChunkCases, EventCases, HookCases, PollingCases, ScheduleCases, WaitingCases
+):
     """Every backend behaves so."""
 
     @pytest.fixture

@@ -59,7 +59,7 @@ class Keep:
         self, options: WorkerOptions, ready: Ready, posts: Callable[[], list[Post]], bells: Mapping[str, int]
     ) -> None:
         self._bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
-        self._bridge.subscribe(log_event)
+        self._bridge.events.subscribe(log_event)
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
         self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
         self.fit = False

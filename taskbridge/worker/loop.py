@@ -197,7 +197,6 @@ class Loop:
     def _bury(self, source: Source, delivery: Delivery) -> None:
         """Bytes that are no message: among the dead letters, as they are."""
         id = raw_id(delivery.raw)
-        log.error("%s: buried as %s: %s", delivery.queue, id, delivery.problem)
         dead = self._runtime.store.dead
         bury = partial(dead.bury, id, delivery.queue, delivery.raw, delivery.problem, delivery.held)
         patiently(bury, self._runtime.clock)

@@ -37,6 +37,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = GRACE_S
     directory: str = "."
     log_level: str = "INFO"
+    log_format: str = "plain"
     reload: bool = False
     max_tasks: int = 0
     max_memory_mb: int = 0

@@ -23,7 +23,7 @@ from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..enqueue import Sender
 from ..errors import NotSupported, TaskbridgeError
-from ..observe.logs import log_event, set_up_logs
+from ..observe.logs import dress, log_event, set_up_logs
 from ..operations.hints import hints
 from ..policies.timeout import refuse_tasks
 from ..schedules.declared import plans_of
@@ -63,7 +63,8 @@ class Template:
             return
         for hint in hints(bridge):
             log.warning("%s", hint)
-        bridge.subscribe(log_event)
+        dress(logging.getLogger().handlers)  # the modules may have brought their own
+        bridge.events.subscribe(log_event)
         signal.signal(signal.SIGCHLD, _wake)
         signal.siginterrupt(signal.SIGCHLD, True)
         gc.collect()
@@ -172,7 +173,7 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP):  # they are for the supervisor
         signal.signal(ignored, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a child hears it as soon as it can obey
-    set_up_logs(options.log_level)
+    set_up_logs(options.log_level, options.log_format)
     Template(socket.socket(fileno=channel), memory, bells, options).run()
 
 

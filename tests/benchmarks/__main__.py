@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import chaining, chunking, enqueueing, importing, latency, policies, report, working
+from . import chaining, chunking, enqueueing, importing, latency, observing, policies, report, working
 from .runner import Case, run
 
-FAMILIES = (enqueueing, working, policies, chaining, chunking, latency, importing)
+FAMILIES = (enqueueing, working, policies, observing, chaining, chunking, latency, importing)
 
 #: Narrower than this and the table is folded past reading; a file or a pipe has no width of its own.
 WIDTH = 160

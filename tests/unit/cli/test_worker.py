@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -117,3 +119,55 @@ def test_reload_says_what_it_needs(cli: Cli, monkeypatch: pytest.MonkeyPatch):
 
     assert 1 == result.exit_code
     assert "--reload needs the package 'watchfiles': pip install 'taskbridge[reload]'" in result.stderr
+
+
+@pytest.fixture
+def no_captured_warnings() -> Iterator[None]:
+    """A log in JSON takes Python's warnings; here they are pytest's."""
+    yield
+    logging.captureWarnings(False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "file", "words", "expected"),
+    [
+        ("", "", "", "plain"),
+        ("", "json", "", "json"),
+        ("plain", "json", "", "plain"),
+        ("json", "", "", "json"),
+        ("json", "json", "--log-format plain", "plain"),
+        ("", "", "--log-format json --log-level DEBUG", "json"),
+    ],
+)
+def test_the_log_is_in_the_form_that_was_asked_for(
+    *,
+    cli: Cli,
+    asked: list[WorkerOptions],
+    no_captured_warnings: None,
+    variable: str,
+    file: str,
+    words: str,
+    expected: str,
+):
+    """The command line beats the environment, which beats the file."""
+    cli.set(LOG_FORMAT=variable)
+    cli.write("pyproject.toml", f'[tool.taskbridge]\nlog_format = "{file}"\n')
+
+    result = cli("worker", "app", *words.split())
+
+    assert 0 == result.exit_code, result.output
+    assert expected == asked[0].log_format
+
+
+def test_a_form_that_no_log_has_is_refused(cli: Cli, asked: list[WorkerOptions]):
+    """In the environment as on the command line, with what there is; nothing is started."""
+    wrong_option = cli("worker", "app", "--log-format", "xml")
+    cli.set(LOG_FORMAT="yaml")
+    wrong_variable = [cli("worker", "app"), cli("relay")]
+
+    assert 2 == wrong_option.exit_code
+    assert "'xml' is not one of 'plain', 'json'" in wrong_option.output
+    for result in wrong_variable:
+        assert 1 == result.exit_code
+        assert "taskbridge: log_format: expected plain or json, got 'yaml'" in result.output
+    assert [] == asked

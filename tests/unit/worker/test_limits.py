@@ -168,7 +168,7 @@ def test_a_child_that_goes_settles_and_gives_back():
 def test_what_was_said_is_settled(bridge: Bridge, state: str, counted: bool, kind: Any, attempts: int):
     """A failed attempt and no crash, with the reason; listeners are told, and it may be told again."""
     heard: list[Event] = []
-    bridge.subscribe(heard.append)
+    bridge.events.subscribe(heard.append)
     message = a_message()
     delivery = Delivery(tag="1", queue="mail", raw=b"")
     bridge.store.claims.begin(ask(delivery, message, "w:memory:1", bridge.runtime))
