@@ -74,7 +74,7 @@ class Bridge:
         self.subscribe = self.subscribers.subscribe
         self.hooks = Hooks()
         self.trace = Trace()
-        self._observed = False
+        self._observers: set[str] = set()
 
     @cached_property
     def settings(self) -> Settings:
@@ -262,16 +262,20 @@ class Bridge:
 
         return RedisStore(url, self.settings.namespace)
 
-    def observe(self) -> None:
-        """Have the observers that the settings name told of all that is sent and run from now on; once.
+    def observe(self, *more: str) -> None:
+        """Have the observers that the settings name, and ``more``, told of all that is sent and run; each once.
 
         Raises:
             ConfigError: an observer nobody has, or whose package or settings are missing.
         """
-        if not self._observed:
-            self._observed = True
-            for name in self.settings.observers:
-                load_observer(name)(self)
+        for name in dict.fromkeys((*self.settings.observers, *more)):
+            if name not in self._observers:
+                self._observers.add(name)
+                try:
+                    load_observer(name)(self)
+                except BaseException:
+                    self._observers.discard(name)
+                    raise
 
     @cached_property
     def sender(self) -> Sender:

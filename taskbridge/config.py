@@ -36,6 +36,9 @@ LOG_FORMATS = ("plain", "json")
 #: A backend's name is part of a claim, "worker:backend:number" (worker/slots.py).
 BACKEND_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
+#: What kind of broker a URL names, where its scheme does not say it.
+BROKERS = {"rediss": "redis", "unix": "redis", "sentinel": "redis", "amqp": "rabbitmq", "amqps": "rabbitmq"}
+
 #: Most processes of one group; each has a slot in memory and connections of its own.
 MAX_PROCESSES = 1000
 
@@ -51,6 +54,12 @@ class BackendSettings:
 
     engine: str
     broker_url: str = field(default="", repr=False)
+
+    @property
+    def broker(self) -> str:
+        """What kind of broker it is: ``redis``, ``sqs``, ``rabbitmq`` or ``memory``."""
+        scheme = "memory" if self.engine == "memory" else self.broker_url.partition(":")[0]
+        return BROKERS.get(scheme, scheme)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ FLOORS = (
         "settling attempt execution lease holding announcement schedules migration relay"
     ),
     "task bridge contrib.django __init__",
-    "observe operations worker",
+    "operations observe worker",
     "testing dashboard cli contrib __main__",
 )
 RANK = {part: rank for rank, part in enumerate(" ".join(FLOORS).split())}

@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from redis.backoff import NoBackoff
@@ -40,8 +40,18 @@ _ON_ITS_WAY = object()
 _INTRODUCED = {"driver_info": redis.DriverInfo(lib_version=redis.__version__)} if hasattr(redis, "DriverInfo") else {}
 
 
+class Trips(Protocol):
+    """Times round trips for whoever wants to know; what it raises is the caller's."""
+
+    def begin(self) -> float:
+        """Something is about to be sent; returns what ``end`` is to be told."""
+
+    def end(self, began_s: float) -> None:
+        """All was answered."""
+
+
 class Server:
-    """A Redis server by URL.
+    """A Redis server by URL. ``trips``, where there is one, is told of each round trip that was answered.
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host1,host2/service/db``.
@@ -59,6 +69,7 @@ class Server:
         self._pool = self._new_pool()
         self._pid = os.getpid()
         self._sources: dict[str, None] = {}
+        self.trips: Trips | None = None
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply.
@@ -105,7 +116,8 @@ class Server:
         self._sources[source] = None
 
     def _exchange(self, packed: bytes, replies: int) -> list[Reply]:
-        connection = self._connection()
+        connection, trips = self._connection(), self.trips
+        began_s = trips.begin() if trips else 0.0
         answers: list[Reply] = []
         try:
             connection.send_packed_command([packed])
@@ -116,6 +128,8 @@ class Server:
             if isinstance(error, RedisError | OSError):
                 raise self.translated(error) from error
             raise
+        if trips:
+            trips.end(began_s)
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise self.translated(answer) from answer
@@ -218,8 +232,12 @@ class Ahead:
         """Take it from the connection; an error is kept for who asks for the answer."""
         if self._answer is not _ON_ITS_WAY:
             return
+        trips = self._server.trips
+        began_s = trips.begin() if trips else 0.0  # what the caller did meanwhile is no part of it
         try:
             self._answer = _answer(self._connection)
+            if trips:
+                trips.end(began_s)
         except BaseException as error:
             self._answer = error
             self._connection.disconnect()
