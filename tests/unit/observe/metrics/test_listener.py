@@ -29,7 +29,7 @@ class Counted:
         self.ledger = Ledger()
         self.registry = CollectorRegistry()
         self.registry.register(self.ledger)
-        stage.bridge.subscribe(Listener(stage.bridge, self.ledger))
+        stage.bridge.events.subscribe(Listener(stage.bridge, self.ledger))
 
     def __call__(self, name: str, **more: str) -> float:
         """A sample of the task; 0 for one that is not there."""
