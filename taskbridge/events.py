@@ -36,12 +36,14 @@ class Received(Event, frozen=True, kw_only=True):
 class Started(Event, frozen=True, kw_only=True):
     """``begin`` was accepted. ``waited_ms`` is the time in queue: delay, back-off and parking are not counted.
 
-    ``parked_ms`` is how long it waited in the store for ``parked_for``: "lock" or "limit", empty if it did not.
+    ``parked_ms`` is how long it waited in the store since its last start, and ``parked_for`` for what, or for the most
+    part: "lock" or "limit", empty if it did not. ``throttled_ms`` of it were for limits.
     """
 
     waited_ms: int = 0
     parked_ms: int = 0
     parked_for: str = ""
+    throttled_ms: int = 0
 
 
 class Succeeded(Event, frozen=True, kw_only=True):

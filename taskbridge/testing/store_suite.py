@@ -35,6 +35,7 @@ from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.steering import CancelLaws, PauseLaws
 from .laws.traces import TraceLaws
 from .laws.unique import UniqueLaws
+from .laws.waited import WaitedLaws
 
 
 class StoreSuite(
@@ -44,6 +45,7 @@ class StoreSuite(
     LockLaws,
     HoldLaws,
     LimitLaws,
+    WaitedLaws,
     UniqueLaws,
     BatchLaws,
     OutboxLaws,
