@@ -25,6 +25,7 @@ import msgspec
 from ..message import Message
 from ..needs import ALONE, NeedsLock, NeedsTokens, Same, Within
 from .flow import Batches, Chains, Next, Runs
+from .levels import Gauging
 from .schedules import Schedules
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
@@ -393,6 +394,8 @@ class Store(Protocol):
     def documents(self) -> Documents: ...
     @property
     def schedules(self) -> Schedules: ...
+    @property
+    def gauging(self) -> Gauging: ...
 
     def now_ms(self) -> int:
         """The store's clock."""

@@ -20,6 +20,7 @@ from .laws.batches import BatchLaws
 from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
+from .laws.gauging import GaugingLaws
 from .laws.leases import LeaseLaws
 from .laws.limits import LimitLaws
 from .laws.locks import HoldLaws, LockLaws
@@ -61,6 +62,7 @@ class StoreSuite(
     CancelLaws,
     RewindLaws,
     MessagesLaws,
+    GaugingLaws,
     LeaderLaws,
     DocumentsLaws,
     ScheduleLaws,
