@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from .backend import Capabilities, Consumer, Keeper, Place
+from .backend import Capabilities, Consumer, Keeper, Level, Place
 from .errors import ConfigError
 from .message import Message
 from .redis.url import redacted, scheme
@@ -30,6 +30,7 @@ class Broker(Protocol):
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None: ...
     def depth(self, queue: str) -> int: ...
+    def levels(self, queues: Sequence[str]) -> list[Level]: ...
     def scan(self, queue: str, limit: int) -> Iterator[Message]: ...
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer: ...
     def keeper(self, queues: Sequence[str]) -> Keeper: ...
@@ -86,6 +87,9 @@ class OnBroker:
 
     def depth(self, queue: str) -> int:
         return self.broker.depth(queue)
+
+    def levels(self, queues: Sequence[str]) -> list[Level]:
+        return self.broker.levels(queues)
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         return self.broker.scan(queue, limit)
