@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from threading import Event, Thread
-from types import FrameType
 
 import click
 
 from ..config import unknown_variables
 from ..observe.logs import set_up_logs
-from .common import on_a_bridge, opened, own_name
+from .common import on_a_bridge, opened, own_name, stop_signals
 from .screen import say
 
 EXAMPLES = """\b
@@ -47,21 +45,13 @@ def relay(module: str | None, chdir: str, log_level: str) -> None:
 
 
 def _run(thread: Thread, stopping: Event) -> int:
-    """Run until a signal comes or the thread dies. The handler sets no event: it could wait for its own lock."""
-    stops: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stops.append(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    thread.start()
-    try:
-        while thread.is_alive() and not stops:
-            thread.join(TICK_S)
-    finally:
-        stopping.set()
-        thread.join()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0 if stops else 1
+    """Run until a signal comes or the thread dies."""
+    with stop_signals() as stops:
+        thread.start()
+        try:
+            while thread.is_alive() and not stops:
+                thread.join(TICK_S)
+        finally:
+            stopping.set()
+            thread.join()
+        return 0 if stops else 1
