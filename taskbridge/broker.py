@@ -12,17 +12,11 @@ from typing import Protocol
 import msgspec
 
 from .backend import Capabilities, Consumer, Keeper, Level, Place
+from .config import BROKERS
 from .errors import ConfigError
 from .message import Message
 from .redis.url import redacted, scheme
 from .store import Store
-
-#: Which kind of broker a URL is of.
-KINDS = {
-    **dict.fromkeys(("redis", "rediss", "unix", "sentinel"), "redis"),
-    "sqs": "sqs",
-    **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
-}
 
 
 class Broker(Protocol):
@@ -70,9 +64,9 @@ class OnBroker:
     """
 
     def __init__(self, place: Place, kinds: Mapping[str, Kind]) -> None:
-        kind = kinds.get(KINDS.get(scheme(place.broker_url), ""))
+        kind = kinds.get(BROKERS.get(scheme(place.broker_url), ""))
         if kind is None:
-            known = ", ".join(f"{name}://" for name, of in KINDS.items() if of in kinds)
+            known = ", ".join(f"{name}://" for name, of in BROKERS.items() if of in kinds)
             raise ConfigError(
                 f"backend {place.name!r}: expected a broker URL of {known}, got {redacted(place.broker_url)!r}"
             )
