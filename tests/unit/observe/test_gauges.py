@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event, active_count
 from typing import Any
 
@@ -123,6 +125,17 @@ def test_every_gauge_shows_what_there_is(bridge: Bridge, redis_server: RedisServ
     of_run = ("walks", "tests.walk", "r1")
     assert [10, 100, 0] == [shown[f"taskbridge_run_{name}"][of_run] for name in ("done", "total", "open")]
     assert {(*of_run, "running"): 1} == shown["taskbridge_run_state"]
+
+
+def test_every_gauge_is_in_the_docs():
+    """With its labels."""
+    text = (Path(__file__).parents[3] / "docs" / "observing.md").read_text("utf-8").partition("## Gauges of")[2]
+    rows = [row.split("|")[1:3] for row in text.splitlines() if row.startswith("| `taskbridge_")]
+
+    told = {name: labels.strip() for names, labels in rows for name in re.findall(r"`(\w+)`", names)}
+
+    assert {name: ", ".join(labels) for name, (_, labels) in GAUGES.items()} == told
+    assert [] == [name for name in CELERY_GAUGES if f"`{name}`" not in text]
 
 
 def test_dashboards_for_celery_find_their_names(bridge: Bridge, redis_server: RedisServer, looks: Any):
