@@ -1,4 +1,4 @@
-"""What a worker tells of itself: its tasks with their arguments, its queues. It lapses unless told again."""
+"""What a worker tells of itself: its tasks with their arguments, queues and limits. It lapses unless told again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import msgspec
 
 from .definition import Definitions
+from .policies.rate import RateLimit, pace
 from .store import Store
 
 log = logging.getLogger("taskbridge")
@@ -22,7 +23,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """One supervisor. ``tasks`` has the keyword arguments of each, and ``**`` where it takes any.
 
     ``serving`` says how many of the processes serve each queue; a worker of a release before groups leaves it out, and
-    all of its processes serve all of its queues.
+    all of its processes serve all of its queues. ``limits`` has what its tasks say of each rate limit, by name: how
+    long one token takes to come (us), and the burst.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     processes: int
     tasks: dict[str, list[str]]
     serving: dict[str, int] = {}
+    limits: dict[str, tuple[int, int]] = {}
 
     def processes_of(self, queue: str) -> int:
         """How many processes serve this one of its queues."""
@@ -46,6 +49,17 @@ def tasks_of(definitions: Definitions) -> dict[str, list[str]]:
         name: sorted(one.arguments.keywords) + (["**"] if one.arguments.takes_any_keyword else [])
         for name, one in definitions.items()
     }
+
+
+def limits_of(definitions: Definitions) -> dict[str, tuple[int, int]]:
+    """Return the rate limits of tasks, as a worker announces them."""
+    limits = (limit for one in definitions.values() for limit in one.options.rate_limits)
+    return {limit.name: _pace(limit) for limit in limits if isinstance(limit, RateLimit)}
+
+
+def _pace(limit: RateLimit) -> tuple[int, int]:
+    interval_us, burst = pace(limit.rate)
+    return interval_us, limit.burst or burst
 
 
 def announce(store: Store, announcement: Announcement) -> None:

@@ -36,8 +36,12 @@ LOG_FORMATS = ("plain", "json")
 #: A backend's name is part of a claim, "worker:backend:number" (worker/slots.py).
 BACKEND_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
-#: What kind of broker a URL names, where its scheme does not say it.
-BROKERS = {"rediss": "redis", "unix": "redis", "sentinel": "redis", "amqp": "rabbitmq", "amqps": "rabbitmq"}
+#: Which kind of broker a URL is of, by its scheme.
+BROKERS = {
+    **dict.fromkeys(("redis", "rediss", "unix", "sentinel"), "redis"),
+    "sqs": "sqs",
+    **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
+}
 
 #: Most processes of one group; each has a slot in memory and connections of its own.
 MAX_PROCESSES = 1000

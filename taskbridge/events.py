@@ -55,13 +55,15 @@ class Started(Event, frozen=True, kw_only=True):
 
     Args:
         waited_ms: the time in queue; delay, back-off and parking are not counted.
-        parked_ms: how long it waited in the store for ``parked_for``.
-        parked_for: ``lock`` or ``limit``; empty if it did not.
+        parked_ms: how long it waited in the store since its last start.
+        parked_for: for what, or for the most part: ``lock`` or ``limit``; empty if it did not.
+        throttled_ms: how much of it was for limits.
     """
 
     waited_ms: int = 0
     parked_ms: int = 0
     parked_for: str = ""
+    throttled_ms: int = 0
 
 
 class Succeeded(Event, frozen=True, kw_only=True):

@@ -36,6 +36,7 @@ class Verbs(click.Group):
             "dead",
             "limits",
             "locks",
+            "metrics",
             "purge",
             "queues",
             "relay",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -77,6 +79,26 @@ def opened(modules: Sequence[str | None], directory: str) -> Iterator[Bridge]:
         yield bridge
     finally:
         bridge.close()
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Give a list that SIGTERM and Ctrl-C are put into, instead of ending the process; a second one ends it at once.
+
+    An event would not do: a handler that sets it could wait for the event's own lock.
+    """
+    stops: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stops.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stops
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def own_name() -> str:

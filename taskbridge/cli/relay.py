@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from pathlib import Path
 from threading import Event, Thread
-from types import FrameType
 
 import click
 
 from ..config import load_log_format, unknown_variables
 from ..observe.logs import log_event, set_up_logs
-from .common import on_a_bridge, opened, own_name, with_a_log
+from .common import on_a_bridge, opened, own_name, stop_signals, with_a_log
 
 log = logging.getLogger("taskbridge.relay")
 
@@ -51,21 +49,13 @@ def relay(module: str | None, chdir: str, log_level: str, log_format: str | None
 
 
 def _run(thread: Thread, stopping: Event) -> int:
-    """Run until a signal comes or the thread dies. The handler sets no event: it could wait for its own lock."""
-    stops: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stops.append(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    thread.start()
-    try:
-        while thread.is_alive() and not stops:
-            thread.join(TICK_S)
-    finally:
-        stopping.set()
-        thread.join()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0 if stops else 1
+    """Run until a signal comes or the thread dies."""
+    with stop_signals() as stops:
+        thread.start()
+        try:
+            while thread.is_alive() and not stops:
+                thread.join(TICK_S)
+        finally:
+            stopping.set()
+            thread.join()
+        return 0 if stops else 1

@@ -57,6 +57,21 @@ def address_of(text: str) -> Address:
     return Address(found["host"].strip("[]"), int(found["port"]))
 
 
+def registry_of(*collectors: Collector) -> Collector:
+    """Return a registry of these and nothing else.
+
+    Raises:
+        ConfigError: ``prometheus_client`` is missing.
+    """
+    check_installed()
+    from prometheus_client import CollectorRegistry
+
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    return registry
+
+
 def text_of(registry: Collector) -> bytes:
     """Return all that is in a registry, in Prometheus' text format.
 

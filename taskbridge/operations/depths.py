@@ -76,9 +76,9 @@ def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:
     by_name = {name: Depth(queue=name) for name in sorted(names)}
     for (queue, state), number in counts.items():
         setattr(by_name[queue], state.lower(), number)
-    for name in _backends(bridge, workers):
+    for name in backends_known(bridge, workers):
         _count_waiting(bridge, name, list(by_name.values()), found.problems)
-    for one in unserved(bridge, _backends(bridge, workers), list(by_name)):
+    for one in unserved(bridge, backends_known(bridge, workers), list(by_name)):
         by_name[one.queue].backends[one.backend] = Side(waiting=one.waiting)
     for (queue, backend), number in running.items():
         by_name[queue].backends.setdefault(backend, Side()).running = number
@@ -90,8 +90,8 @@ def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:
     return found
 
 
-def _backends(bridge: Bridge, workers: Sequence[Announcement]) -> list[str]:
-    """The configured backends, and those that live workers serve and the settings can name."""
+def backends_known(bridge: Bridge, workers: Sequence[Announcement]) -> list[str]:
+    """Return the configured backends, and those that live workers serve and the settings can name."""
     names = dict.fromkeys(bridge.settings.backend_names)
     for name in [name for worker in workers for name in worker.backends]:
         try:

@@ -20,6 +20,7 @@ from .laws.batches import BatchLaws
 from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
+from .laws.gauging import GaugingLaws
 from .laws.leases import LeaseLaws
 from .laws.limits import LimitLaws
 from .laws.locks import HoldLaws, LockLaws
@@ -35,6 +36,7 @@ from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.steering import CancelLaws, PauseLaws
 from .laws.traces import TraceLaws
 from .laws.unique import UniqueLaws
+from .laws.waited import WaitedLaws
 
 
 class StoreSuite(
@@ -44,6 +46,7 @@ class StoreSuite(
     LockLaws,
     HoldLaws,
     LimitLaws,
+    WaitedLaws,
     UniqueLaws,
     BatchLaws,
     OutboxLaws,
@@ -59,6 +62,7 @@ class StoreSuite(
     CancelLaws,
     RewindLaws,
     MessagesLaws,
+    GaugingLaws,
     LeaderLaws,
     DocumentsLaws,
     ScheduleLaws,

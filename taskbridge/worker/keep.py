@@ -64,7 +64,7 @@ class Keep:
         self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
         self.fit = False
         self.unfit: Exception | None = None
-        self._tasks = ready.tasks
+        self._tasks, self._limits = ready.tasks, ready.limits
         self._queues_of = ready.queues
         self._posts = posts
         self._bells = bells
@@ -219,6 +219,7 @@ class Keep:
             processes=processes.total(),
             tasks=self._tasks,
             serving=dict(serving),
+            limits=self._limits,
         )
 
     def _announce(self) -> None:

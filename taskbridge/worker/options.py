@@ -61,13 +61,14 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The template has imported the tasks. ``queues`` are those of each group; ``settings`` those of their bridge.
 
-    ``schedules`` are the plans that this worker declares, by name.
+    ``schedules`` are the plans that this worker declares, by name; ``limits`` as it announces them.
     """
 
     tasks: dict[str, list[str]]
     queues: dict[str, list[str]]
     settings: msgspec.Raw
     schedules: dict[str, msgspec.Raw] = {}
+    limits: dict[str, tuple[int, int]] = {}
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

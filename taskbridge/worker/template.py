@@ -18,7 +18,7 @@ from types import FrameType
 
 import msgspec
 
-from ..announcement import tasks_of
+from ..announcement import limits_of, tasks_of
 from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..enqueue import Sender
@@ -86,7 +86,8 @@ class Template:
             settings=bridge.settings, clock=bridge.clock, store=lambda: bridge.store, backend=bridge.backend
         )
         schedules = plans_of(bridge.definitions, sender)
-        return Ready(tasks=tasks_of(bridge.definitions), queues=queues, settings=settings, schedules=schedules)
+        tasks, limits = tasks_of(bridge.definitions), limits_of(bridge.definitions)
+        return Ready(tasks=tasks, queues=queues, settings=settings, schedules=schedules, limits=limits)
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
         self._channel.settimeout(0.1)

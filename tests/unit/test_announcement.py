@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from taskbridge import Bridge
-from taskbridge.announcement import KIND, LEASE_MS, Announcement, announce, announced, tasks_of, withdraw
+from taskbridge import Bridge, RateLimit
+from taskbridge.announcement import KIND, LEASE_MS, Announcement, announce, announced, limits_of, tasks_of, withdraw
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock
 
@@ -32,6 +32,17 @@ def test_tasks_are_told_with_what_may_be_named():
     bridge.task(name="none")(lambda: None)
 
     assert {"one": ["c", "d"], "any": ["x", "**"], "none": []} == tasks_of(bridge.definitions)
+
+
+def test_limits_are_told_as_tasks_say_them():
+    """Each by its name, or one made of its task's: how long one token takes to come, and the burst."""
+    bridge = Bridge()
+    provider = RateLimit("70/s", key="{x}", name="provider")
+    bridge.task(name="one", rate_limit=[provider, RateLimit("2/m", burst=5)])(lambda x: None)
+    bridge.task(name="two", rate_limit=provider)(lambda x: None)
+    bridge.task(name="none")(lambda: None)
+
+    assert {"provider": (14_286, 7), "one#2": (30_000_000, 5)} == limits_of(bridge.definitions)
 
 
 def test_a_worker_is_seen_while_it_says_so(store: MemoryStore, clock: FakeClock):

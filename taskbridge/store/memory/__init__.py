@@ -9,6 +9,7 @@ from .chains import MemoryChains
 from .claims import MemoryClaims
 from .dead import MemoryDead
 from .documents import MemoryDocuments
+from .gauging import MemoryGauging
 from .leader import MemoryLeader
 from .messages import MemoryMessages
 from .outbox import MemoryOutbox
@@ -41,6 +42,7 @@ class MemoryStore:
         self.leader = MemoryLeader(records)
         self.documents = MemoryDocuments(records)
         self.schedules = MemorySchedules(records)
+        self.gauging = MemoryGauging(records, self.leader)
 
     def fitness(self) -> Fitness:
         return Fitness(server="memory")

@@ -11,6 +11,7 @@ from .claims import RedisClaims
 from .dead import RedisDead
 from .documents import RedisDocuments
 from .fitness import fitness
+from .gauging import RedisGauging
 from .leader import RedisLeader
 from .messages import RedisMessages
 from .outbox import RedisOutbox
@@ -43,6 +44,7 @@ class RedisStore:
         self.leader = RedisLeader(self.server, self.keys)
         self.documents = RedisDocuments(self.server, self.keys)
         self.schedules = RedisSchedules(self.server, self.keys)
+        self.gauging = RedisGauging(self.server, self.keys, self.runs)
 
     def now_ms(self) -> int:
         seconds, microseconds = self.server.call("TIME")

@@ -28,7 +28,7 @@ def test_every_example_of_the_reference_works(cli: Cli, bridge: Bridge):
 
     for command in COMMANDS:
         _, verb, *words = shlex.split(command)
-        if verb not in ("worker", "relay"):
+        if verb not in ("worker", "relay") and "--listen" not in words:
             result = cli(verb, *words)
             assert 0 == result.exit_code, f"{command}: {result.output}"
 
