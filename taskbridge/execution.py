@@ -75,7 +75,7 @@ def accepted(claimed: Claimed, runtime: Runtime) -> bool:
     elif begun.verdict in ("locked", "throttled"):
         runtime.events.emit(claimed.event(events.Waiting, how=begun.verdict, key=begun.key))
     elif begun.verdict == "crashed":
-        runtime.events.emit(claimed.event(events.Failed, why=f"WorkerLost: its worker was lost {begun.crashes} times"))
+        runtime.events.emit(claimed.event(events.Failed, why=f"its worker was lost {begun.crashes} times"))
     else:
         runtime.events.emit(claimed.event(events.Repeated, verdict=begun.verdict))
     return False

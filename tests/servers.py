@@ -122,7 +122,7 @@ class Process:
         if not config.exists():
             config.write_text("".join(f"{line}\n" for line in self.config()))
         log = self.directory / "log"
-        command = [self._binary, str(config), *self.arguments()]
+        command = [self._binary, *self.named(config), *self.arguments()]
         leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
         with log.open("ab") as out:
             self._process = process = subprocess.Popen(leashed, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
@@ -166,6 +166,10 @@ class Process:
     def config(self) -> list[str]:
         """The lines of its configuration file."""
         raise NotImplementedError
+
+    def named(self, config: Path) -> list[str]:
+        """How its command is told of its configuration file."""
+        return [str(config)]
 
     def arguments(self) -> list[str]:
         return []

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ..config import (
     unknown_variables,
 )
 from ..errors import ConfigError
+from ..observe.exposition import Address, address_of
 from ..observe.logs import set_up_logs
 from ..worker.options import GRACE_S, Group, WorkerOptions
 from .common import queue_names, with_a_log, words
@@ -35,6 +37,7 @@ Examples:
   taskbridge worker app.tasks:bridge --grace 60            # a Bridge of your own
   taskbridge worker app.tasks --max-tasks 10000 --max-memory-mb 400 --hard-memory-mb 800
   taskbridge worker app.tasks --log-format json            # one object a line
+  taskbridge worker app.tasks --metrics :9191              # Prometheus reads http://this-machine:9191/metrics
   taskbridge worker app.tasks --reload                     # while you develop
 """
 
@@ -60,6 +63,14 @@ def named_groups(
     return groups
 
 
+def an_address(context: click.Context, parameter: click.Parameter, text: str | None) -> Address | None:
+    """Read ``HOST:PORT``."""
+    try:
+        return address_of(text) if text is not None else None
+    except ConfigError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
 @click.command(epilog=EXAMPLES)
 @click.argument("modules", nargs=-1, required=True)
 @click.option("--queues", default="", callback=queue_names, help="Comma-separated. Defaults to those of the tasks.")
@@ -79,6 +90,8 @@ def named_groups(
 @click.option("--hard-memory-mb", default=0, type=click.IntRange(0), help="End it at once; its task counts a crash.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
 @with_a_log
+@click.option("--metrics", callback=an_address, metavar="HOST:PORT", help="Serve /metrics for Prometheus here.")
+@click.option("--metrics-celery", is_flag=True, help="Also under the names that dashboards for Celery use.")
 @click.option("--reload", is_flag=True, help="Take new code by itself when Python files below --chdir change.")
 def worker(
     modules: tuple[str, ...],
@@ -93,12 +106,15 @@ def worker(
     chdir: str,
     log_level: str,
     log_format: str | None,
+    metrics: Address | None,
+    metrics_celery: bool,
     reload: bool,
 ) -> None:
     """Run the tasks of MODULES until SIGTERM or Ctrl-C; a second signal ends it at once.
 
     SIGHUP takes new code without a gap.
     """
+    from ..worker.metering import metered
     from ..worker.supervisor import Supervisor
 
     log_format = log_format or load_log_format(here=Path(chdir))
@@ -107,6 +123,8 @@ def worker(
         log.warning("%s", warning)
     if groups and (queues or processes):
         raise click.UsageError("--group says its processes and queues itself: leave out --queues and --processes")
+    if metrics_celery and metrics is None:
+        raise click.UsageError("--metrics-celery says under which names: say where by --metrics HOST:PORT")
     options = WorkerOptions(
         modules=list(modules),
         groups=_groups(queues, processes, groups, Path(chdir)),
@@ -119,8 +137,10 @@ def worker(
         log_level=log_level,
         log_format=log_format,
         reload=reload,
+        observers=["metrics"] if metrics else [],
     )
-    sys.exit(Supervisor(options).run())
+    with metered(metrics, celery=metrics_celery) if metrics else nullcontext() as meter:
+        sys.exit(Supervisor(options, meter).run())
 
 
 def _groups(queues: list[str], processes: int | None, groups: dict[str, GroupSettings], directory: Path) -> list[Group]:

@@ -25,7 +25,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     where none was asked for; ``backends`` empty means the default one. ``directory`` is the current one and on
     ``sys.path``. ``reload`` is whether code that changes is taken by itself.
     A child is replaced after ``max_tasks``, or after a task that left it with more than ``max_memory_mb``; over
-    ``hard_memory_mb`` it is ended at once, and its message counts a crash. MiB; 0 is no limit.
+    ``hard_memory_mb`` it is ended at once, and its message counts a crash. MiB; 0 is no limit. ``observers`` are
+    told of all that its processes do, besides those that the settings name.
 
     Raises:
         ConfigError: a negative limit, or a hard one below the soft one.
@@ -42,6 +43,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_tasks: int = 0
     max_memory_mb: int = 0
     hard_memory_mb: int = 0
+    observers: list[str] = []
 
     def __post_init__(self) -> None:
         for name in ("max_tasks", "max_memory_mb", "hard_memory_mb"):

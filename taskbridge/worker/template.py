@@ -53,10 +53,13 @@ class Template:
     def run(self) -> None:
         """Import, say so, then fork as told until the supervisor is gone."""
         try:
+            if "metrics" in self._options.observers:
+                _seat_metrics()
             bridge = import_bridge(self._options.modules, self._options.directory)
             names = self._options.backends or [bridge.settings.backend]
             runners = {name: _runner(bridge, name) for name in names}
             ready = self._look(bridge)
+            bridge.observe(*self._options.observers)
             _load_the_rest(bridge, names)
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
@@ -145,10 +148,16 @@ def _runner(bridge: Bridge, name: str) -> Runner:
 
 def _load_the_rest(bridge: Bridge, names: list[str]) -> None:
     """Load what each child would load for itself: before the fork it is in memory once. Opens nothing."""
-    bridge.observe()
     for name in names:
         bridge.backend(name).consumer([], "", bridge.store)  # reads their scripts
     "localhost".encode("idna")  # what the socket module looks hosts up with
+
+
+def _seat_metrics() -> None:
+    """Have the metrics of the tasks' modules kept where ours are, before they are declared."""
+    from ..observe.metrics.seats import seat_metrics  # prometheus_client, which few have
+
+    seat_metrics()
 
 
 def _plain(bridge: Bridge) -> dict[str, object]:

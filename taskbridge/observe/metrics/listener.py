@@ -15,7 +15,8 @@ from .rows import Row
 #: A failure that is told without its exception says its name before a colon, such as that of a hard timeout.
 _NAMED = re.compile(r"(?:^|: )([A-Za-z_]\w*): ")
 
-#: Where a message went to the dead letters and no exception is known.
+#: What nobody has raised, by how its reason begins; a reason that begins otherwise is of no exception.
+CAUSES = {"its worker": "WorkerLost", "no worker": "NoWorker"}
 UNNAMED = "none"
 
 
@@ -65,6 +66,9 @@ def exception_of(error: BaseException | None, why: str) -> str:
     """Return the name of what a failure was."""
     if error is not None:
         return type(error).__name__
+    for begins, name in CAUSES.items():
+        if why.startswith(begins):
+            return name
     found = _NAMED.search(why)
     return found[1] if found else UNNAMED
 

@@ -320,3 +320,25 @@ def test_a_message_is_encoded_as_it_came(stage: Stage):
     stage.serve()
 
     assert [encode(message)] == kept
+
+
+def test_a_child_is_idle_only_while_it_waits():
+    """For the bell, or for a broker that is away; however long its tasks run, it has something to do."""
+    stage = a_stage()
+    stage.bridge.task(name="tests.send")(lambda: stage.clock.advance(5))
+    began_s = stage.clock.monotonic_s()
+    stage.publish(2)
+    stage.serve()
+    stage.consumer.away = 1
+    stage.loop.step()
+    loop = stage.a_loop(*stage.loop._sources)
+
+    def wait(timeout_s: float, ears: object) -> None:
+        stage.clock.advance(timeout_s)
+        loop.stopping = True
+
+    loop._wait = wait
+    loop.run()
+
+    now_s = stage.clock.monotonic_s()
+    assert (AWAY_S + WAIT_S, 2 * 5 + AWAY_S + WAIT_S) == (stage.slot.idle_s(now_s), now_s - began_s)

@@ -170,7 +170,8 @@ def test_what_is_enqueued_is_sent(stage: Stage, counted: Counted):
     ("why", "exception"),
     [
         ("failed 3 times: HardTimeout: hard timeout after 1 s", "HardTimeout"),
-        ("WorkerLost: its worker was lost 3 times", "WorkerLost"),
+        ("its worker was lost 3 times", "WorkerLost"),
+        ("its worker died or was away 6 times while running it", "WorkerLost"),
         ("gave up after 0:00:05: still not ready, begun 3 times", "none"),
     ],
 )
