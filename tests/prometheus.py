@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -98,15 +99,15 @@ class Scraped:
 def _unpacked() -> str | None:
     binary = UNPACKED / "usr" / "bin" / "prometheus"
     if not binary.exists() and shutil.which("apt-get") and shutil.which("dpkg"):
-        shutil.rmtree(UNPACKED, ignore_errors=True)
-        UNPACKED.mkdir(parents=True)
-        with suppress(subprocess.SubprocessError, StopIteration):
-            _run("apt-get", "download", "prometheus")
-            package = next(UNPACKED.glob("prometheus_*.deb"))
-            _run("dpkg", "-x", package.name, ".")
-            package.unlink()
+        UNPACKED.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=UNPACKED.parent) as folder:  # tests may run in several processes
+            with suppress(subprocess.SubprocessError, StopIteration, OSError):
+                _run(folder, "apt-get", "download", "prometheus")
+                package = next(Path(folder).glob("prometheus_*.deb"))
+                _run(folder, "dpkg", "-x", package.name, "all")
+                (Path(folder) / "all").rename(UNPACKED)
     return str(binary) if os.access(binary, os.X_OK) else None
 
 
-def _run(*command: str) -> None:
-    subprocess.run(command, cwd=UNPACKED, check=True, capture_output=True, timeout=FETCH_S)
+def _run(folder: str, *command: str) -> None:
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=FETCH_S)

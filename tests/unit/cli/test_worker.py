@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterator
 import tempfile
-from glob import glob
+from pathlib import Path
 
 import pytest
 
@@ -180,16 +180,19 @@ def test_a_form_that_no_log_has_is_refused(cli: Cli, asked: list[WorkerOptions])
     assert [] == asked
 
 
-def test_metrics_are_an_observer_of_all_its_processes(cli: Cli, asked: list[WorkerOptions]):
+def test_metrics_are_an_observer_of_all_its_processes(
+    cli: Cli, asked: list[WorkerOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Without --metrics there is none; where they are served is freed at the end, and nothing of it stays."""
-    folders = glob(f"{tempfile.gettempdir()}/taskbridge-metrics-*")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = os.listdir(tmp_path)
     where = f"127.0.0.1:{free_port()}"
     for words in ("", f"--metrics {where}", f"--metrics {where} --metrics-celery"):
         result = cli("worker", "app", *words.split())
         assert 0 == result.exit_code, result.output
 
     assert [[], ["metrics"], ["metrics"]] == [options.observers for options in asked]
-    assert folders == glob(f"{tempfile.gettempdir()}/taskbridge-metrics-*")
+    assert before == os.listdir(tmp_path)
     assert FOLDER not in os.environ
 
 
