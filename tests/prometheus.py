@@ -100,13 +100,18 @@ def _unpacked() -> str | None:
     binary = UNPACKED / "usr" / "bin" / "prometheus"
     if not binary.exists() and shutil.which("apt-get") and shutil.which("dpkg"):
         UNPACKED.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=UNPACKED.parent) as folder:  # tests may run in several processes
-            with suppress(subprocess.SubprocessError, StopIteration, OSError):
-                _run(folder, "apt-get", "download", "prometheus")
-                package = next(Path(folder).glob("prometheus_*.deb"))
-                _run(folder, "dpkg", "-x", package.name, "all")
-                (Path(folder) / "all").rename(UNPACKED)
+        with suppress(subprocess.SubprocessError, StopIteration, OSError):
+            _unpack()
     return str(binary) if os.access(binary, os.X_OK) else None
+
+
+def _unpack() -> None:
+    """Unpack it beside, and move it there at once: tests may run in several processes."""
+    with tempfile.TemporaryDirectory(dir=UNPACKED.parent) as folder:
+        _run(folder, "apt-get", "download", "prometheus")
+        package = next(Path(folder).glob("prometheus_*.deb"))
+        _run(folder, "dpkg", "-x", package.name, "all")
+        (Path(folder) / "all").rename(UNPACKED)
 
 
 def _run(folder: str, *command: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..bridge import Bridge
-from ..enqueue import publish
+from ..enqueue import publish, tell
 from ..errors import ConfigError, DecodeError, NotSupported, StoreUnavailable, nearest
 from ..message import new_id
 from ..policies.schedule import Schedule
@@ -145,11 +145,13 @@ def run_now(bridge: Bridge, name: str) -> tuple[str, bool]:
     message = plan.made(new_id(), now_ms, now_ms)
     if plan.same:
         (stands,) = bridge.store.outbox.put_once([message], [plan.same], 0)
+        tell([message], [stands.created], bridge.sender)
         return stands.id, stands.created
     backend = bridge.backend(route(message, bridge.settings))
     if not backend.capabilities.processes:
         raise NotSupported(f"backend {backend.name!r} lives in one process: what this sends would be gone with it")
     publish([message], bridge.sender)
+    tell([message], [True], bridge.sender)
     return message.id, True
 
 
