@@ -115,9 +115,6 @@ class StoreGauges(Collector):
         self._store = Reader[InStore | None]("the store")
         self._brokers: dict[str, Reader[AtBroker]] = {}
 
-    def close(self) -> None:
-        """A stub: see the branch of the gauges."""
-
     def describe(self) -> list[Metric]:
         """All that may be shown, for a registry to refuse what is called the same; nothing is looked at."""
         return list(self._families().values())

@@ -6,8 +6,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
