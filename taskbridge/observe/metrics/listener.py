@@ -84,8 +84,9 @@ def _received(row: Row, event: events.Received) -> None:
 def _started(row: Row, event: events.Started) -> None:
     row.started.inc(1)
     row.waited.observe(event.waited_ms / 1000)
-    if event.parked_for:
-        row.parked_for[event.parked_for].observe(event.parked_ms / 1000)
+    for what, parked_ms in (("lock", event.parked_ms - event.throttled_ms), ("limit", event.throttled_ms)):
+        if parked_ms:
+            row.parked_for[what].observe(parked_ms / 1000)
 
 
 def _succeeded(row: Row, event: events.Succeeded) -> None:

@@ -129,7 +129,7 @@ def test_a_copy_of_what_is_done_is_a_repeat(stage: Stage, counted: Counted):
 
 
 def test_what_waits_for_a_lock_is_parked(stage: Stage, counted: Counted):
-    """Counted when it is put aside; how long it was is counted when it starts."""
+    """Counted when it is put aside; how long it was is counted when it starts, what was for a limit by itself."""
     held = a_message()
 
     @stage.bridge.task(name="tests.send", queue="mail", lock=Lock("all"))
@@ -138,12 +138,13 @@ def test_what_waits_for_a_lock_is_parked(stage: Stage, counted: Counted):
             stage.run(a_message(), claim="another")
 
     stage.run(held)
-    stage.bridge.events.emit(
-        events.Started(id="m", task="tests.send", queue="mail", backend="memory", parked_ms=700, parked_for="lock")
-    )
+    who = {"id": "m", "task": "tests.send", "queue": "mail", "backend": "memory"}
+    stage.bridge.events.emit(events.Started(**who, parked_ms=700, parked_for="lock"))
+    stage.bridge.events.emit(events.Started(**who, parked_ms=1_000, parked_for="lock", throttled_ms=250))
 
     assert (1, 0) == tuple(counted("parked_total", **{"for": word}) for word in ("lock", "limit"))
-    assert (1, 0.7) == tuple(counted(f"parked_seconds_{of}", **{"for": "lock"}) for of in ("count", "sum"))
+    assert (2, 1.45) == tuple(counted(f"parked_seconds_{of}", **{"for": "lock"}) for of in ("count", "sum"))
+    assert (1, 0.25) == tuple(counted(f"parked_seconds_{of}", **{"for": "limit"}) for of in ("count", "sum"))
 
 
 def test_an_unknown_task_is_rejected(stage: Stage, counted: Counted):
