@@ -153,6 +153,23 @@ def test_what_joins_it_to_its_sender_stands_at_the_end():
     assert [TRACED, TRACED, TRACED] == [*read, decode(encode(TRACED))]
 
 
+#: One that rules of the route table may know by its tags, with a key that their shares are sticky by.
+ROUTED = MESSAGE.copy(tags=("payments", "nightly"), route_keys={"{user_id}": "7"})
+ROUTED_WORDS = b',"tags":["payments","nightly"],"route_keys":{"{user_id}":"7"}'
+
+
+def test_what_routes_go_by_stands_at_the_end():
+    """Two words more on every wire, read back equal."""
+    celery, dramatiq = celery_wire.encode(ROUTED, "ledger-high"), dramatiq_wire.encode(ROUTED, "ledger-high", "5f0c.3")
+
+    assert STORED_V1[:-1] + ROUTED_WORDS + b"}" == encode(ROUTED)
+    assert DRAMATIQ_V1.replace(b'"route_key":"7"}', b'"route_key":"7"' + ROUTED_WORDS + b"}") == dramatiq
+    words = {"tags": ["payments", "nightly"], "route_keys": {"{user_id}": "7"}}
+    assert CELERY_OURS | words == json.loads(celery)["headers"]["taskbridge"]
+    read = [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+    assert [ROUTED, ROUTED, ROUTED] == [*read, decode(encode(ROUTED))]
+
+
 def test_the_stored_message_is_as_it_was():
     """The store's form of a message is fixed, and read back equal."""
     assert STORED_V1 == encode(MESSAGE)
