@@ -113,6 +113,11 @@ def test_what_is_not_known_makes_no_key(args: list[Any], kwargs: dict[str, Any])
     assert None is key_of_message("{user_id}", [], raw(args), raw({}))
 
 
+def test_key_may_be_of_both():
+    """Of an argument by position, and one by name."""
+    assert '7/"card"' == made_there("{user_id}/{kind}", [7], {"kind": "card"})
+
+
 def test_what_does_not_fit_makes_no_key():
     """It will not run either."""
     assert None is key_of_call("{user_id}", PAY, raw(["x"]), raw({}))

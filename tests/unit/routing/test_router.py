@@ -130,6 +130,26 @@ def test_rules_of_one_key_are_nested(stage: Stage):
         assert expected == stage.router.route(user(n))
 
 
+def test_each_rule_goes_by_its_own_key(stage: Stage):
+    """One that is sticky by another argument, or by the id, decides by that."""
+    stage.hold(
+        rule("bank.*", "memory", share=50, key="{account}"),
+        rule("bank.*", "dramatiq", share=50, key="{user_id}"),
+        rule("bank.*", "memory", share=50),
+    )
+
+    def to(account: int, user_id: int, id: str) -> str:
+        kwargs = msgspec.Raw(b'{"account":%d,"user_id":%d}' % (account, user_id))
+        return stage.to(kwargs=kwargs, id=id)
+
+    assert ["memory", "dramatiq", "memory", "celery"] == [
+        to(MOVED, STAYING, f"{STAYING}"),
+        to(STAYING, MOVED, f"{STAYING}"),
+        to(STAYING, STAYING, f"{MOVED}"),
+        to(STAYING, STAYING, f"{STAYING}"),
+    ]
+
+
 def test_users_tasks_move_together(stage: Stage):
     """One key decides the same for every task, in each producer."""
     other = Stage()
@@ -332,6 +352,19 @@ def test_keys_are_stamped_by_the_rules_that_may_take_a_call(stage: Stage):
     )
     assert {"{user_id}": "7", "{account}": '"main"'} == keys(7)
     assert {"{account}": '"main"'} == keys(filled=True)
+
+
+def test_what_is_filled_in_later_makes_no_key(stage: Stage):
+    """What stands in its place meanwhile is no value, though it would do."""
+
+    @stage.bridge.task(name="bank.pay")
+    def pay(user: str) -> None: ...
+
+    stage.hold(rule(share=5, key="{user}"))
+    sent = pay.definition.arguments.encode((), {}, first=msgspec.Raw(b'"?"'))
+
+    assert None is stage.router.keys_of(pay.definition, "mail", (), sent, filled=True)
+    assert {"{user}": '"?"'} == stage.router.keys_of(pay.definition, "mail", (), sent)
 
 
 def test_task_without_the_argument_is_shared_by_ids(stage: Stage, caplog: pytest.LogCaptureFixture):

@@ -57,12 +57,13 @@ def release(bridge: Bridge, clock: BridgeClock) -> Callable[..., Declarer]:
     return started
 
 
-def test_plan_is_the_same_whatever_the_routes_are(bridge: Bridge):
+def test_plan_is_the_same_whatever_the_routes_are(bridge: Bridge, clock: BridgeClock):
     """Two processes that have read other versions of them declare one schedule; a tick is routed when it is fired."""
     bridge.task(name="app.f", tags=["nightly"], schedule=every(minutes=1))(lambda n=1: None)
     before = plans(bridge)
     rule = Rule(id="r1", to="memory", task="*", share=50, key="{n}")
     bridge.store.routes.write(0, encode(Table(rules=(rule,))), who="me", note="")
+    clock.advance(1)
 
     assert before == plans(bridge)
     assert ("nightly",) == before["app.f"].sent.tags
