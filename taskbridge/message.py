@@ -56,7 +56,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sticky by, ``route_keys`` what rules of the route table are, by their templates; ``tags`` are what they know it by.
     ``timeout_ms`` and ``hard_timeout_ms`` are of this call alone: 0 is what its task says, -1 what the settings say.
     ``flow`` is None for a message of its own. ``trace`` is a JSON object: headers that join it to who has sent it.
-    ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``.
+    ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``; it is
+    ``bound`` to that engine where it says what follows it, which no other would do.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trace: msgspec.Raw = NO_KWARGS
     tags: tuple[str, ...] = ()
     route_keys: dict[str, str] | None = None
+    bound: bool = False
 
     @property
     def first_due_ms(self) -> int:

@@ -173,7 +173,7 @@ def history(limit: int, module: str | None, chdir: str, json: bool) -> None:
                 "at": instant(one.at_ms),
                 "who": one.who,
                 "note": one.note,
-                "changes": [line.strip() for line in one.changes],
+                "changes": one.changes,
                 "rules": None if one.rules is None else list(map(_plain_rule, one.rules)),
             }
             for one in found

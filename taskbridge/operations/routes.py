@@ -260,8 +260,10 @@ def _changes(before: Table | None, table: Table | None) -> list[str]:
         was = before.like(id=rule.id)
         if was is None:
             told.append(f"+ {rule.id}: {rule}")
-        elif was != rule:
-            told.append(f"  {rule.id}: {was} -> {rule}")
+        elif was == msgspec.structs.replace(rule, share=was.share):
+            told += [f"{rule.id}: {was.share:g} % -> {rule.share:g} %"] if was != rule else []
+        else:
+            told.append(f"{rule.id}: {was} -> {rule}")
     told += [f"- {rule.id}: {rule}" for rule in before.rules if table.like(id=rule.id) is None]
     kept = [rule.id for rule in before.rules if table.like(id=rule.id)]
     if kept != [rule.id for rule in table.rules if before.like(id=rule.id)]:

@@ -114,8 +114,8 @@ def problems(table: Table, rule: Rule, before: Rule | None, landscape: Landscape
     if not backend.capabilities.processes:
         yield Problem(NotSupported(f"the backend {rule.to!r} lives in one process: what is sent there is gone with it"))
         return
-    yield from _shadowed(table, rule)
     matched = landscape.matched(rule)
+    yield from _shadowed(table, rule, matched)
     yield from _unknown(rule, matched, landscape)
     yield from _without_key(rule, matched, landscape)
     yield from _unkept(backend, matched, landscape)
@@ -129,11 +129,25 @@ def left_nothing(table: Table, rule: Rule) -> list[Rule]:
     return [other for other in behind if rule.shadows(other)]
 
 
-def _shadowed(table: Table, rule: Rule) -> Iterator[Problem]:
-    for other in table.rules[: table.rules.index(rule)]:
-        if rule.share > 0 and other.share > 0 and other.shadows(rule):
+def _shadowed(table: Table, rule: Rule, matched: Mapping[str, Known | None]) -> Iterator[Problem]:
+    """Rules before it that leave nothing: whatever comes, or of all tasks that are known."""
+    before = [other for other in table.rules[: table.rules.index(rule)] if other.share > 0 and other.exhausts(rule)]
+    if rule.share <= 0:
+        return
+    for other in before:
+        if other.shadows(rule):
             text = f"it can never match: {other} ({other.id}) stands before it and leaves nothing"
             yield Problem(ConfigError(text), harmless=True)
+            return
+    taken = {task: _first(before, task, known) for task, known in matched.items()}
+    ids = sorted({other.id for other in taken.values() if other})
+    if taken and all(taken.values()):
+        text = f"nothing is left of {_few(list(taken))}, by {', '.join(ids)} before it: no other known task matches"
+        yield Problem(ConfigError(text), forcible=True, harmless=True)
+
+
+def _first(rules: Sequence[Rule], task: str, known: Known | None) -> Rule | None:
+    return next((rule for rule in rules if known and rule.matches(task, known.queue, known.tags)), None)
 
 
 def _unknown(rule: Rule, matched: Mapping[str, object], landscape: Landscape) -> Iterator[Problem]:

@@ -109,7 +109,7 @@ class Router:
         for rule in self._candidates(message.task, message.queue, message.tags).rules:
             if rule.share < 100 and rule.key != by:
                 by, place = rule.key, place_of_key(self._key(rule.key, message))
-            if rule.share >= 100 or place < rule.share:
+            if (rule.share >= 100 or place < rule.share) and not (message.bound and self._is_foreign(rule.to, message)):
                 return rule.to
         return route_by_settings(message, self._settings)
 
@@ -143,6 +143,10 @@ class Router:
                 if key is not None:
                     found[template] = key
         return found or None
+
+    def _is_foreign(self, name: str, message: Message) -> bool:
+        """Whether a backend is of another engine than a message is bound to: what follows it there would be lost."""
+        return self._settings.backend_settings(name).engine != message.engine
 
     def _key(self, template: str, message: Message) -> str:
         """What a share is sticky by: as the message was stamped, else of its arguments, else its id."""

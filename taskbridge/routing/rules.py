@@ -89,8 +89,11 @@ class Rule(
     def shadows(self, other: Rule) -> bool:
         """Whether nothing is left for ``other`` behind it."""
         named = not self.task or self.task == other.task or (bool(other.task) and fits(self.task, other.task))
-        covers = named and self.queue in ("", other.queue) and self.tag in ("", other.tag)
-        return covers and (self.share >= 100 or (self.key == other.key and self.share >= other.share))
+        return named and self.queue in ("", other.queue) and self.tag in ("", other.tag) and self.exhausts(other)
+
+    def exhausts(self, other: Rule) -> bool:
+        """Whether nothing is left for ``other`` of what both match."""
+        return self.share >= 100 or (self.key == other.key and self.share >= other.share)
 
     def __str__(self) -> str:
         by = f", sticky by {self.key}" if self.key and 0 < self.share < 100 else ""

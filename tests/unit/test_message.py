@@ -38,6 +38,7 @@ messages = some.builds(
     route_key=texts,
     tags=some.lists(texts).map(tuple),
     route_keys=some.none() | some.dictionaries(texts, texts),
+    bound=some.booleans(),
 )
 
 

@@ -252,6 +252,39 @@ def test_a_native_dramatiq_message_keeps_its_options():
     assert ({"x": 1}, "abc") == (again["options"]["pipe_target"], again["message_id"])
 
 
+@pytest.mark.parametrize("name", ["callbacks", "errbacks", "chain", "chord"])
+def test_a_native_celery_message_is_bound_by_what_follows_it(name: str):
+    """Until it has ended; one that nothing follows may go to another engine."""
+    for what, bound in (([{"task": "next"}], True), (None, False)):
+        body = json.dumps([[], {}, celery_wire.NO_EMBED | {name: what}])
+        envelope = {"body": body, "headers": {"id": "abc", "task": "t"}, "properties": {}}
+        message, _ = celery_wire.decode(json.dumps(envelope).encode(), "q")
+        again, _ = celery_wire.decode(celery_wire.encode(decode(encode(message.copy(seq=2))), "q"), "q")
+
+        assert (bound, bound) == (message.bound, again.bound)
+    assert not celery_wire.decode(celery_wire.encode(MESSAGE, "ledger"), "ledger")[0].bound
+
+
+@pytest.mark.parametrize("name", ["pipe_target", "on_success", "on_failure", "group_completion_uuid"])
+def test_a_native_dramatiq_message_is_bound_by_what_follows_it(name: str):
+    """As one of Celery's."""
+    words = {
+        "queue_name": "q",
+        "actor_name": "t",
+        "args": [],
+        "kwargs": {},
+        "message_id": "abc",
+        "message_timestamp": 5,
+    }
+    for what, bound in (("next", True), (None, False)):
+        options = {"redis_message_id": "r", name: what}
+        message, _ = dramatiq_wire.decode(json.dumps(words | {"options": options}).encode(), "q")
+        again, _ = dramatiq_wire.decode(dramatiq_wire.encode(decode(encode(message.copy(seq=2))), "q", "r"), "q")
+
+        assert (bound, bound) == (message.bound, again.bound)
+    assert not dramatiq_wire.decode(DRAMATIQ_V1, "ledger")[0].bound
+
+
 def test_a_long_foreign_id_is_hashed():
     """A key in the store has a bounded length, whatever a native producer calls its messages."""
     assert "short#0" == foreign_id("short", 0)

@@ -113,7 +113,7 @@ def test_rules_are_removed_and_history_is_told(cli: Cli):
     assert [
         ["- r2: 100 % of queue slow to dramatiq", "- r1: 50 % of task bank.* to dramatiq"],
         ["the order: r2, r1"],
-        ["r1: 5 % of task bank.* to dramatiq -> 50 % of task bank.* to dramatiq"],
+        ["r1: 5 % -> 50 %"],
         ["+ r2: 100 % of queue slow to dramatiq"],
         ["+ r1: 5 % of task bank.* to dramatiq"],
     ] == [one["changes"] for one in found]
@@ -218,6 +218,22 @@ def test_rule_that_nothing_is_left_to_is_refused(cli: Cli):
     assert ["nothing is left to 60 % of task bank.pay to celery, sticky by {user_id} (r2), which stands behind it"] == (
         raised["remarks"]
     )
+
+
+@pytest.mark.usefixtures("live")
+def test_rule_that_nothing_is_left_to_as_far_as_is_known_is_refused(cli: Cli):
+    """Others take all that comes of the tasks that live workers have; one may know better."""
+    put(cli, "--tag", "payments", "--to", "dramatiq", "--share", "50", "--key", "{user_id}")
+    words = ["--task", "bank.*", "--to", "celery", "--key", "{user_id}"]
+
+    refused = cli("routes", "set", *words, "--share", "20")
+
+    assert (1, True) == (
+        refused.exit_code,
+        "nothing is left of bank.pay, by r1 before it: no other known task matches; --force" in refused.stderr,
+    ), refused.stderr
+    assert 0 == cli("routes", "set", *words, "--share", "20", "--force").exit_code
+    assert 0 == cli("routes", "set", *words, "--share", "60").exit_code
 
 
 @pytest.mark.parametrize(

@@ -322,6 +322,16 @@ def test_rule_to_where_nothing_can_be_sent_is_passed_over(caplog: pytest.LogCapt
     assert "is passed over here: no backend is called 'dramatiq'" in caplog.text
 
 
+def test_what_is_bound_to_its_engine_stays_there(stage: Stage):
+    """A native message that a chain or a callback follows: no other engine would know of that."""
+    stage.hold(rule("bank.*", "dramatiq"), rule("bank.*", "celery"))
+    native = a_message(task="bank.pay", engine="celery", native=msgspec.Raw(b'{"id":"abc"}'))
+
+    assert "dramatiq" == stage.router.route(native)
+    assert "celery" == stage.router.route(native.copy(bound=True))
+    assert "dramatiq" == stage.router.route(native.copy(bound=True, engine="dramatiq"))
+
+
 def test_share_of_nothing_takes_nothing(stage: Stage):
     """It stands for what comes."""
     stage.hold(rule(share=0, key="{user_id}"))
