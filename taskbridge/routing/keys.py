@@ -20,6 +20,9 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _dict_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
+#: What says that no key can be made: values that do not fit, and defaults that JSON cannot carry.
+_NO_KEY = (DecodeError, msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+
 
 def has_all(template: str, arguments: Arguments) -> bool:
     """Whether a task has the arguments that a template names, or takes any."""
@@ -32,7 +35,7 @@ def key_of_call(template: str, arguments: Arguments, args: msgspec.Raw, kwargs: 
         return key_of(template, arguments.values_of(fields_in(template), args, kwargs))
     except KeyError:  # one that it takes by any name
         return key_of_message(template, arguments.positional, args, kwargs)
-    except (DecodeError, msgspec.MsgspecError):
+    except _NO_KEY:
         return None
 
 
@@ -51,5 +54,5 @@ def key_of_message(template: str, positional: Sequence[str], args: msgspec.Raw, 
         if positional and args != b"[]":
             given = dict(zip(positional, _list_decoder.decode(args), strict=False)) | given
         return key_of(template, {name: _any_decoder.decode(given[name]) for name in names})
-    except (KeyError, msgspec.MsgspecError, UnicodeDecodeError):
+    except _NO_KEY:
         return None

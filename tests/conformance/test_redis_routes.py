@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 
 from taskbridge import Bridge, Settings
-from taskbridge.errors import StoreUnavailable
+from taskbridge.errors import StoreUnavailable, StoreUnfit
 from taskbridge.routing import Rule, Table
 from taskbridge.routing.router import TTL_S
 from taskbridge.routing.table import encode
@@ -76,6 +76,15 @@ def test_read_says_that_the_store_is_away():
     store = RedisStore(f"redis://:hush@127.0.0.1:{free_port()}/0", "routes")
 
     with pytest.raises(StoreUnavailable, match=r"redis://:\*\*\*@127\.0\.0\.1:\d+/0 is away"):
+        store.routes.read()
+
+
+@pytest.mark.parametrize("words", [["x"], ["1", "2", "3", "4"], ["x", "1", "", "", ""], ["1", "1", b"\xff", "", ""]])
+def test_what_somebody_else_has_written_is_no_table(store: RedisStore, server: RedisServer, words: list[str | bytes]):
+    """It is told as unfit, which a producer takes for a store that is away."""
+    server.cli().rpush(store.keys.routes, *words)
+
+    with pytest.raises(StoreUnfit, match=r"has something else than routes in \{routes\}:routes"):
         store.routes.read()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...errors import StoreUnfit
 from ...redis.script import Script
 from ...redis.server import Server
 from ..keys import Keys
@@ -25,24 +26,31 @@ class RedisRoutes:
         self._write = Script(server, PACKAGE, "write_routes", [keys.routes])
 
     def read(self, known: int = -1) -> RoutesVersion | None:
-        if int(self._brief.ask("LINDEX", self._key, -WIDTH) or 0) == known:
+        if (self._brief.ask("LINDEX", self._key, -WIDTH) or b"0") == b"%d" % known:
             return None
-        found = _versions(self._brief.ask("LRANGE", self._key, -WIDTH, -1))
+        found = self._versions(self._brief.ask("LRANGE", self._key, -WIDTH, -1))
         return found[0] if found else RoutesVersion()
 
     def write(self, version: int, document: bytes, *, who: str, note: str) -> int:
         return int(self._write(version, who, note, document, KEPT))
 
     def history(self, limit: int) -> list[RoutesVersion]:
-        return _versions(self._server.call("LRANGE", self._key, -WIDTH * limit, -1))[::-1] if limit > 0 else []
+        return self._versions(self._server.call("LRANGE", self._key, -WIDTH * limit, -1))[::-1] if limit > 0 else []
 
     def close(self) -> None:
         """Give the connections back."""
         self._brief.close()
 
+    def _versions(self, flat: list[bytes]) -> list[RoutesVersion]:
+        """Read what was written, and nothing else.
 
-def _versions(flat: list[bytes]) -> list[RoutesVersion]:
-    return [_version(flat[i : i + WIDTH]) for i in range(0, len(flat), WIDTH)]
+        Raises:
+            StoreUnfit: somebody else has written there.
+        """
+        try:
+            return [_version(flat[i : i + WIDTH]) for i in range(0, len(flat), WIDTH)]
+        except ValueError:
+            raise StoreUnfit(f"{self._server.shown} has something else than routes in {self._key}") from None
 
 
 def _version(words: list[bytes]) -> RoutesVersion:

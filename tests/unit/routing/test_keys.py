@@ -29,6 +29,9 @@ class Level(IntEnum):
 def pay(user_id: int, amount: Decimal = Decimal("1.50"), *, kind: Kind = Kind.CARD) -> None: ...
 
 
+#: What JSON cannot carry.
+NOTHING = object()
+
 PAY = Arguments(pay, "bank.pay")
 
 
@@ -124,6 +127,14 @@ def test_what_does_not_fit_makes_no_key():
     assert None is key_of_call("{user_id}", PAY, raw([]), raw({}))
     assert None is key_of_call("{owner}", PAY, raw([7]), raw({}))
     assert None is key_of_message("{user_id}", ["user_id"], msgspec.Raw(b"{}"), msgspec.Raw(b"[]"))
+
+
+def test_default_that_json_cannot_carry_makes_no_key():
+    """A call that leaves it out is enqueued all the same."""
+
+    def sentinel(user: Any = NOTHING) -> None: ...
+
+    assert None is key_of_call("{user}", Arguments(sentinel, "t"), raw([]), raw({}))
 
 
 def test_a_task_that_takes_any_argument_has_all():
