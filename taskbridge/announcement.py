@@ -6,8 +6,11 @@ import logging
 
 import msgspec
 
-from .definition import Definitions
+from .definition import Definition, Definitions
+from .message import Message
+from .options import Timeouts
 from .policies.rate import RateLimit, pace
+from .policies.timeout import timeouts_for
 from .store import Store
 
 log = logging.getLogger("taskbridge")
@@ -19,12 +22,31 @@ LEASE_MS = 15_000
 EVERY_S = 5.0
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worker knows of a task beside its keyword arguments: what routes are decided by, and checked with.
+
+    ``positional`` are the parameters that may be passed by position, in their order. The timeouts are those that an
+    attempt has there, the settings' where it has none of its own; 0 is no limit.
+    """
+
+    queue: str
+    tags: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
+    timeout_ms: int = 0
+    hard_timeout_ms: int = 0
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The two of them."""
+        return Timeouts(soft_ms=self.timeout_ms, hard_ms=self.hard_timeout_ms)
+
+
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """One supervisor. ``tasks`` has the keyword arguments of each, and ``**`` where it takes any.
 
     ``serving`` says how many of the processes serve each queue; a worker of a release before groups leaves it out, and
     all of its processes serve all of its queues. ``limits`` has what its tasks say of each rate limit, by name: how
-    long one token takes to come (us), and the burst.
+    long one token takes to come (us), and the burst. One of a release before routes leaves ``known`` out.
     """
 
     name: str
@@ -34,6 +56,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     tasks: dict[str, list[str]]
     serving: dict[str, int] = {}
     limits: dict[str, tuple[int, int]] = {}
+    known: dict[str, Known] = {}
 
     def processes_of(self, queue: str) -> int:
         """How many processes serve this one of its queues."""
@@ -62,6 +85,11 @@ def _pace(limit: RateLimit) -> tuple[int, int]:
     return interval_us, limit.burst or burst
 
 
+def known_of(definitions: Definitions, default: Timeouts) -> dict[str, Known]:
+    """Return what a worker knows of its tasks, as it announces it; ``default`` are the settings' timeouts."""
+    return {name: _known(one, default) for name, one in definitions.items()}
+
+
 def announce(store: Store, announcement: Announcement) -> None:
     """Tell, for one lease."""
     store.documents.put(KIND, announcement.name, msgspec.json.encode(announcement), LEASE_MS)
@@ -81,3 +109,14 @@ def announced(store: Store) -> list[Announcement]:
         except msgspec.MsgspecError as error:
             log.warning("what the worker %s announces cannot be read: %s", name, error)
     return found
+
+
+def _known(one: Definition, default: Timeouts) -> Known:
+    timeouts = timeouts_for(Message(id="", task=one.name, queue=one.options.queue), one.options, default)
+    return Known(
+        queue=one.options.queue,
+        tags=tuple(one.options.tags),
+        positional=tuple(one.arguments.positional),
+        timeout_ms=timeouts.soft_ms,
+        hard_timeout_ms=timeouts.hard_ms,
+    )

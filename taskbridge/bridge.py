@@ -21,7 +21,7 @@ from .config import Settings
 from .config import load as load_settings
 from .definition import Definition
 from .enqueue import Sender
-from .errors import ConfigError, StoreUnavailable
+from .errors import ConfigError, NotSupported, StoreUnavailable
 from .events import Events
 from .flow.chunked import unwrapped
 from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
@@ -33,8 +33,10 @@ from .policies.rate import RateLimit
 from .policies.retry import Backoff
 from .policies.schedule import named
 from .policies.unique import checked_names
+from .routing import Router
 from .runtime import Runtime
 from .store import Store
+from .store.routes import RoutesVersion
 from .subscribers import Subscribers
 from .task import Task
 from .trace import Trace
@@ -292,7 +294,32 @@ class Bridge:
             backend=self.backend,
             events=self.events,
             trace=self.trace,
+            router=self.router,
         )
+
+    @cached_property
+    def router(self) -> Router:
+        """What says where messages go: the route table of the store, else the settings."""
+        return Router(
+            self.settings,
+            self.clock,
+            read=self._read_routes,
+            usable=self._reachable,
+            definitions=self.definitions,
+        )
+
+    def _read_routes(self, known: int) -> RoutesVersion | None:
+        return self.store.routes.read(known)
+
+    def _reachable(self, name: str) -> None:
+        """Refuse a backend that nothing can be sent to from here.
+
+        Raises:
+            ConfigError: it is not known, not installed, or of another process.
+        """
+        here = not self.backend(self.settings.backend).capabilities.processes
+        if not here and not self.backend(name).capabilities.processes:
+            raise NotSupported(f"the backend {name!r} lives in one process: what is sent there would be gone with it")
 
     @cached_property
     def runtime(self) -> Runtime:

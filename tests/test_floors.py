@@ -20,7 +20,7 @@ FLOORS = (
     "policies",
     (
         "patience routing scope trace observers subscribers enqueue inbox current alarm flow hooks runtime claimed "
-        "settling attempt execution lease holding announcement schedules migration relay"
+        "settling attempt execution lease holding announcement routes schedules migration relay"
     ),
     "task bridge contrib.django __init__",
     "operations observe worker",

@@ -40,6 +40,7 @@ class Verbs(click.Group):
             "purge",
             "queues",
             "relay",
+            "routes",
             "runs",
             "schedules",
             "send",

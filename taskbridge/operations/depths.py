@@ -14,6 +14,7 @@ from ..announcement import Announcement, announced
 from ..bridge import Bridge
 from ..errors import ConfigError, TaskbridgeError
 from ..options import QUEUE_NAME
+from .routes import backends_in_use
 from .unserved import unserved
 
 
@@ -91,8 +92,8 @@ def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:
 
 
 def backends_known(bridge: Bridge, workers: Sequence[Announcement]) -> list[str]:
-    """Return the configured backends, and those that live workers serve and the settings can name."""
-    names = dict.fromkeys(bridge.settings.backend_names)
+    """Return the backends of settings and routes, and those that live workers serve and the settings can name."""
+    names = dict.fromkeys(backends_in_use(bridge))
     for name in [name for worker in workers for name in worker.backends]:
         try:
             bridge.settings.backend_settings(name)

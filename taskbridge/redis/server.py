@@ -149,6 +149,28 @@ class Server:
                 raise self.translated(error) from error
             raise
 
+    def ask(self, *command: Argument) -> Reply:
+        """Send one command over a connection that no thread keeps, and return its reply.
+
+        Raises:
+            As ``call``.
+        """
+        self._renew_after_fork()
+        try:
+            connection = self._pool.get_connection()
+        except (RedisError, OSError) as error:
+            raise self.translated(error) from error
+        try:
+            connection.send_packed_command([pack(command)])
+            return connection.read_response()
+        except BaseException as error:
+            connection.disconnect()
+            if isinstance(error, RedisError | OSError):
+                raise self.translated(error) from error
+            raise
+        finally:
+            self._pool.release(connection)
+
     def connect(self, **changes: Any) -> Any:
         """Return a connection of the caller's own, outside the pool; the caller closes it."""
         pool = self._new_pool(**changes)
@@ -176,8 +198,7 @@ class Server:
         self._local = threading.local()
 
     def _connection(self) -> Any:
-        if self._pid != os.getpid():  # a fork: its sockets are the parent's
-            self._local, self._pool, self._pid = threading.local(), self._new_pool(), os.getpid()
+        self._renew_after_fork()
         connection, pending = getattr(self._local, "connection", None), getattr(self._local, "pending", None)
         if pending is not None:
             self._local.pending = None
@@ -188,6 +209,10 @@ class Server:
             except (RedisError, OSError) as error:
                 raise self.translated(error) from error
         return connection
+
+    def _renew_after_fork(self) -> None:
+        if self._pid != os.getpid():  # its sockets are the parent's
+            self._local, self._pool, self._pid = threading.local(), self._new_pool(), os.getpid()
 
     def _new_pool(self, **changes: Any) -> Any:
         options = {

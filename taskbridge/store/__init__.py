@@ -26,6 +26,7 @@ from ..message import Message
 from ..needs import ALONE, NeedsLock, NeedsTokens, Same, Within
 from .flow import Batches, Chains, Next, Runs
 from .levels import Gauging
+from .routes import Routes
 from .schedules import Schedules
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
@@ -396,6 +397,8 @@ class Store(Protocol):
     def schedules(self) -> Schedules: ...
     @property
     def gauging(self) -> Gauging: ...
+    @property
+    def routes(self) -> Routes: ...
 
     def now_ms(self) -> int:
         """The store's clock."""

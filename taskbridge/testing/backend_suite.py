@@ -32,6 +32,7 @@ from .chunk_cases import ChunkCases
 from .event_cases import EventCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
+from .route_cases import RouteCases
 from .schedule_cases import ScheduleCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
@@ -117,7 +118,15 @@ class Arena:
 
 
 class BackendSuite(
-    BatchCases, ChainCases, ChunkCases, EventCases, HookCases, PollingCases, ScheduleCases, WaitingCases
+    BatchCases,
+    ChainCases,
+    ChunkCases,
+    EventCases,
+    HookCases,
+    PollingCases,
+    RouteCases,
+    ScheduleCases,
+    WaitingCases,
 ):
     """Every backend behaves so."""
 

@@ -28,6 +28,7 @@ from .laws.messages import MessagesLaws
 from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
 from .laws.rewinding import RewindLaws
+from .laws.routes import RoutesLaws
 from .laws.run_forks import ForkLaws
 from .laws.run_needs import RunNeedsLaws
 from .laws.runs import RunLaws
@@ -67,6 +68,7 @@ class StoreSuite(
     DocumentsLaws,
     ScheduleLaws,
     DeclarationLaws,
+    RoutesLaws,
     TraceLaws,
 ):
     """Every law; the file it stands in is named for the protocol."""

@@ -65,7 +65,7 @@ class Keep:
         self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
         self.fit = False
         self.unfit: Exception | None = None
-        self._tasks, self._limits = ready.tasks, ready.limits
+        self._tasks, self._limits, self._known = ready.tasks, ready.limits, ready.known
         self._queues_of = ready.queues
         self._posts = posts
         self._bells = bells
@@ -227,6 +227,7 @@ class Keep:
             tasks=self._tasks,
             serving=dict(serving),
             limits=self._limits,
+            known=self._known,
         )
 
     def _announce(self) -> None:

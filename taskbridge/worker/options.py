@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..announcement import Known
 from ..errors import ConfigError
 
 #: How long a drain may take, seconds.
@@ -63,7 +64,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The template has imported the tasks. ``queues`` are those of each group; ``settings`` those of their bridge.
 
-    ``schedules`` are the plans that this worker declares, by name; ``limits`` as it announces them.
+    ``schedules`` are the plans that this worker declares, by name; ``limits`` and ``known`` as it announces them.
     """
 
     tasks: dict[str, list[str]]
@@ -71,6 +72,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     settings: msgspec.Raw
     schedules: dict[str, msgspec.Raw] = {}
     limits: dict[str, tuple[int, int]] = {}
+    known: dict[str, Known] = {}
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -18,7 +18,7 @@ from types import FrameType
 
 import msgspec
 
-from ..announcement import limits_of, tasks_of
+from ..announcement import known_of, limits_of, tasks_of
 from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..enqueue import Sender
@@ -89,8 +89,14 @@ class Template:
             settings=bridge.settings, clock=bridge.clock, store=lambda: bridge.store, backend=bridge.backend
         )
         schedules = plans_of(bridge.definitions, sender)
-        tasks, limits = tasks_of(bridge.definitions), limits_of(bridge.definitions)
-        return Ready(tasks=tasks, queues=queues, settings=settings, schedules=schedules, limits=limits)
+        return Ready(
+            tasks=tasks_of(bridge.definitions),
+            queues=queues,
+            settings=settings,
+            schedules=schedules,
+            limits=limits_of(bridge.definitions),
+            known=known_of(bridge.definitions, bridge.settings.timeouts),
+        )
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
         self._channel.settimeout(0.1)

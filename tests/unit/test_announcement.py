@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 
 from taskbridge import Bridge, RateLimit
-from taskbridge.announcement import KIND, LEASE_MS, Announcement, announce, announced, limits_of, tasks_of, withdraw
+from taskbridge.announcement import (
+    KIND,
+    LEASE_MS,
+    Announcement,
+    Known,
+    announce,
+    announced,
+    known_of,
+    limits_of,
+    tasks_of,
+    withdraw,
+)
+from taskbridge.options import Timeouts
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock
 
@@ -90,3 +102,21 @@ def test_arguments_are_announced_as_declared():
     def book(day: date, amount: int = 0) -> None: ...
 
     assert {"book": ["amount", "day"]} == tasks_of(bridge.definitions)
+
+
+def test_what_routes_need_is_announced(store: MemoryStore):
+    """Queue, tags, what stands where, and the timeouts that hold there; it comes back as it was told."""
+    bridge = Bridge()
+    bridge.task(name="one", queue="mail", tags=["payments"], timeout=5)(lambda b, a=1, /, d=2, *, c: None)
+    bridge.task(name="two")(lambda: None)
+
+    known = known_of(bridge.definitions, Timeouts(hard_ms=60_000))
+    announce(store, a_worker("here", known=known))
+
+    assert known == {
+        "one": Known(
+            queue="mail", tags=("payments",), positional=("b", "a", "d"), timeout_ms=5_000, hard_timeout_ms=60_000
+        ),
+        "two": Known(queue="default", hard_timeout_ms=60_000),
+    }
+    assert [known] == [one.known for one in announced(store)]

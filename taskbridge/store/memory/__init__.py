@@ -15,6 +15,7 @@ from .messages import MemoryMessages
 from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
+from .routes import MemoryRoutes
 from .runs import MemoryRuns
 from .schedules import MemorySchedules
 from .waiting import MemoryWaiting
@@ -43,6 +44,7 @@ class MemoryStore:
         self.documents = MemoryDocuments(records)
         self.schedules = MemorySchedules(records)
         self.gauging = MemoryGauging(records, self.leader)
+        self.routes = MemoryRoutes(records)
 
     def fitness(self) -> Fitness:
         return Fitness(server="memory")
