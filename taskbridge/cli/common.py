@@ -17,6 +17,7 @@ from ..options import check_queue_name
 
 if TYPE_CHECKING:
     from ..bridge import Bridge
+    from ..observe.exposition import Address
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +64,16 @@ def queue_name(context: click.Context, parameter: click.Parameter, name: str) ->
     except ConfigError as error:
         raise click.BadParameter(str(error), context, parameter) from None
     return name
+
+
+def address(context: click.Context, parameter: click.Parameter, text: str | None) -> Address | None:
+    """Read where to listen."""
+    from ..observe.exposition import address_of
+
+    try:
+        return None if text is None else address_of(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
 
 
 @contextmanager

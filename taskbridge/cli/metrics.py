@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ConfigError
-from .common import on_a_bridge, opened, queue_names, stop_signals
+from .common import address, on_a_bridge, opened, queue_names, stop_signals
 from .screen import say
 
 if TYPE_CHECKING:
@@ -26,16 +25,6 @@ Examples:
 
 #: How often to look whether a signal came, seconds.
 TICK_S = 0.2
-
-
-def address(context: click.Context, parameter: click.Parameter, text: str | None) -> Address | None:
-    """Read where to listen."""
-    from ..observe.exposition import address_of
-
-    try:
-        return None if text is None else address_of(text)
-    except ConfigError as error:
-        raise click.BadParameter(str(error), context, parameter) from None
 
 
 @click.command(epilog=EXAMPLES)

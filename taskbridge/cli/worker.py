@@ -8,7 +8,7 @@ import re
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,10 +21,12 @@ from ..config import (
     unknown_variables,
 )
 from ..errors import ConfigError
-from ..observe.exposition import Address, address_of
 from ..observe.logs import set_up_logs
 from ..worker.options import GRACE_S, Group, WorkerOptions
-from .common import queue_names, with_a_log, words
+from .common import address, queue_names, with_a_log, words
+
+if TYPE_CHECKING:
+    from ..observe.exposition import Address
 
 log = logging.getLogger("taskbridge.worker")
 
@@ -63,14 +65,6 @@ def named_groups(
     return groups
 
 
-def an_address(context: click.Context, parameter: click.Parameter, text: str | None) -> Address | None:
-    """Read ``HOST:PORT``."""
-    try:
-        return address_of(text) if text is not None else None
-    except ConfigError as error:
-        raise click.BadParameter(str(error), context, parameter) from None
-
-
 @click.command(epilog=EXAMPLES)
 @click.argument("modules", nargs=-1, required=True)
 @click.option("--queues", default="", callback=queue_names, help="Comma-separated. Defaults to those of the tasks.")
@@ -90,7 +84,7 @@ def an_address(context: click.Context, parameter: click.Parameter, text: str | N
 @click.option("--hard-memory-mb", default=0, type=click.IntRange(0), help="End it at once; its task counts a crash.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
 @with_a_log
-@click.option("--metrics", callback=an_address, metavar="HOST:PORT", help="Serve /metrics for Prometheus here.")
+@click.option("--metrics", callback=address, metavar="[HOST]:PORT", help="Serve /metrics for Prometheus here.")
 @click.option("--metrics-celery", is_flag=True, help="Also under the names that dashboards for Celery use.")
 @click.option("--reload", is_flag=True, help="Take new code by itself when Python files below --chdir change.")
 def worker(
