@@ -164,7 +164,7 @@ def gauges(bridge: Bridge, queues: Sequence[str] = ()) -> Gauges:
 
 
 def in_store(bridge: Bridge, queues: Sequence[str] = ()) -> InStore:
-    """Read what stands in the store, in four trips.
+    """Read what stands in the store, in five trips.
 
     Raises:
         StoreUnavailable: no answer.

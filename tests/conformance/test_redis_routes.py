@@ -23,7 +23,7 @@ from tests.servers import RedisServer, free_port, until
 pytestmark = pytest.mark.service("redis")
 
 #: What a busy machine may add to a wait, seconds.
-GRACE_S = 1.0
+GRACE_S = 2.0
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_producer_goes_on_by_the_last_table_while_the_store_hangs(
     server.resume()
 
     waits = [one for one in took_s if one > PATIENCE_S / 2]
-    assert 1 <= len(waits) <= 3, waits
+    assert 1 <= len(waits) <= 4, waits
     assert max(waits) < PATIENCE_S + GRACE_S
     assert (0, 1 + len(took_s)) == tuple(producer.backend(name).depth("ledger") for name in ("celery", "dramatiq"))
     store.routes.write(1, encode(to["celery"]), who="me", note="")

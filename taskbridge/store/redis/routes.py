@@ -26,7 +26,7 @@ class RedisRoutes:
         self._write = Script(server, PACKAGE, "write_routes", [keys.routes])
 
     def read(self, known: int = -1) -> RoutesVersion | None:
-        if (self._brief.ask("LINDEX", self._key, -WIDTH) or b"0") == b"%d" % known:
+        if known >= 0 and (self._brief.ask("LINDEX", self._key, -WIDTH) or b"0") == b"%d" % known:
             return None
         found = self._versions(self._brief.ask("LRANGE", self._key, -WIDTH, -1))
         return found[0] if found else RoutesVersion()
