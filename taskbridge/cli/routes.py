@@ -124,21 +124,9 @@ def set_(
     with opened([module], chdir) as bridge:
         done = work.set_rule(bridge, wanted, note, modules=module is not None, force=force, dry_run=dry_run)
     if json:
-        say_json(_plain_set(done, dry_run))
-        return
-    shown = ", ".join(done.tasks[:5]) + (" ..." if len(done.tasks) > 5 else "")
-    say(f"{done.rule.id}: {done.rule}")
-    say(f"it matches {len(done.tasks)} of {done.known} known tasks{': ' if shown else ''}{shown}")
-    for remark in done.remarks:
-        say(f"! {remark}")
-    if dry_run:
-        say("nothing was changed")
-    elif done.written:
-        say(
-            f"version {done.version} holds within a second; `taskbridge routes revert {done.version - 1}` takes it back"
-        )
+        say_json(_plain_set(done, dry_run=dry_run))
     else:
-        say(f"it is so already, since version {done.version} or before")
+        _say_set(done, dry_run=dry_run)
 
 
 @routes.command()
@@ -202,6 +190,22 @@ def revert(version: int, note: str, force: bool, module: str | None, chdir: str)
     say(f"version {done.version}: the rules are those of version {version}" if done.written else "they are so already")
 
 
+def _say_set(done: SetRule, *, dry_run: bool) -> None:
+    shown = ", ".join(done.tasks[:5]) + (" ..." if len(done.tasks) > 5 else "")
+    say(f"{done.rule.id}: {done.rule}")
+    say(f"it matches {len(done.tasks)} of {done.known} known tasks{': ' if shown else ''}{shown}")
+    for remark in done.remarks:
+        say(f"! {remark}")
+    if dry_run:
+        say("nothing was changed")
+    elif done.written:
+        say(
+            f"version {done.version} holds within a second; `taskbridge routes revert {done.version - 1}` takes it back"
+        )
+    else:
+        say(f"it is so already, since version {done.version} or before")
+
+
 def _told(version: int, at_ms: int, who: str, note: str) -> str:
     from ..operations.words import instant
 
@@ -231,7 +235,7 @@ def _plain_listing(found: Listing) -> dict[str, Any]:
     }
 
 
-def _plain_set(done: SetRule, dry_run: bool) -> dict[str, Any]:
+def _plain_set(done: SetRule, *, dry_run: bool) -> dict[str, Any]:
     return {
         "version": done.version,
         "written": done.written,
