@@ -28,8 +28,8 @@ MESSAGES = 5_000
 PRODUCERS = 2
 
 #: From one message of a producer to its next, and how long each share holds, seconds.
-PACE_S = 0.006
-HELD_S = 4.5
+PACE_S = 0.008
+HELD_S = 5
 
 SHARES = (50, 0)
 
@@ -108,6 +108,6 @@ def test_share_moves_there_and_back(tmp_path: Path, figures: Callable[[Tally], N
     assert [0, 50, 0] == [share for _, share in changes]
     assert set() == sides["celery"] & sides["dramatiq"]
     assert [] == wrong
-    assert min(judged.values()) > 500, judged
+    assert min(judged.values()) > 300, judged
     assert MESSAGES == tally.sent, tally
     assert (0, 0, 0) == (tally.lost, tally.doubled, tally.repeated), tally
