@@ -25,7 +25,7 @@ def main(url: str, first: str, count: str, pace_s: str, notes: str) -> None:
         lambda n, user_id: None  # the worker's own is the one that runs
     )
     next_s = time.monotonic()
-    with Path(notes).open("w") as file:
+    with Path(notes).open("w", buffering=1) as file:  # a line is there when it is written
         for n in range(int(first), int(first) + int(count)):
             began_ms = time.time_ns() // 1_000_000
             if n % DELAYED:
