@@ -59,7 +59,7 @@ def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     try:
         return _run(definition, claimed, args, kwargs, runtime)
     finally:
-        claimed.ran_ms = (runtime.clock.monotonic_s() - started_s) * 1000
+        claimed.ran_ms = round((runtime.clock.monotonic_s() - started_s) * 1000, 3)
 
 
 def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeouts:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
 import msgspec
 
 from ..current import running_here
+from ..events import Event
 from .text import safe, without_passwords
+from .wording import fields_of, line_of, name_of
 
 #: The logger of the events; what it says begins with the task already.
 EVENTS = "taskbridge.tasks"
@@ -45,27 +48,19 @@ class TaskFilter(logging.Filter):
 class PlainFormatter(logging.Formatter):
     """A line for people; what goes on below it, such as a traceback, is indented."""
 
-    _second = ("", 0)
-
     def format(self, record: logging.LogRecord) -> str:
         identify(record)
         fields = record.__dict__
-        whose = ""
-        if fields["task"] and record.name != EVENTS:
-            whose = f"{fields['task']} ({fields['message_id']}, attempt {fields['attempt']}): "
         text = _said(record)
-        text = f"{self._time(record)} {record.process} {record.levelname:<7} {record.name}: {whose}{text}"
+        if fields["task"] and record.name != EVENTS:
+            text = f"{fields['task']} ({fields['message_id']}, attempt {fields['attempt']}): {text}"
         text = "\n".join([text, *_below(self, record).values()])
+        text = f"{_local_time(record.created)} {record.process} {record.levelname:<7} {record.name}: {text}"
         return safe(text, lines=True).replace("\n", "\n  ")
 
-    def _time(self, record: logging.LogRecord) -> str:
-        """Return the local time; that of the second is written once."""
-        text, second = self._second
-        if second != int(record.created):
-            second = int(record.created)
-            text = self.formatTime(record, "%Y-%m-%d %H:%M:%S")
-            self._second = text, second
-        return f"{text},{int(record.msecs):03d}"
+    def of_event(self, event: Event, at_s: float, process: int, level: str) -> str:
+        """Return an event's entry without a record, which would cost more than all the rest."""
+        return f"{_local_time(at_s)} {process} {level:<7} {EVENTS}: {line_of(event)}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -76,19 +71,31 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         identify(record)
-        fields: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC),
+        told: dict[str, Any] = {
+            "time": _utc(record.created),
             "level": record.levelname,
             "logger": record.name,
             "process": record.process,
             "message": _said(record),
         }
         for name, value in islice(record.__dict__.items(), len(_FIRST), None):
-            if name in _STANDARD or (name in _OF_A_TASK and value in _NOBODY):
-                continue
-            fields[f"{name}_" if name in fields else name] = value
-        fields |= _below(self, record)
-        return _encoded(fields)
+            if not (name in _STANDARD or (name in _OF_A_TASK and value in _NOBODY)):
+                told[f"{name}_" if name in told else name] = value
+        return _encoded(told | _below(self, record))
+
+    def of_event(self, event: Event, at_s: float, process: int, level: str) -> str:
+        """Return an event's entry without a record, which would cost more than all the rest."""
+        head = f'{{"time":"{_utc(at_s)}","level":"{level}","logger":"{EVENTS}","process":{process},"message":'
+        try:
+            said, told = _encoder.encode(line_of(event)).decode(), _encoder.encode(event).decode()
+        except Exception:  # a name that is no text
+            said = told = ""
+        text = f'{head}{said},"event":"{name_of(event)}","message_id"{told[5:]}'
+        text = text.replace('"at_ms":0,', "", 1).replace('"error":null,', "", 1)
+        if told.startswith('{"id":') and text.isprintable() and "://" not in text:
+            return text
+        ours = {"time": _utc(at_s), "level": level, "logger": EVENTS, "process": process, "message": line_of(event)}
+        return _encoded(ours | fields_of(event))
 
 
 def identify(record: logging.LogRecord) -> None:
@@ -97,6 +104,24 @@ def identify(record: logging.LogRecord) -> None:
     fields.setdefault("message_id", me.id if me else "")
     fields.setdefault("task", me.task if me else "")
     fields.setdefault("attempt", me.attempt if me else 0)
+
+
+def _local_time(at_s: float) -> str:
+    return f"{_local_second(int(at_s))},{int(at_s * 1000) % 1000:03d}"
+
+
+def _utc(at_s: float) -> str:
+    return f"{_utc_second(int(at_s))}.{int(at_s * 1000) % 1000:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _utc_second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@lru_cache(maxsize=1)
+def _local_second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _said(record: logging.LogRecord) -> str:

@@ -8,12 +8,10 @@ import sys
 from collections.abc import Iterable
 from types import TracebackType
 
-import msgspec
-
+from ..clock import SystemClock
 from ..events import Event
 from .formats import EVENTS, JsonFormatter, PlainFormatter, TaskFilter
-from .text import without_passwords
-from .wording import level_of, line_of, name_of
+from .wording import fields_of, level_of, line_of
 
 __all__ = ["JsonFormatter", "PlainFormatter", "TaskFilter", "dress", "log_event", "set_up_logs"]
 
@@ -31,6 +29,9 @@ LOUD = {
 OUTSIDE = frozenset({"celery", "dramatiq", "taskbridge", "taskbridge_celery", "taskbridge_dramatiq"})
 
 FORMATS: dict[str, type[logging.Formatter]] = {"plain": PlainFormatter, "json": JsonFormatter}
+
+
+OURS = (PlainFormatter, JsonFormatter)
 
 
 def set_up_logs(level: str, form: str = "plain") -> None:
@@ -74,11 +75,24 @@ class Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            left = f"{self.format(record)}\n".encode(self._encoding, "backslashreplace")
-            while left:
-                left = left[os.write(self._file, left) :]
+            self._write(self.format(record))
         except Exception:
             self.handleError(record)
+
+    def tell(self, event: Event, level: int) -> bool:
+        """Write an event's entry as ``emit`` would; returns whether it has: not with a filter or a form of others."""
+        form, filters = self.formatter, self.filters
+        if level < self.level or len(filters) != 1 or type(filters[0]) is not TaskFilter:
+            return False
+        if not isinstance(form, OURS):
+            return False
+        self._write(form.of_event(event, _clock.now_ms() / 1000, os.getpid(), logging.getLevelName(level)))
+        return True
+
+    def _write(self, entry: str) -> None:
+        left = f"{entry}\n".encode(self._encoding, "backslashreplace")
+        while left:
+            left = left[os.write(self._file, left) :]
 
 
 def log_event(event: Event) -> None:
@@ -86,18 +100,23 @@ def log_event(event: Event) -> None:
     level = level_of(event)
     if not log.isEnabledFor(level):
         return
-    told = msgspec.structs.asdict(event)
-    fields = {"event": name_of(event), "message_id": told.pop("id"), **told}
-    del fields["at_ms"]
-    if "ran_ms" in fields:
-        fields["ran_ms"] = round(fields["ran_ms"], 3)
-    if "why" in fields:
-        fields["why"] = without_passwords(fields["why"])
-    error = fields.pop("error", None)
+    error = getattr(event, "error", None)
+    if error is None and (lines := _all_that_hears()) and lines.tell(event, level):
+        return
     raised = (type(error), error, _from_the_task_on(error)) if error else None
     record = log.makeRecord(log.name, level, __file__, 0, line_of(event), (), raised)
-    record.__dict__.update(fields)
+    record.__dict__.update(fields_of(event))
     log.handle(record)
+
+
+def _all_that_hears() -> Lines | None:
+    """Return our handler where no other handler or filter is told of events: then nobody needs a record."""
+    handlers, between = logging.root.handlers, log.parent
+    if len(handlers) != 1 or log.filters or log.handlers or not log.propagate:
+        return None
+    if between is not logging.root and (between is None or between.handlers or not between.propagate):
+        return None
+    return handlers[0] if type(handlers[0]) is Lines else None
 
 
 def _from_the_task_on(error: BaseException) -> TracebackType | None:
@@ -113,3 +132,6 @@ def _to_standard_error(form: str) -> logging.Handler:
         return Lines(sys.stderr.fileno(), "utf-8" if form == "json" else sys.stderr.encoding)
     except (AttributeError, OSError, ValueError):  # it is no file of the system's
         return logging.StreamHandler()
+
+
+_clock = SystemClock()

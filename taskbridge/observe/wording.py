@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from ..events import (
     Buried,
     ClaimRefused,
@@ -34,25 +36,37 @@ _FOR = {"locked": "the lock", "throttled": "the limit"}
 
 def level_of(event: Event) -> int:
     """Return the level of an event's line."""
-    if isinstance(event, Retried) and not event.counted:  # a poll, or the far side wants a pause: each may be many
-        return logging.DEBUG
-    return _LEVELS.get(type(event), logging.DEBUG)
+    level = _LEVELS.get(type(event), logging.DEBUG)
+    if level == logging.WARNING and isinstance(event, Retried) and not event.counted:
+        return logging.DEBUG  # a poll, or the far side wants a pause: each may be many
+    return level
 
 
 def name_of(event: Event) -> str:
     """Return an event's name as logs have it: ``parked_for_release``."""
     kind = type(event)
-    if kind not in _NAMES:
-        _NAMES[kind] = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
-    return _NAMES[kind]
+    name = _NAMES.get(kind)
+    if name is None:
+        name = _NAMES[kind] = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+    return name
 
 
 def line_of(event: Event) -> str:
     """Return the line: whose it is, then what happened. It is one line, whatever names and errors are made of."""
     say = _LINES.get(type(event))
     said = say(event) if say else f"is {name_of(event)}"
-    whose = f"{event.task} ({event.id}, attempt {event.attempt})" if event.task else event.id
-    return safe(f"{whose} {without_passwords(said)}")
+    text = f"{event.task} ({event.id}, attempt {event.attempt}) {said}" if event.task else f"{event.id} {said}"
+    return text if text.isprintable() and "://" not in text else safe(without_passwords(text))
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return an event's fields, as logs call them; its error is no field, but an exception."""
+    fields = {"event": name_of(event), "message_id": event.id, **msgspec.structs.asdict(event)}
+    del fields["id"], fields["at_ms"]
+    fields.pop("error", None)
+    if "why" in fields:
+        fields["why"] = without_passwords(fields["why"])
+    return fields
 
 
 def _sent(event: Sent) -> str:

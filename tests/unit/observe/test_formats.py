@@ -53,7 +53,7 @@ def test_json_is_one_object_of_named_fields():
     fields = in_json(record)
 
     assert {
-        "time": datetime.fromtimestamp(record.created, UTC),
+        "time": datetime.fromtimestamp(int(record.created * 1000) / 1000, UTC),
         "level": "INFO",
         "logger": "bank.ledger",
         "process": record.process,

@@ -28,7 +28,7 @@ def logged(caplog: pytest.LogCaptureFixture, *events: Event, level: int = loggin
 
 def test_a_record_has_the_events_fields(caplog: pytest.LogCaptureFixture):
     """By their names, for whatever formats them; the message id is called so, and not id."""
-    (record,) = logged(caplog, Retried(**WHO, after_ms=1_500, why="busy", ran_ms=12.34567))
+    (record,) = logged(caplog, Retried(**WHO, after_ms=1_500, why="busy", ran_ms=12.346))
 
     fields = json.loads(JsonFormatter().format(record))
     assert {
@@ -66,6 +66,61 @@ def test_an_event_below_the_level_costs_no_record(caplog: pytest.LogCaptureFixtu
 
     assert ["taskbridge.tasks"] == made
     assert ["succeeded"] == [record.event for record in caplog.records]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("form", ["plain", "json"])
+@pytest.mark.parametrize("handled", ["alone", "with another", "with a filter", "with a listener in between"])
+def test_an_entry_is_the_same_with_and_without_a_record(tmp_path: Path, form: str, handled: str):
+    """Where ours is the only handler none is made; whoever else listens is told as ever."""
+    said = run(
+        f"""
+        import logging
+        from taskbridge.events import Dropped, Failed, Retried
+        from taskbridge.observe.logs import log, log_event, set_up_logs
+        set_up_logs("INFO", {form!r})
+        heard = []
+
+        class Heard(logging.Handler):
+            def emit(self, record):
+                heard.append(record)
+
+        def hear(record):
+            heard.append(record)
+            return True
+
+        match {handled!r}:
+            case "with another":
+                logging.getLogger().addHandler(Heard())
+            case "with a filter":
+                logging.getLogger().handlers[0].addFilter(hear)
+            case "with a listener in between":
+                logging.getLogger("taskbridge").addHandler(Heard())
+        who = {WHO!r}
+        log_event(Retried(**who, after_ms=1500, why="b\\x1busy", ran_ms=12.346))
+        log_event(Dropped(**who, how="expired", why="redis://bank:hush@host/0"))
+        log_event(Failed(**who, why="its worker was lost"))
+        assert {handled!r} == "alone" or len(heard) == 3, heard
+        """,
+        tmp_path,
+    )
+
+    assert 3 == len(said)
+    if form == "plain":
+        assert [
+            "WARNING taskbridge.tasks: bank.book (m, attempt 2) failed and runs again in 1.5 s: b\\x1busy",
+            "INFO    taskbridge.tasks: bank.book (m, attempt 2) is expired: redis://bank:***@host/0",
+            "ERROR   taskbridge.tasks: bank.book (m, attempt 2) is dead: its worker was lost",
+        ] == [line.split(" ", 3)[3] for line in said]
+        return
+    retried, dropped, failed = ({**json.loads(line), "time": "", "process": 0} for line in said)
+    assert {
+        "time": "", "level": "WARNING", "logger": "taskbridge.tasks", "process": 0,
+        "message": "bank.book (m, attempt 2) failed and runs again in 1.5 s: b\\x1busy",
+        "event": "retried", "message_id": "m", "task": "bank.book", "queue": "ledger", "backend": "new", "attempt": 2,
+        "after_ms": 1_500, "counted": True, "why": "b\x1busy", "ran_ms": 12.346,
+    } == retried  # fmt: skip
+    assert ("expired", "redis://bank:***@host/0") == (dropped["how"], dropped["why"])
+    assert ("failed", "its worker was lost") == (failed["event"], failed["why"])
 
 
 def test_all_steps_are_heard_at_debug(caplog: pytest.LogCaptureFixture):
