@@ -92,7 +92,7 @@ def replaced(folder: Path, times: int) -> None:
     sizes = {name: (folder / name).stat().st_size for name in files(folder)}
     series = _series(folder)
 
-    ran(a_python(folder, REPLACED.format(times=times)))
+    ran(a_python(folder, REPLACED.format(times=times)), 60 + times / 20)
 
     assert sizes == {name: (folder / name).stat().st_size for name in files(folder)}
     assert series == _series(folder)
