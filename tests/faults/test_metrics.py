@@ -180,6 +180,50 @@ def test_a_worker_says_how_busy_it_is(stage: Stage, tmp_path: Path):
     assert not os.listdir(here.folder)
 
 
+def test_a_reload_goes_on_counting(stage: Stage, tmp_path: Path):
+    """New children, another template and another keep: the sums go on, and the store is looked at by whoever serves."""
+    here = Measured(stage, tmp_path / "metrics")
+    here.send("pays", [(n,) for n in range(20)])
+    here.until(sent=20, succeeded=20)
+    old = here.worker.children()
+
+    here.worker.reload()
+    until(lambda: len(here.worker.children()) == 2 and not {*old} & {*here.worker.children()}, 20, "all are new")
+    until(lambda: here.replaced("reload") == 2, 5, "they were replaced")
+    here.send("pays", [(n,) for n in range(20)])
+    said = here.until(sent=40, succeeded=40)
+
+    assert (1, 1) == (said("taskbridge_store_up"), said("taskbridge_worker_up"))
+    assert 40 == said("bank_opened_total")
+    until(lambda: here.scrape()("taskbridge_relay_leads") == 1, 10, "the new relay leads")
+    until(lambda: here.scrape()("taskbridge_queue_processes", queue=QUEUE) == 2, 15, "the new keep's gauges are shown")
+
+
+def test_the_folder_of_a_worker_that_was_killed_is_removed_by_the_next(stage: Stage, tmp_path: Path):
+    """Nobody else can: the one of a worker that lives is left alone."""
+    places = tmp_path / "tmp"
+    places.mkdir()
+    options = [["--metrics", f"{HOST}:{free_port()}"] for _ in range(3)]
+    killed, living = (stage.worker(options=one, environment={"TMPDIR": str(places)}) for one in options[:2])
+    before = {*os.listdir(places)}
+    killed.kill()
+
+    stage.worker(options=options[2], environment={"TMPDIR": str(places)})
+
+    assert 2 == len(before) == len(os.listdir(places))
+    assert 1 == len(before & {*os.listdir(places)})
+    assert 0 == living.stop()
+    assert 1 == len(os.listdir(places))
+
+
+def test_two_workers_that_serve_one_folder_are_told(stage: Stage, tmp_path: Path):
+    """A restart may have two for a while; for longer, each count would be there twice."""
+    first, second = (Measured(stage, tmp_path / "metrics") for _ in range(2))
+
+    assert "another worker serves" not in first.worker.read()
+    assert "another worker serves" in second.worker.read()
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_scrape_is_answered_while_the_store_is_away(stage: Stage, tmp_path: Path, how: signal.Signals):
     """Gone or hung: what the processes count is served, and that the store is down, before Prometheus gives up."""

@@ -47,10 +47,23 @@ def test_an_observer_is_called_once_before_anything_is_sent_or_run(seen: list[Br
     assert [bridge] == seen
 
 
+def test_who_asks_for_more_gets_each_once(seen: list[Bridge]):
+    """A worker that serves metrics has them observed, whether the settings name them or not."""
+    named, bare = a_bridge("tests-ledger"), a_bridge()
+    named.observe("tests-ledger")
+    bare.sender  # noqa: B018  (a module that enqueues while it is imported)
+    bare.observe("tests-ledger")
+    bare.observe("tests-ledger")
+
+    assert [named, bare] == seen
+
+
 def test_an_observer_nobody_has_is_refused_with_the_nearest(seen: list[Bridge]):
     """Before anything is sent: a typo must not go unnoticed for weeks."""
-    with pytest.raises(ConfigError, match="observers: none is called 'tests-leger'; did you mean 'tests-ledger'"):
-        a_bridge("tests-leger").sender  # noqa: B018
+    bridge = a_bridge("tests-leger")
+    for _ in range(2):  # not only the first time
+        with pytest.raises(ConfigError, match="observers: none is called 'tests-leger'; did you mean 'tests-ledger'"):
+            bridge.sender  # noqa: B018
 
 
 def test_an_observer_without_its_package_says_what_to_install(seen: list[Bridge]):

@@ -38,7 +38,9 @@ class Listener:
         if count is None:
             return
         backend, ledger = event.backend, self._ledger
-        broker = self._brokers.get(backend) or self._broker_of(backend)
+        broker = self._brokers.get(backend)
+        if broker is None:
+            broker = self._brokers[backend] = self._broker_of(backend)
         try:
             with ledger.lock:
                 key = (backend, broker, event.queue, event.task)
@@ -55,11 +57,9 @@ class Listener:
 
     def _broker_of(self, backend: str) -> str:
         try:
-            broker = self._bridge.settings.backend_settings(backend).broker
+            return self._bridge.settings.backend_settings(backend).broker
         except ConfigError:  # a copy of a release with other backends
             return ""
-        self._brokers[backend] = broker
-        return broker
 
 
 def exception_of(error: BaseException | None, why: str) -> str:

@@ -22,7 +22,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: Bytes of this file are seats. It is opened once in a process and never closed: closing it would give all seats back.
 LOCKS = "taskbridge.seats"
 
-#: No machine has so many processes.
+#: No machine has so many processes. The byte after their seats is of who serves the folder.
 MOST = 1 << 16
 
 #: What the files of a seat are called: ours, and those of the metrics in the tasks' modules.
@@ -54,6 +54,10 @@ class Seats:
         """Know of no seat: this is a fork, and the seat is its parent's."""
         self._number, self._lock = None, threading.Lock()
 
+    def serve(self) -> bool:
+        """Take the one place of who serves the folder; False when another process has it."""
+        return self._got(MOST)
+
     def clear_live(self) -> None:
         """Remove what processes that are gone have said of themselves while they lived."""
         for file in Path(self.folder).iterdir():
@@ -77,6 +81,16 @@ class Seats:
             fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
             return True
         return False
+
+
+def abandoned(folder: str) -> bool:
+    """Whether processes have had seats in a folder, and none has one now; not for a folder of this process."""
+    try:
+        with open(os.path.join(folder, LOCKS), "r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # there are none, or somebody has one
+        return False
+    return True
 
 
 @cache

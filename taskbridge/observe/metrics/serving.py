@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
@@ -17,10 +19,13 @@ from ..exposition import Address, Exposition
 from ..facts import Facts
 from . import check_folder
 from .folder import Folder
-from .seats import FOLDER, seats_of
+from .seats import FOLDER, abandoned, seats_of
 from .worker import WorkerSeries
 
 log = logging.getLogger("taskbridge.metrics")
+
+#: What folders of our own making are called.
+PREFIX = "taskbridge-metrics-"
 
 
 @contextmanager
@@ -33,18 +38,34 @@ def folder() -> Iterator[str]:
     named = os.environ.get(FOLDER)
     if named:
         check_folder(named)
-        try:
-            seats_of(named)
-        except OSError as error:
-            raise ConfigError(f"{FOLDER}: {named!r} cannot be written: {error.strerror}") from error
+        _serve(named)
         yield named
         return
-    with tempfile.TemporaryDirectory(prefix="taskbridge-metrics-", ignore_cleanup_errors=True) as made:
+    _clear_abandoned()
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as made:
+        _serve(made)
         os.environ[FOLDER] = made
         try:
             yield made
         finally:
             del os.environ[FOLDER]
+
+
+def _serve(path: str) -> None:
+    """Take a folder; what two workers serve, Prometheus sees twice."""
+    try:
+        alone = seats_of(path).serve()
+    except OSError as error:
+        raise ConfigError(f"{FOLDER}: {path!r} cannot be written: {error.strerror}") from error
+    if not alone:
+        log.warning("another worker serves %s, too: while it does, each count in it is seen twice", path)
+
+
+def _clear_abandoned() -> None:
+    """Remove the folders of workers that were killed."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if abandoned(str(path)):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def serve(

@@ -72,6 +72,16 @@ def test_what_a_child_did_counts_on_when_it_is_gone(posts: list[Post]):
     assert {("high", "crash"): 1} == after.replaced
 
 
+def test_a_sum_never_falls(posts: list[Post]):
+    """A child that is read while it begins anew seems to have rested twice."""
+    meter = Meter()
+    stand(posts[0], 0.0)
+    before = looked(meter, posts, 10.0).groups["high"].busy_s
+    posts[0].slot.rest(4.0)
+
+    assert (10.0, 10.0) == (before, looked(meter, posts, 11.0).groups["high"].busy_s)
+
+
 def test_it_looks_twice_a_second(posts: list[Post]):
     """However often it is asked to; before its first look there is nothing."""
     meter = Meter()

@@ -56,9 +56,9 @@ def a_python(folder: Path | None, code: str, *, first: str = "") -> subprocess.P
     )
 
 
-def ran(process: subprocess.Popen[str]) -> str:
+def ran(process: subprocess.Popen[str], seconds: float = 60) -> str:
     """Wait until it has ended well; returns what it wrote."""
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=seconds)
     assert 0 == process.returncode, errors
     return out
 

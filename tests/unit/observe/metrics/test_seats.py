@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from taskbridge.observe.metrics.rows import MOST_ROWS, MOST_WORDS
+
 from .folders import a_python, files, ran, said, sent
 
 #: A user who is not root.
@@ -90,7 +92,7 @@ def replaced(folder: Path, times: int) -> None:
     sizes = {name: (folder / name).stat().st_size for name in files(folder)}
     series = _series(folder)
 
-    ran(a_python(folder, REPLACED.format(times=times)))
+    ran(a_python(folder, REPLACED.format(times=times)), 60 + times / 20)
 
     assert sizes == {name: (folder / name).stat().st_size for name in files(folder)}
     assert series == _series(folder)
@@ -107,6 +109,35 @@ def test_children_replaced_a_thousand_times_leave_nothing_behind(tmp_path: Path)
 def test_children_replaced_ten_thousand_times_leave_nothing_behind(tmp_path: Path):
     """As a thousand; issue 5 says so many."""
     replaced(tmp_path, 10_000)
+
+
+NAMED_ANEW = """
+import os
+from taskbridge.events import Failed, Received
+from taskbridge.observe.metrics.rows import MOST_ROWS, MOST_WORDS
+bridge.task(name="app.pay", queue="mail")(lambda: None)
+of = dict(id="m", queue="mail", backend="memory")
+for child in range(5):
+    if os.fork() == 0:
+        for n in range(MOST_ROWS // 2):
+            bridge.events.emit(Received(**of, task=f"evil.{child}.{n}"))
+        for n in range(MOST_WORDS // 2):
+            bridge.events.emit(Failed(**of, task="app.pay", error=type(f"Odd{child}x{n}", (Exception,), {})()))
+        os._exit(0)
+    os.wait()
+"""
+
+
+def test_children_that_bring_new_names_each_leave_no_more_than_one_could(tmp_path: Path):
+    """What the seat's file has already counts: names of tasks and of exceptions are bounded over all its holders."""
+    ran(a_python(tmp_path, NAMED_ANEW))
+
+    tasks, failed = ({one for one in _series(tmp_path) if name in one} for name in ("_received", "_failed"))
+    assert MOST_ROWS / 2 < len(tasks) <= MOST_ROWS + 1
+    assert MOST_WORDS / 2 < len(failed) <= MOST_WORDS + 1
+    read = said(tmp_path)
+    of = {"backend": "memory", "broker": "memory"}
+    assert 5 * MOST_ROWS // 2 - len(tasks) + 1 == read("taskbridge_received_total", queue="other", task="other", **of)
 
 
 THEIRS = """
