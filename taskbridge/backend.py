@@ -36,6 +36,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         poison: bytes that are no message are buried, and cost no other message.
         soft_timeout: a task whose time is over is interrupted from inside.
         hard_timeout: the process of one that stays is ended, and the attempt has failed.
+        scan: what waits in a queue can be looked through without taking it.
         recovery_s: how long until what a killed worker had fetched runs again, seconds.
     """
 
@@ -45,6 +46,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     poison: bool = True
     soft_timeout: bool = True
     hard_timeout: bool = True
+    scan: bool = True
     recovery_s: float = 16.0
 
 
@@ -52,7 +54,9 @@ class Delivery(msgspec.Struct, kw_only=True):
     """A native message in a worker's hands.
 
     ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
-    ``held`` is set when the store can acknowledge it in ``finish``.
+    ``held`` is set when the store can acknowledge it in ``finish``. ``taken`` is set by whoever begins it. ``gone`` is
+    set by the consumer when it comes again by itself: given back, or its connection is lost. It is not begun any more,
+    and there is nothing to acknowledge.
     """
 
     tag: str
@@ -62,6 +66,8 @@ class Delivery(msgspec.Struct, kw_only=True):
     problem: str = ""
     envelope: Any = None
     held: Held | None = None
+    taken: bool = False
+    gone: bool = False
 
 
 class Consumer(Protocol):
@@ -69,9 +75,11 @@ class Consumer(Protocol):
 
     more: bool
     """Whether the last ``fetch`` left messages behind."""
-    ears: Sequence[int]
-    """File descriptors that become readable when something may have come; ``fetch`` reads them. None where whoever
-    watches the queues rings a bell."""
+
+    @property
+    def ears(self) -> Sequence[int]:
+        """File descriptors that become readable when something may have come; ``fetch`` reads them. None where whoever
+        watches the queues rings a bell. Asked for by whoever is idle, right before it sleeps."""
 
     def fetch(self, limit: int) -> list[Delivery]:
         """Take up to so many, from all queues in turn, bands in order; each is held under our name."""
@@ -140,7 +148,11 @@ class Backend(Protocol):
         """How many native messages wait in the queue, all bands."""
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
-        """Look through what waits in the queue, up to so many, without taking it."""
+        """Look through what waits in the queue, up to so many, without taking it.
+
+        Raises:
+            NotSupported: its broker cannot.
+        """
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         """Return what takes messages of these queues to the worker called ``owner``."""

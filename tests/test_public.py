@@ -11,7 +11,20 @@ import taskbridge
 ROOT = Path(__file__).parent.parent
 
 #: What only those who use it pay for; `import taskbridge` loads none of these.
-HEAVY = {"boto3", "celery", "click", "cronsim", "django", "dramatiq", "kombu", "psycopg", "redis", "rich", "zoneinfo"}
+HEAVY = {
+    "amqp",
+    "boto3",
+    "celery",
+    "click",
+    "cronsim",
+    "django",
+    "dramatiq",
+    "kombu",
+    "psycopg",
+    "redis",
+    "rich",
+    "zoneinfo",
+}
 
 #: A host of packages, or an index anywhere else: each would tie a clone to one place.
 INDEX = re.compile(r"py(pi|thonhosted)\.org|(https?|file)://\S+/simple\b")

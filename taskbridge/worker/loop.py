@@ -112,6 +112,8 @@ class Loop:
         if self._slot.emptied != self._emptied:  # a long run: the supervisor gave back what we had not begun
             self._emptied = self._slot.emptied
             self._hand.clear()
+        while self._hand and self._hand[0][1].gone:
+            self._hand.popleft()
         if not self._hand:
             self._settle()
             self._fetch()
@@ -148,6 +150,7 @@ class Loop:
         """Claim this delivery; what ran before it is told on the same trip."""
         message = delivery.message
         assert message is not None
+        delivery.taken = True
         self._cell = cell = 1 - self._cell
         claim = f"{self._owner}:{source.backend}:{delivery.tag}"
         self._slot.write(cell, message.id, claim, self._runtime.clock.monotonic_s())
