@@ -53,6 +53,9 @@ class RabbitServer(Process):
         settings: further lines of its configuration.
     """
 
+    #: A node loads four hundred modules first: 6 s alone on two cores, several times as long among other tests.
+    start_s = 90.0
+
     def __init__(
         self, binary: str | None = None, *, tls: bool = False, settings: Mapping[str, str] | None = None
     ) -> None:
@@ -121,8 +124,14 @@ class RabbitServer(Process):
         with connected(self.url()):
             return True
 
-    def url(self, **options: object) -> str:
-        return f"amqp://guest:guest@{HOST}:{self.port}/{_query(options)}"
+    def url(self, vhost: str = "", **options: object) -> str:
+        return f"amqp://guest:guest@{HOST}:{self.port}/{vhost}{_query(options)}"
+
+    def new_vhost(self, name: str) -> str:
+        """Make a virtual host of this name; returns its URL."""
+        self.control("add_vhost", name)
+        self.control("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
+        return self.url(name)
 
     def tls_url(self, **options: object) -> str:
         """The URL of its port with TLS, its certificate named."""
@@ -141,6 +150,24 @@ class RabbitServer(Process):
         )
         assert not ran.returncode, f"rabbitmqctl {words} ended with {ran.returncode}: {ran.stdout}{ran.stderr}"
         return ran.stdout
+
+    def said(self) -> str:
+        """Its log."""
+        return (self.directory / "log").read_text(errors="replace")
+
+    def impatient(self, timeout_ms: int) -> None:
+        """Wait no longer than so for an acknowledgement, on channels that are opened from now on."""
+        self.control("eval", "application:set_env(rabbit, channel_tick_interval, 500).")
+        self.control("eval", f"application:set_env(rabbit, consumer_timeout, {timeout_ms}).")
+
+    @contextmanager
+    def short_of_memory(self) -> Iterator[None]:
+        """Take no messages meanwhile: what it has is more than it may have."""
+        self.control("set_vm_memory_high_watermark", "absolute", "1MB")
+        try:
+            yield
+        finally:
+            self.control("set_vm_memory_high_watermark", "0.4")
 
     def close_connections(self) -> None:
         """Close all connections of its clients, as an operator would."""

@@ -98,6 +98,9 @@ def some_redis() -> str:
 class Process:
     """A server process in a directory of its own, which it has until the end."""
 
+    #: How long it may take to come up, seconds.
+    start_s = START_S
+
     def __init__(self, binary: str) -> None:
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="taskbridge-"))
@@ -131,7 +134,7 @@ class Process:
             except (redis.RedisError, OSError):
                 return False
 
-        until(answers, START_S, f"{self._binary} answers")
+        until(answers, self.start_s, f"{self._binary} answers")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it by this signal and wait until it has gone; nothing if it has already."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -71,6 +72,7 @@ class Connection:
             self.channel = self._amqp.channel()
             self._aside = self._amqp.channel()
         self._socket = self._amqp.sock
+        weakref.finalize(self, self._socket.close)  # of one that nobody closes: closed, not shut down, for forks' sake
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
 

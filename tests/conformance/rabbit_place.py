@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import amqp
@@ -35,31 +35,43 @@ class RabbitPlace:
         return self._rabbit.url(**options)
 
     def empty(self) -> None:
+        """Empty its queues; they stay, for a plain Celery producer remembers that it has declared them."""
         with connected(self.url()) as channel:
             for name in names(QUEUE, "legacy"):
-                channel.queue_delete(name)
+                with suppress(amqp.NotFound):
+                    channel.queue_purge(name)
 
     def push_raw(self, engine: str, queue: str, raw: bytes) -> None:
         with connected(self.url()) as channel:
             channel.confirm_select()
-            channel.basic_publish(amqp.Message(raw), routing_key=queue + SUFFIXES[engine])
+            channel.basic_publish(amqp.Message(raw), routing_key=self.name_of(engine, queue))
             channel.wait(amqp.spec.Basic.Ack)
 
     def native_call(self, engine: str) -> NativeCall:
         return self._by_celery if engine == "celery" else self._by_dramatiq
 
-    def _by_celery(self, name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
+    def celery_app(self) -> Any:
         from celery import Celery
 
-        with Celery(broker=self.url(), set_as_current=False) as app:
-            app.conf.broker_transport_options = {"confirm_publish": True}
-            app.send_task(name, args, kwargs, queue=queue)
+        app = Celery(broker=self.url(), set_as_current=False)
+        app.conf.broker_transport_options = {"confirm_publish": True}
+        return app
 
-    def _by_dramatiq(self, name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
+    def dramatiq_broker(self) -> Any:
         from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
-        with closing(RabbitmqBroker(url=self.url(), confirm_delivery=True)) as broker:
-            dramatiq_call(broker)(name, args, kwargs, queue + SUFFIXES["dramatiq"])
+        return RabbitmqBroker(url=self.url(), confirm_delivery=True)
+
+    def name_of(self, engine: str, queue: str) -> str:
+        return queue + SUFFIXES[engine]
+
+    def _by_celery(self, name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
+        with closing(self.celery_app()) as app:
+            app.send_task(name, args, kwargs, queue=self.name_of("celery", queue))
+
+    def _by_dramatiq(self, name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
+        with closing(self.dramatiq_broker()) as broker:
+            dramatiq_call(broker)(name, args, kwargs, self.name_of("dramatiq", queue))
 
 
 def names(*queues: str) -> Iterator[str]:
