@@ -178,7 +178,7 @@ class RabbitServer(Process):
 def some_rabbit() -> Iterator[SomeRabbit]:
     """Yield a node of our own, or what listens on 5672; without either the test is skipped, in CI it fails."""
     if _binary("rabbitmq-server") and shutil.which("epmd"):
-        with RabbitServer() as server:
+        with RabbitServer(tls=True) as server:
             yield server
         return
     try:

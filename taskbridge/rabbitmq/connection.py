@@ -206,7 +206,7 @@ class Connection:
         self.blocked = False
 
     def _translated(self, error: BaseException) -> TaskbridgeError:
-        shown, text = self.address.shown, str(error) or type(error).__name__
+        shown, text = self.address.shown, getattr(error, "reply_text", "") or str(error) or type(error).__name__
         if self.blocked:
             return BrokerUnavailable(f"the broker {shown} takes no messages now: it is short of memory or disk")
         if isinstance(error, _REFUSED):
