@@ -38,6 +38,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         hard_timeout: the process of one that stays is ended, and the attempt has failed.
         scan: what waits in a queue can be looked through without taking it.
         recovery_s: how long until what a killed worker had fetched runs again, seconds.
+        patience_s: after so long without an acknowledgement its broker hands a message out again, seconds; 0 is never.
+            The copy is recognised.
     """
 
     processes: bool = True
@@ -48,6 +50,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     hard_timeout: bool = True
     scan: bool = True
     recovery_s: float = 16.0
+    patience_s: float = 0.0
 
 
 class Delivery(msgspec.Struct, kw_only=True):

@@ -17,7 +17,7 @@ from ..policies.timeout import refuse_tasks
 from ..redis.url import redacted
 from ..routing import names_in
 from ..schedules.declared import plans_of
-from .hints import hints
+from .hints import hints, patience_hints
 
 Level = Literal["ok", "warning", "error", "advice"]
 
@@ -104,6 +104,7 @@ def _backend(bridge: Bridge, name: str) -> Iterator[Finding]:
     except TaskbridgeError as error:
         yield faulty(about, error)
     yield from _broker(bridge, backend)
+    yield from (Finding(level="warning", about=about, text=text) for text in patience_hints(backend, bridge))
 
 
 def _broker(bridge: Bridge, backend: Backend) -> Iterator[Finding]:

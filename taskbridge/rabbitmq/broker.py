@@ -62,6 +62,7 @@ class RabbitBroker:
         suffix = dialect.suffix if self.address.queue_suffix is None else self.address.queue_suffix
         self.names = Names(prefix=place.queue_prefix, suffix=suffix, last=dialect.last)
         self.publisher = _publisher(self)
+        self.patience_s = self.address.consumer_timeout_s
         self._dialect = dialect
 
     def shape(self, name: str) -> list[Queue]:
