@@ -57,9 +57,9 @@ class Delivery(msgspec.Struct, kw_only=True):
     """A native message in a worker's hands.
 
     ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
-    ``held`` is set when the store can acknowledge it in ``finish``. ``taken`` is set by whoever begins it. ``gone`` is
-    set by the consumer when it comes again by itself: given back, or its connection is lost. It is not begun any more,
-    and there is nothing to acknowledge.
+    ``held`` is set when the store can acknowledge it in ``finish``. ``taken`` is set by whoever begins it.
+    ``withdrawn`` is set by a consumer that has given it back while a task ran for long, or has lost the connection it
+    came by: it comes again by itself, is not to be begun, and there is nothing to acknowledge.
     """
 
     tag: str
@@ -70,7 +70,7 @@ class Delivery(msgspec.Struct, kw_only=True):
     envelope: Any = None
     held: Held | None = None
     taken: bool = False
-    gone: bool = False
+    withdrawn: bool = False
 
 
 class Consumer(Protocol):

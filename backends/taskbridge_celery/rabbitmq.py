@@ -29,6 +29,7 @@ class CeleryDialect:
     """Durable queues without arguments; Celery's names are the plain ones."""
 
     suffix = ""
+    others: Sequence[str] = ("-dramatiq",)
     last: Sequence[str] = ()
 
     def shape(self, name: str, more: Mapping[str, Any]) -> list[Queue]:

@@ -25,12 +25,13 @@ DEAD_FOR_MS = int(os.environ.get("dramatiq_dead_message_ttl") or 7 * 86_400_000)
 
 
 class DramatiqDialect:
-    """Queues whose refused messages go to dead letters of Dramatiq's own; ours end with ``.dramatiq``.
+    """Queues whose refused messages go to dead letters of Dramatiq's own; ours end with ``-dramatiq``.
 
     Native delayed messages are read in the low band: what is not due yet waits in the store.
     """
 
-    suffix = ".dramatiq"
+    suffix = "-dramatiq"
+    others: Sequence[str] = ()
     last: Sequence[str] = (wire.DELAYED,)
 
     def shape(self, name: str, more: Mapping[str, Any]) -> list[Queue]:

@@ -43,10 +43,10 @@ def patience_hints(backend: Backend, bridge: Bridge) -> list[str]:
     patience_s = backend.capabilities.patience_s
     longest = {name: _longest_s(one, bridge.settings.timeouts) for name, one in bridge.definitions.items()}
     return [
-        f"{name} may run {longest_s:g} s, and the broker waits {patience_s:g} s for an acknowledgement: under"
-        " taskbridge worker it runs once and costs a connection, under the engine's own command it may run again and end"
-        f" the worker; raise the broker's consumer_timeout above {longest_s + MARGIN_S:g} s, and say so in the URL:"
-        " ?consumer_timeout="
+        f"{name} may run {longest_s:g} s, and the broker waits {patience_s:g} s for an acknowledgement: under "
+        "taskbridge worker it runs once and costs a connection, under the engine's own command it may run again and "
+        f"end the worker; raise the broker's consumer_timeout above {longest_s + MARGIN_S:g} s, and say so in the "
+        "URL: ?consumer_timeout="
         for name, longest_s in longest.items()
         if patience_s and longest_s + MARGIN_S > patience_s
     ]

@@ -28,6 +28,8 @@ class Dialect(Protocol):
 
     suffix: str
     """What the names of its queues end with: no two engines share one."""
+    others: Sequence[str]
+    """The suffixes of other engines."""
     last: Sequence[str]
     """Endings of queues of the engine's own that are read after all others."""
 
@@ -60,7 +62,7 @@ class RabbitBroker:
     def __init__(self, place: Place, dialect: Dialect) -> None:
         self.address = parse(place.broker_url)
         suffix = dialect.suffix if self.address.queue_suffix is None else self.address.queue_suffix
-        self.names = Names(prefix=place.queue_prefix, suffix=suffix, last=dialect.last)
+        self.names = Names(prefix=place.queue_prefix, suffix=suffix, last=dialect.last, others=dialect.others)
         self.publisher = _publisher(self)
         self.patience_s = self.address.consumer_timeout_s
         self._dialect = dialect

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ..errors import NotSupported
 from ..options import BAND_SUFFIXES
 
-#: What has waited already lies in a queue of its own and is read first. No queue of a user's has a dot in its name.
-FRONT = ".front"
+#: What has waited already lies in a queue of its own and is read first.
+FRONT = "-front"
 
 #: What is read for a queue, in this order: its parts, each with a rank of its own.
 PARTS = (FRONT, *BAND_SUFFIXES)
@@ -55,14 +56,26 @@ class Names(msgspec.Struct, frozen=True, kw_only=True):
         prefix: that of the settings.
         suffix: what tells the engine's own from another's.
         last: endings of queues of the engine's that are read after all others.
+        others: the suffixes of other engines.
     """
 
     prefix: str
     suffix: str
     last: Sequence[str] = ()
+    others: Sequence[str] = ()
 
     def of(self, queue: str, part: str = "") -> str:
-        """Return the name of a queue's part: a band, or ``FRONT``."""
+        """Return the name of a queue's part: a band, or ``FRONT``.
+
+        Raises:
+            NotSupported: it would be the name of another queue's part, or of another engine's queue.
+        """
+        for ending, whose in {
+            FRONT: "a part of another queue",
+            **dict.fromkeys(self.others, "another engine's"),
+        }.items():
+            if queue.endswith(ending):
+                raise NotSupported(f"a queue whose name ends in {ending!r} is {whose} on RabbitMQ, got {queue!r}")
         return f"{self.prefix}{queue}{self.suffix}{part}"
 
     def read(self, queue: str) -> list[Reading]:

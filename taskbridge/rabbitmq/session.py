@@ -86,7 +86,7 @@ class Session:
 
     def settle(self, delivery: Delivery) -> None:
         """Note that the broker may forget it."""
-        if not delivery.gone:
+        if not delivery.withdrawn:
             self._settled.add(_tag(delivery))
 
     def acknowledge(self) -> None:
@@ -110,8 +110,8 @@ class Session:
         """Put these back to where they were in their queues."""
         for delivery in deliveries:
             tag = _tag(delivery)
-            if not delivery.gone and tag in self._held:
-                delivery.gone = True
+            if not delivery.withdrawn and tag in self._held:
+                delivery.withdrawn = True
                 del self._held[tag]
                 self.connection.channel.basic_reject(tag, requeue=True)
 
@@ -126,7 +126,7 @@ class Session:
         """The connection is gone: what came by it comes again by itself."""
         self.connection.drop()
         for delivery in self._held.values():
-            delivery.gone = True
+            delivery.withdrawn = True
         self._held.clear()
         self._settled.clear()
         self._pushed.clear()

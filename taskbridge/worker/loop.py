@@ -112,14 +112,14 @@ class Loop:
         if self._slot.emptied != self._emptied:  # a long run: the supervisor gave back what we had not begun
             self._emptied = self._slot.emptied
             self._hand.clear()
-        while self._hand and self._hand[0][1].gone:
-            self._hand.popleft()
         if not self._hand:
             self._settle()
             self._fetch()
         if not self._hand:
             return False
         source, delivery = self._hand.popleft()
+        if delivery.withdrawn:
+            return True
         if delivery.message is None:
             self._bury(source, delivery)
         else:

@@ -1,4 +1,4 @@
-"""Rows on RabbitMQ: one enqueue, ``enqueue_many``, no-op tasks a second; both sides with the same confirms and prefetch.
+"""Rows on RabbitMQ: one enqueue, ``enqueue_many``, no-op tasks a second; both sides confirm and prefetch alike.
 
 One node serves all of them, for it takes longer to come up than to be measured; its queues are deleted in between. A
 message that was fetched is not seen from outside, so a rate counts from when a tenth was fetched until all were: the
@@ -24,7 +24,7 @@ from .sides import QUEUE, Side
 from .working import COUNT, rate
 
 #: Engine, its call, its worker, and what an engine calls the queue here.
-NAMES = {"celery": QUEUE, "dramatiq": f"{QUEUE}.dramatiq"}
+NAMES = {"celery": QUEUE, "dramatiq": f"{QUEUE}-dramatiq"}
 CALLS = {"celery": "delay", "dramatiq": "send"}
 
 #: How many each process of a native worker has fetched at most: as many as ours takes ahead of short tasks.
@@ -64,7 +64,7 @@ def stand() -> Iterator[Stand]:
     """A stand whose queues are not there yet."""
     with RedisServer() as store, connected(node().url()) as channel:
         for name in NAMES.values():
-            for part in (".front", "-high", "", "-low", ".DQ"):
+            for part in ("-front", "-high", "", "-low", ".DQ"):
                 channel.queue_delete(name + part)
         yield Stand(node(), store)
 

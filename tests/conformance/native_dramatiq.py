@@ -14,7 +14,7 @@ ON_RABBITMQ = URL.startswith("amqp")
 dramatiq.set_broker(RabbitmqBroker(url=URL, confirm_delivery=True) if ON_RABBITMQ else RedisBroker(url=URL))
 
 
-@dramatiq.actor(actor_name="legacy.add", queue_name="legacy.dramatiq" if ON_RABBITMQ else "legacy")
+@dramatiq.actor(actor_name="legacy.add", queue_name="legacy-dramatiq" if ON_RABBITMQ else "legacy")
 def add(a: int, b: int = 0) -> None:
     """Write the sum down."""
     with open(os.environ["BACKEND_SUITE_NOTES"], "a") as file:

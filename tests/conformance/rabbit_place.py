@@ -15,10 +15,10 @@ from tests.rabbitmq import SomeRabbit, connected
 from .places import dramatiq_call
 
 #: What the two engines' names of queues end with.
-SUFFIXES = {"celery": "", "dramatiq": ".dramatiq"}
+SUFFIXES = {"celery": "", "dramatiq": "-dramatiq"}
 
 #: The parts of a queue, and what Dramatiq makes beside each.
-PARTS = (".front", "-high", "", "-low")
+PARTS = ("-front", "-high", "", "-low")
 BESIDE = ("", ".DQ", ".XQ")
 
 

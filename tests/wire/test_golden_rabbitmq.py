@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from taskbridge.backend import Delivery
-from taskbridge.errors import DecodeError
+from taskbridge.errors import DecodeError, NotSupported
 from taskbridge.message import Message
 from taskbridge.rabbitmq.broker import Dialect
 from taskbridge.rabbitmq.content import Content
@@ -97,19 +97,23 @@ def test_dramatiq_messages_are_json_and_no_more():
 def test_queues_have_names_and_shapes_of_their_engine():
     """The two never share one; Dramatiq's have its own dead letters beside them."""
     celery, dramatiq = DIALECTS
-    dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "ledger.dramatiq.XQ"}
+    dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "ledger-dramatiq.XQ"}
 
     assert [Queue("ledger", {})] == celery.shape("ledger", {})
     assert [Queue("ledger", {"x-queue-type": "quorum"})] == celery.shape("ledger", {"x-queue-type": "quorum"})
-    for name in ("ledger.dramatiq", "ledger.dramatiq.DQ"):
-        beside = Queue("ledger.dramatiq.XQ", {"x-message-ttl": 604_800_000})
+    for name in ("ledger-dramatiq", "ledger-dramatiq.DQ"):
+        beside = Queue("ledger-dramatiq.XQ", {"x-message-ttl": 604_800_000})
         assert [Queue(name, dead), beside] == dramatiq.shape(name, {})
     names = [Names(prefix="p-", suffix=one.suffix, last=one.last) for one in DIALECTS]
-    assert ["p-q.front", "p-q-high", "p-q", "p-q-low"] == [one.name for one in names[0].read("q")]
+    assert ["p-q-front", "p-q-high", "p-q", "p-q-low"] == [one.name for one in names[0].read("q")]
     assert [
-        *("p-q.dramatiq.front", "p-q.dramatiq-high", "p-q.dramatiq", "p-q.dramatiq-low"),
-        "p-q.dramatiq.DQ",
+        *("p-q-dramatiq-front", "p-q-dramatiq-high", "p-q-dramatiq", "p-q-dramatiq-low"),
+        "p-q-dramatiq.DQ",
     ] == [one.name for one in names[1].read("q")]
+    with pytest.raises(NotSupported, match="ends in '-dramatiq' is another engine's on RabbitMQ"):
+        Names(prefix="", suffix="", others=celery.others).of("q-dramatiq")
+    with pytest.raises(NotSupported, match="ends in '-front' is a part of another queue"):
+        names[1].of("q-front")
     assert {"q"} == {one.queue_of(reading.name) for one in names for reading in one.read("q")}
 
 

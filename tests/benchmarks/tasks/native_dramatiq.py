@@ -12,7 +12,7 @@ from .started import write_down
 
 URL = os.environ["TASKBRIDGE_BROKER_URL"]
 ON_RABBITMQ = URL.startswith("amqp")
-QUEUE = "bench.dramatiq" if ON_RABBITMQ else "bench"
+QUEUE = "bench-dramatiq" if ON_RABBITMQ else "bench"
 
 dramatiq.set_broker(
     RabbitmqBroker(url=URL, confirm_delivery=True) if ON_RABBITMQ else RedisBroker(url=URL)  # type: ignore[no-untyped-call]

@@ -79,7 +79,7 @@ def test_what_is_acknowledged_is_gone_and_what_is_not_comes_again(desk: Desk):
     consumer.give_back([])
 
     assert ["m2", "m4"] == ids(desk.consumer().fetch(6))
-    assert [False, False, True, False, True, False] == [one.gone for one in deliveries]
+    assert [False, False, True, False, True, False] == [one.withdrawn for one in deliveries]
 
 
 def test_an_idle_worker_is_woken(desk: Desk):
@@ -136,7 +136,7 @@ def test_what_is_not_begun_while_a_task_runs_long_is_given_back(desk: Desk):
 
     until(lambda: desk.waiting(desk.name()) == 4, 5, "four to come back")
 
-    assert [False, True, True, True, True] == [one.gone for one in deliveries]
+    assert [False, True, True, True, True] == [one.withdrawn for one in deliveries]
     assert ["m1", "m2", "m3", "m4"] == ids(desk.consumer().fetch(9)), "where they were"
     consumer.acknowledge(deliveries[0])
     assert [] == consumer.fetch(5)
@@ -164,7 +164,7 @@ def test_a_lost_connection_takes_its_tags_along(desk: Desk):
 
     desk.node().close_connections()
 
-    until(lambda: all(one.gone for one in deliveries[1:]), 5, "the thread to notice")
+    until(lambda: all(one.withdrawn for one in deliveries[1:]), 5, "the thread to notice")
     for delivery in deliveries:
         consumer.acknowledge(delivery)
     again = until(lambda: patient(consumer.fetch, 9), 10, "them to come again")
@@ -296,7 +296,7 @@ def play(desk: Desk, steps: list[str], chance: random.Random) -> None:
             hand += patient(consumer.fetch, 4 if step == "fetch" else 1)
         elif step == "ack" and hand:
             delivery = hand.pop(chance.randrange(len(hand)))
-            ended |= set() if delivery.gone else set(ids([delivery]))
+            ended |= set() if delivery.withdrawn else set(ids([delivery]))
             consumer.acknowledge(delivery)
         elif step == "back":
             consumer.give_back(hand)
