@@ -16,12 +16,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis]
+demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis] [METRICS=1]
 	$(BIN)/python -m examples.fintech.demo \
-		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)")
+		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)") $(if $(METRICS),--metrics)
 
-test: $(READY)  ## every test but the soak
-	$(BIN)/pytest
+test: $(READY)  ## every test but the soak, on two processes [PROCESSES=1]
+	$(BIN)/pytest --numprocesses $(or $(PROCESSES),2) --dist loadscope
 
 check: $(READY)  ## lint, format, types, floors, public names
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What a worker tells of itself: its tasks with their arguments, its queues. It lapses unless told again."""
+"""What a worker tells of itself: its tasks with their arguments, queues and limits. It lapses unless told again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import logging
 
 import msgspec
 
-from .definition import Definitions
+from .definition import Definition, Definitions
+from .message import Message
+from .options import Timeouts
+from .policies.rate import RateLimit, pace
+from .policies.timeout import timeouts_for
 from .store import Store
 
 log = logging.getLogger("taskbridge")
@@ -18,11 +22,31 @@ LEASE_MS = 15_000
 EVERY_S = 5.0
 
 
+class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a worker knows of a task beside its keyword arguments: what routes are decided by, and checked with.
+
+    ``positional`` are the parameters that may be passed by position, in their order. The timeouts are those that an
+    attempt has there, the settings' where it has none of its own; 0 is no limit.
+    """
+
+    queue: str
+    tags: tuple[str, ...] = ()
+    positional: tuple[str, ...] = ()
+    timeout_ms: int = 0
+    hard_timeout_ms: int = 0
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The two of them."""
+        return Timeouts(soft_ms=self.timeout_ms, hard_ms=self.hard_timeout_ms)
+
+
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """One supervisor. ``tasks`` has the keyword arguments of each, and ``**`` where it takes any.
 
     ``serving`` says how many of the processes serve each queue; a worker of a release before groups leaves it out, and
-    all of its processes serve all of its queues.
+    all of its processes serve all of its queues. ``limits`` has what its tasks say of each rate limit, by name: how
+    long one token takes to come (us), and the burst. One of a release before routes leaves ``known`` out.
     """
 
     name: str
@@ -31,6 +55,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     processes: int
     tasks: dict[str, list[str]]
     serving: dict[str, int] = {}
+    limits: dict[str, tuple[int, int]] = {}
+    known: dict[str, Known] = {}
 
     def processes_of(self, queue: str) -> int:
         """How many processes serve this one of its queues."""
@@ -46,6 +72,22 @@ def tasks_of(definitions: Definitions) -> dict[str, list[str]]:
         name: sorted(one.arguments.keywords) + (["**"] if one.arguments.takes_any_keyword else [])
         for name, one in definitions.items()
     }
+
+
+def limits_of(definitions: Definitions) -> dict[str, tuple[int, int]]:
+    """Return the rate limits of tasks, as a worker announces them."""
+    limits = (limit for one in definitions.values() for limit in one.options.rate_limits)
+    return {limit.name: _pace(limit) for limit in limits if isinstance(limit, RateLimit)}
+
+
+def _pace(limit: RateLimit) -> tuple[int, int]:
+    interval_us, burst = pace(limit.rate)
+    return interval_us, limit.burst or burst
+
+
+def known_of(definitions: Definitions, default: Timeouts) -> dict[str, Known]:
+    """Return what a worker knows of its tasks, as it announces it; ``default`` are the settings' timeouts."""
+    return {name: _known(one, default) for name, one in definitions.items()}
 
 
 def announce(store: Store, announcement: Announcement) -> None:
@@ -67,3 +109,14 @@ def announced(store: Store) -> list[Announcement]:
         except msgspec.MsgspecError as error:
             log.warning("what the worker %s announces cannot be read: %s", name, error)
     return found
+
+
+def _known(one: Definition, default: Timeouts) -> Known:
+    timeouts = timeouts_for(Message(id="", task=one.name, queue=one.options.queue), one.options, default)
+    return Known(
+        queue=one.options.queue,
+        tags=tuple(one.options.tags),
+        positional=tuple(one.arguments.positional),
+        timeout_ms=timeouts.soft_ms,
+        hard_timeout_ms=timeouts.hard_ms,
+    )

@@ -73,6 +73,17 @@ class Delivery(msgspec.Struct, kw_only=True):
     withdrawn: bool = False
 
 
+class Level(msgspec.Struct, frozen=True, kw_only=True):
+    """How much waits in a queue: native messages of all bands, and since when the oldest does.
+
+    ``since_ms`` is unix milliseconds: when the oldest came to be waiting for a worker, as far as the first of each band
+    tell; 0 where they do not say. In the future where all have a delay of their engine's own.
+    """
+
+    waiting: int
+    since_ms: int = 0
+
+
 class Consumer(Protocol):
     """Takes native messages to one worker process."""
 
@@ -149,6 +160,13 @@ class Backend(Protocol):
 
     def depth(self, queue: str) -> int:
         """How many native messages wait in the queue, all bands."""
+
+    def levels(self, queues: Sequence[str]) -> list[Level]:
+        """How much waits in each of these queues, without taking it: one look at all of them, in a few trips.
+
+        Raises:
+            BrokerUnavailable: no answer.
+        """
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         """Look through what waits in the queue, up to so many, without taking it.

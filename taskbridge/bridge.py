@@ -21,8 +21,8 @@ from .config import Settings
 from .config import load as load_settings
 from .definition import Definition
 from .enqueue import Sender
-from .errors import ConfigError, StoreUnavailable
-from .events import Events, Listener
+from .errors import ConfigError, NotSupported, StoreUnavailable
+from .events import Events
 from .flow.chunked import unwrapped
 from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
 from .observers import load as load_observer
@@ -33,8 +33,11 @@ from .policies.rate import RateLimit
 from .policies.retry import Backoff
 from .policies.schedule import named
 from .policies.unique import checked_names
+from .routing import Router
 from .runtime import Runtime
 from .store import Store
+from .store.routes import RoutesVersion
+from .subscribers import Subscribers
 from .task import Task
 from .trace import Trace
 
@@ -68,9 +71,12 @@ class Bridge:
         self._backends: dict[str, Backend] = {}
         self.clock = SystemClock()
         self.events = Events()
+        self.subscribers = Subscribers(self.events, lambda: self.clock)
+        #: A listener of users', told in a thread of its own; ``events.subscribe`` is for observers, told at once.
+        self.subscribe = self.subscribers.subscribe
         self.hooks = Hooks()
         self.trace = Trace()
-        self._observed = False
+        self._observers: set[str] = set()
 
     @cached_property
     def settings(self) -> Settings:
@@ -202,10 +208,6 @@ class Bridge:
 
         return progress_of(id, self.store)
 
-    def subscribe(self, listener: Listener) -> Listener:
-        """Call ``listener`` with each event of this process; usable as a decorator. See ``taskbridge.events``."""
-        return self.events.subscribe(listener)
-
     def before_task(self, hook: Before) -> Before:
         """Call ``hook(current)`` before each run, in declared order; what it raises stops the run. A decorator."""
         return self.hooks.before_task(hook)
@@ -262,16 +264,20 @@ class Bridge:
 
         return RedisStore(url, self.settings.namespace)
 
-    def observe(self) -> None:
-        """Have the observers that the settings name told of all that is sent and run from now on; once.
+    def observe(self, *more: str) -> None:
+        """Have the observers that the settings name, and ``more``, told of all that is sent and run; each once.
 
         Raises:
             ConfigError: an observer nobody has, or whose package or settings are missing.
         """
-        if not self._observed:
-            self._observed = True
-            for name in self.settings.observers:
-                load_observer(name)(self)
+        for name in dict.fromkeys((*self.settings.observers, *more)):
+            if name not in self._observers:
+                self._observers.add(name)
+                try:
+                    load_observer(name)(self)
+                except BaseException:
+                    self._observers.discard(name)
+                    raise
 
     @cached_property
     def sender(self) -> Sender:
@@ -288,7 +294,32 @@ class Bridge:
             backend=self.backend,
             events=self.events,
             trace=self.trace,
+            router=self.router,
         )
+
+    @cached_property
+    def router(self) -> Router:
+        """What says where messages go: the route table of the store, else the settings."""
+        return Router(
+            self.settings,
+            self.clock,
+            read=self._read_routes,
+            usable=self._reachable,
+            definitions=self.definitions,
+        )
+
+    def _read_routes(self, known: int) -> RoutesVersion | None:
+        return self.store.routes.read(known)
+
+    def _reachable(self, name: str) -> None:
+        """Refuse a backend that nothing can be sent to from here.
+
+        Raises:
+            ConfigError: it is not known, not installed, or of another process.
+        """
+        here = not self.backend(self.settings.backend).capabilities.processes
+        if not here and not self.backend(name).capabilities.processes:
+            raise NotSupported(f"the backend {name!r} lives in one process: what is sent there would be gone with it")
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -312,7 +343,8 @@ class Bridge:
         return Holding(store=self.store, clock=self.clock, lessor=Lessor(self.store, "code"))
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Give all connections back; those who subscribed hear what waits for them first."""
+        self.subscribers.close()
         for backend in self._backends.values():
             backend.close()
         if "store" in self.__dict__:

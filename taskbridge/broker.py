@@ -11,18 +11,12 @@ from typing import Protocol
 
 import msgspec
 
-from .backend import Capabilities, Consumer, Keeper, Place
+from .backend import Capabilities, Consumer, Keeper, Level, Place
+from .config import BROKERS
 from .errors import ConfigError
 from .message import Message
 from .redis.url import redacted, scheme
 from .store import Store
-
-#: Which kind of broker a URL is of.
-KINDS = {
-    **dict.fromkeys(("redis", "rediss", "unix", "sentinel"), "redis"),
-    "sqs": "sqs",
-    **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
-}
 
 
 class Broker(Protocol):
@@ -30,6 +24,7 @@ class Broker(Protocol):
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None: ...
     def depth(self, queue: str) -> int: ...
+    def levels(self, queues: Sequence[str]) -> list[Level]: ...
     def scan(self, queue: str, limit: int) -> Iterator[Message]: ...
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer: ...
     def keeper(self, queues: Sequence[str]) -> Keeper: ...
@@ -75,9 +70,9 @@ class OnBroker:
     """
 
     def __init__(self, place: Place, kinds: Mapping[str, Kind]) -> None:
-        kind = kinds.get(KINDS.get(scheme(place.broker_url), ""))
+        kind = kinds.get(BROKERS.get(scheme(place.broker_url), ""))
         if kind is None:
-            known = ", ".join(f"{name}://" for name, of in KINDS.items() if of in kinds)
+            known = ", ".join(f"{name}://" for name, of in BROKERS.items() if of in kinds)
             raise ConfigError(
                 f"backend {place.name!r}: expected a broker URL of {known}, got {redacted(place.broker_url)!r}"
             )
@@ -92,6 +87,9 @@ class OnBroker:
 
     def depth(self, queue: str) -> int:
         return self.broker.depth(queue)
+
+    def levels(self, queues: Sequence[str]) -> list[Level]:
+        return self.broker.levels(queues)
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         return self.broker.scan(queue, limit)

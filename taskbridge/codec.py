@@ -162,6 +162,11 @@ class Arguments:
         return self._value(self._first, raw)
 
     @property
+    def positional(self) -> list[str]:
+        """The parameters that a caller may pass by position, in their order; a worker announces them."""
+        return self._positional
+
+    @property
     def names(self) -> list[str]:
         """The parameters with a name of their own, in their order."""
         return [*self._positional, *sorted(self._keywords - set(self._positional))]

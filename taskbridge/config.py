@@ -30,8 +30,18 @@ MAX_PAYLOAD_BYTES = 64 * 1024
 #: The engines that have a backend of ours.
 ENGINES = ("celery", "dramatiq", "memory")
 
+#: How a process may write its log.
+LOG_FORMATS = ("plain", "json")
+
 #: A backend's name is part of a claim, "worker:backend:number" (worker/slots.py).
 BACKEND_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+#: Which kind of broker a URL is of, by its scheme.
+BROKERS = {
+    **dict.fromkeys(("redis", "rediss", "unix", "sentinel"), "redis"),
+    "sqs": "sqs",
+    **dict.fromkeys(("amqp", "amqps"), "rabbitmq"),
+}
 
 #: Most processes of one group; each has a slot in memory and connections of its own.
 MAX_PROCESSES = 1000
@@ -48,6 +58,12 @@ class BackendSettings:
 
     engine: str
     broker_url: str = field(default="", repr=False)
+
+    @property
+    def broker(self) -> str:
+        """What kind of broker it is: ``redis``, ``sqs``, ``rabbitmq`` or ``memory``."""
+        scheme = "memory" if self.engine == "memory" else self.broker_url.partition(":")[0]
+        return BROKERS.get(scheme, scheme)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +169,7 @@ class Settings:
         hard_timeout: hard timeout of tasks that name none. Defaults to none.
         observers: what is told of all that is sent and run: ``metrics``, ``sentry``, ``opentelemetry``, or another with
             an entry point; comma-separated in the environment. Defaults to none.
+        log_format: ``plain`` or ``json``. Defaults to plain, and to theirs under the engines' own commands.
         backends: named backends. Defaults to one per engine, on ``broker_url``.
         shares: fixed shares of traffic per task. Defaults to none.
         schedules: schedules without code, by name. Defaults to none.
@@ -167,6 +184,7 @@ class Settings:
     timeout: Span | None = None
     hard_timeout: Span | None = None
     observers: Sequence[str] = ()
+    log_format: str = ""
     backends: Mapping[str, BackendSettings] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
     schedules: Mapping[str, ScheduleSettings] = field(default_factory=dict)
@@ -181,6 +199,7 @@ class Settings:
             raise ConfigError(f"max_payload: expected 1 byte or more, got {self.max_payload!r}")
         timeouts_of(self.timeout, self.hard_timeout)
         object.__setattr__(self, "observers", _observers(self.observers))
+        _check_log_format(self.log_format)
         for name in self.backends:
             if not BACKEND_NAME.fullmatch(name):
                 raise ConfigError(f"backends: expected a name of up to 40 letters, digits, - and _, got {name!r}")
@@ -262,6 +281,18 @@ def load_groups(environ: Mapping[str, str] | None = None, here: Path | None = No
     return _groups(_from_file(environ.get(PREFIX + "CONFIG"), here).get("groups", {}))
 
 
+def load_log_format(environ: Mapping[str, str] | None = None, here: Path | None = None) -> str:
+    """Return how a command that runs no bridge yet is to log: as the environment says, else the file, else plain.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    environ = os.environ if environ is None else environ
+    found = environ.get(PREFIX + "LOG_FORMAT") or _from_file(environ.get(PREFIX + "CONFIG"), here).get("log_format", "")
+    _check_log_format(found)
+    return found or LOG_FORMATS[0]
+
+
 def check_group_name(name: str) -> None:
     """Refuse a name that a group cannot have.
 
@@ -322,6 +353,11 @@ def _seconds(name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ConfigError(f"{PREFIX}{name.upper()}: expected a number of seconds, got {text!r}") from None
+
+
+def _check_log_format(name: object) -> None:
+    if name and name not in LOG_FORMATS:
+        raise ConfigError(f"log_format: expected {' or '.join(LOG_FORMATS)}, got {name!r}")
 
 
 def _observers(names: Any) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from .needs import ALONE, Within
 from .options import TaskOptions
 from .policies.timeout import stamps
 from .policies.unique import sameness_of
-from .routing import fill, names_in, route
+from .routing import Router, fill, names_in, route_by_settings
 from .scope import scope
 from .store import Store
 from .trace import Trace
@@ -52,7 +52,7 @@ class Enqueued(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """What sending needs. ``store`` and ``backend`` are asked for only when used."""
+    """What sending needs. ``store`` and ``backend`` are asked for only when used; without ``router`` no rule holds."""
 
     settings: Settings
     clock: Clock
@@ -60,6 +60,11 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     backend: Callable[[str], Backend]
     events: Events = msgspec.field(default_factory=Events)
     trace: Trace = msgspec.field(default_factory=Trace)
+    router: Router | None = None
+
+    def route(self, message: Message) -> str:
+        """Return the name of the backend that carries this message now."""
+        return route_by_settings(message, self.settings) if self.router is None else self.router.route(message)
 
 
 def enqueue(
@@ -154,12 +159,12 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
 
 def tell(messages: Sequence[Message], created: Sequence[bool], sender: Sender) -> None:
     """Tell listeners which of these messages were made, if there are any."""
-    if not sender.events.heard:
+    if not sender.events.hears(Sent):
         return
     for message, new in zip(messages, created, strict=True):
         if new:
             delay_ms = max(0, message.due_at_ms - message.enqueued_at_ms) if message.due_at_ms else 0
-            backend = route(message, sender.settings)
+            backend = sender.route(message)
             sender.events.emit(
                 Sent(id=message.id, task=message.task, queue=message.queue, backend=backend, delay_ms=delay_ms)
             )
@@ -177,11 +182,16 @@ def _within(definition: Definition) -> Within:
 
 def publish(messages: list[Message], sender: Sender, *, kept: bool = False, front: bool = False) -> None:
     """Hand messages to the backends that carry them now; ``kept`` and ``front`` as in ``Backend.publish``."""
-    by_backend: dict[str, list[Message]] = {}
-    for message in messages:
-        by_backend.setdefault(route(message, sender.settings), []).append(message)
-    for name, routed in by_backend.items():
+    for name, routed in by_backend(messages, sender).items():
         sender.backend(name).publish(routed, kept=kept, front=front)
+
+
+def by_backend(messages: Iterable[Message], sender: Sender) -> dict[str, list[Message]]:
+    """Return which backend carries which of these messages now."""
+    routed: dict[str, list[Message]] = {}
+    for message in messages:
+        routed.setdefault(sender.route(message), []).append(message)
+    return routed
 
 
 def stamp(
@@ -207,6 +217,7 @@ def made(
     *,
     route_key: str = "",
     flow: Flow | None = None,
+    filled: bool = False,
 ) -> Message:
     """Make a message of a call that was checked.
 
@@ -216,8 +227,9 @@ def made(
         options: with what this call asks for.
         sent: its arguments as JSON, positional and by name.
         sender: whose clock and whose limit of size count.
-        route_key: what a share of traffic is sticky by. Defaults to the id.
+        route_key: what a share of the settings is sticky by. Defaults to the id.
         flow: what it is part of.
+        filled: its first argument is filled in later. Defaults to no.
 
     Raises:
         PayloadTooLarge: it is over ``max_payload``.
@@ -226,6 +238,7 @@ def made(
     now_ms = sender.clock.now_ms()
     due_ms = now_ms + delay_ms
     timeouts = stamps(options, definition.options)
+    tags, router = tuple(options.tags), sender.router
     message = Message(
         id=id,
         task=definition.name,
@@ -241,6 +254,8 @@ def made(
         hard_timeout_ms=timeouts.hard_ms,
         flow=_over(options, flow),
         trace=sender.trace.headers(),
+        tags=tags,
+        route_keys=router.keys_of(definition, options.queue, tags, sent, filled=filled) if router else None,
     )
     refuse_large(message, sender.settings.max_payload)
     return message
@@ -254,7 +269,7 @@ def route_key(
     *,
     filled: bool = False,
 ) -> str:
-    """Return what a share of traffic is sticky by; empty, for the id, where there is none or it is not known yet.
+    """Return what a share of the settings is sticky by; empty, for the id, where there is none or it is not known yet.
 
     Args:
         definition: what is called.
@@ -305,6 +320,8 @@ def refuse_large(message: Message, limit: int) -> None:
     """
     flow = message.flow
     more = len(message.trace) + (len(flow.at) + len(flow.bounds) if flow else 0)
+    if message.tags or message.route_keys:
+        more += len(msgspec.json.encode((message.tags, message.route_keys)))
     if len(message.args) + len(message.kwargs) + more + _ENVELOPE_BYTES <= limit:
         return
     size = len(encode(message))

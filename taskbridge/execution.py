@@ -65,7 +65,8 @@ def accepted(claimed: Claimed, runtime: Runtime) -> bool:
             runtime.clock.sleep(begun.wait_ms / 1000)
         ready_at_ms = message.ready_at_ms or runtime.clock.now_ms()  # a native producer may not say
         waited_ms = max(0, runtime.clock.now_ms() - ready_at_ms)
-        runtime.events.emit(claimed.event(events.Started, waited_ms=waited_ms))
+        parked = {"parked_ms": begun.parked_ms, "parked_for": begun.parked_for, "throttled_ms": begun.throttled_ms}
+        runtime.events.emit(claimed.event(events.Started, waited_ms=waited_ms, **parked))
         return True
     if begun.verdict == "expired":
         runtime.events.emit(claimed.event(events.Dropped, how="expired", why="not begun before it expired"))
@@ -84,8 +85,7 @@ def told(claimed: Claimed, answer: str, outcome: Outcome, runtime: Runtime) -> N
     """Tell listeners what ``finish`` answered."""
     emit = runtime.events.emit
     if answer not in ("ok", "mine"):
-        log.warning("the result of %s (%s) was refused: %s", claimed.message.task, claimed.message.id, answer)
-        emit(claimed.event(events.ClaimRefused))
+        emit(claimed.event(events.ClaimRefused, why=answer))
         return
     match outcome:
         case Done():

@@ -52,10 +52,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``args`` and ``kwargs`` are JSON as it travels; ``codec`` makes values of them. ``due_at_ms`` is when it was
     first due, ``expires_at_ms`` when it is no longer worth beginning, ``released_at_ms`` when the relay last handed it
-    to an engine. ``attempt`` is information: the record decides. ``route_key`` is what a share of traffic is sticky by.
+    to an engine. ``attempt`` is information: the record decides. ``route_key`` is what a share of the settings is
+    sticky by, ``route_keys`` what rules of the route table are, by their templates; ``tags`` are what they know it by.
     ``timeout_ms`` and ``hard_timeout_ms`` are of this call alone: 0 is what its task says, -1 what the settings say.
     ``flow`` is None for a message of its own. ``trace`` is a JSON object: headers that join it to who has sent it.
-    ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``.
+    ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``; it is
+    ``bound`` to that engine where it says what follows it, which no other would do.
     """
 
     id: str
@@ -78,6 +80,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     hard_timeout_ms: int = 0
     flow: Flow | None = None
     trace: msgspec.Raw = NO_KWARGS
+    tags: tuple[str, ...] = ()
+    route_keys: dict[str, str] | None = None
+    bound: bool = False
 
     @property
     def first_due_ms(self) -> int:

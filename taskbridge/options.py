@@ -36,6 +36,11 @@ PARK_FOR = timedelta(hours=24)
 
 #: How long an idempotency key is remembered: 24 h.
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
+
+#: A tag, and how many a task may have: they travel with each of its messages.
+TAG = re.compile(r"[A-Za-z0-9_.:-]{1,40}")
+MOST_TAGS = 10
+
 #: ``Message.timeout_ms`` and ``hard_timeout_ms``: this call asks for the settings' own, whatever its task says.
 AS_THE_SETTINGS_MS = -1
 
@@ -90,7 +95,7 @@ class SchedulePolicy(Protocol):
 #: What ``.using`` takes: what is decided when it is enqueued. All else is the word of the worker that runs it.
 PER_CALL = (
     *("debounce", "delay", "expires", "hard_timeout", "idempotency_key", "idempotency_window"),
-    *("over", "priority", "queue", "timeout", "unique", "unique_by"),
+    *("over", "priority", "queue", "tags", "timeout", "unique", "unique_by"),
 )
 
 
@@ -132,6 +137,7 @@ class TaskOptions:
         timeout: how long an attempt may take before ``SoftTimeout`` is raised inside it. Defaults to the settings'.
         hard_timeout: how long before its process is ended, and the attempt has failed. Defaults to the settings'.
         over: for one run of a chunked task: a range in place of the declared one, of the same kind; kept as its bounds.
+        tags: what rules of the route table may know its messages by, such as ``("payments",)``. Defaults to none.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -157,6 +163,7 @@ class TaskOptions:
     timeout: Span | None = None
     hard_timeout: Span | None = None
     over: Bounds | None = None
+    tags: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -178,6 +185,7 @@ class TaskOptions:
         timeouts_of(self.timeout, self.hard_timeout)
         bounded = self.over is None or isinstance(self.over, Bounds)
         _expect(bounded, "over", "it in @chunked(over=...), or in .using(over=...) of such a task", self.over)
+        object.__setattr__(self, "tags", _checked_tags(self.tags))
         self._check_middleware()
         self._check_uniqueness()
 
@@ -335,9 +343,29 @@ def check_queue_name(name: object) -> None:
         )
 
 
+def check_tag(tag: object) -> None:
+    """Refuse what is no tag.
+
+    Raises:
+        ConfigError: what one looks like, and what came.
+    """
+    if not isinstance(tag, str) or not TAG.fullmatch(tag):
+        raise ConfigError(f"expected a tag of up to 40 letters, digits, -, _, . and :; got {tag!r}")
+
+
 def band(priority: int) -> str:
     """Return the suffix of the queue that carries this priority: ``-high`` 7-9, none 4-6, ``-low`` 0-3."""
     return "-high" if priority >= 7 else "" if priority >= 4 else "-low"
+
+
+def _checked_tags(tags: Any) -> tuple[str, ...]:
+    if tags == ():
+        return ()
+    _expect(isinstance(tags, list | tuple), "tags", "a list of tags such as ('payments',)", tags)
+    for tag in tags:
+        check_tag(tag)
+    _expect(len(set(tags)) == len(tags) <= MOST_TAGS, "tags", f"each once, at most {MOST_TAGS}", tags)
+    return tuple(tags)
 
 
 def _several(one: Any) -> tuple[Any, ...]:

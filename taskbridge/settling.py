@@ -19,6 +19,7 @@ from .outcome import Again, Done, Ended, Outcome, Parked
 from .policies.needs import needs_of
 from .policies.retry import NEVER
 from .returned import returned_by
+from .routing.rules import fields_in
 from .runtime import Runtime
 from .store import Finish
 
@@ -118,7 +119,8 @@ def _changed(asked: Reschedule, message: Message, definition: Definition, max_pa
     if not asked.kwargs:
         return b""
     args, kwargs = definition.arguments.replaced(message.args, message.kwargs, asked.kwargs)
-    changed = message.copy(args=args, kwargs=kwargs)
+    kept = {by: key for by, key in (message.route_keys or {}).items() if asked.kwargs.keys().isdisjoint(fields_in(by))}
+    changed = message.copy(args=args, kwargs=kwargs, route_keys=kept or None)
     refuse_large(changed, max_payload)
     return encode(changed)
 

@@ -35,6 +35,8 @@ class Ours(msgspec.Struct, omit_defaults=True):
     """A ``Flow``, as JSON values."""
     trace: Any = None
     """Headers that join it to who has sent it, as JSON values."""
+    tags: tuple[str, ...] = ()
+    route_keys: dict[str, str] | None = None
 
 
 def ours(message: Message, *, front: bool = False) -> Ours:
@@ -57,6 +59,8 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         front=front,
         flow=msgspec.json.decode(msgspec.json.encode(message.flow)) if message.flow else None,
         trace=msgspec.json.decode(message.trace) if message.trace != NO_KWARGS else None,
+        tags=message.tags,
+        route_keys=message.route_keys,
     )
 
 
@@ -93,4 +97,6 @@ def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw
         hard_timeout_ms=said.hard_timeout_ms,
         flow=msgspec.json.decode(msgspec.json.encode(said.flow), type=Flow) if said.flow else None,
         trace=msgspec.Raw(msgspec.json.encode(said.trace)) if said.trace else NO_KWARGS,
+        tags=said.tags,
+        route_keys=said.route_keys,
     )

@@ -167,12 +167,16 @@ class Process:
         """The lines of its configuration file."""
         raise NotImplementedError
 
+    def named(self, config: Path) -> list[str]:
+        """How its command is told of its configuration file."""
+        return [str(config)]
+
     def arguments(self) -> list[str]:
         return []
 
     def command(self, config: Path) -> list[str]:
         """What starts it."""
-        return [self._binary, str(config), *self.arguments()]
+        return [self._binary, *self.named(config), *self.arguments()]
 
     def environment(self) -> Mapping[str, str] | None:
         """What it is started in. Defaults to what the tests have."""

@@ -20,6 +20,7 @@ HEAVY = {
     "django",
     "dramatiq",
     "kombu",
+    "prometheus_client",
     "psycopg",
     "redis",
     "rich",

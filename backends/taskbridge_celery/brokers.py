@@ -73,6 +73,9 @@ class OnRedis(RedisBroker):
     def _packed(self, list_name: str, raw: list[bytes], kept: bool, front: bool) -> bytes:
         return self._push.packed(list_name, int(front), *raw) if kept or front else pack(("LPUSH", list_name, *raw))
 
+    def peek(self, places: Sequence[tuple[str, int]]) -> list[bytes | None]:
+        return self.server.pipeline([("LINDEX", key, -1 - behind) for key, behind in places])
+
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):
             for raw in reversed(self.server.call("LRANGE", list_name, -limit, -1)):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from celery import Celery, bootsteps
+from celery import Celery, bootsteps, signals
 from celery.exceptions import Ignore
 
 from taskbridge import default_bridge
@@ -21,9 +21,11 @@ from taskbridge.bridge import Bridge
 from taskbridge.contrib import django
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import BrokerUnavailable, ConfigError, DecodeError
+from taskbridge.events import Buried
 from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
 from taskbridge.message import Message, raw_id
+from taskbridge.observe.logs import dress, log_event
 from taskbridge.patience import patiently
 from taskbridge.policies.timeout import refuse_tasks
 from taskbridge.rabbitmq.broker import RabbitBroker
@@ -62,6 +64,8 @@ def serve(bridge: Bridge) -> Celery:
 
     bridge.on_declared(task_of)
     app.steps["consumer"].add(_step(served))
+    signals.worker_process_shutdown.connect(lambda **_: bridge.subscribers.close(), weak=False)
+    _log(bridge)
     return app
 
 
@@ -95,6 +99,7 @@ class Served:
         queue = message.delivery_info.get("routing_key", "")
         id = raw_id(raw)
         patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
+        self._bridge.events.emit(Buried(id=id, task="", queue=queue, backend=self.backend.name, why=str(error)))
 
     def refuse(self, kept: Capabilities, where: str, definitions: Definitions) -> None:
         """Refuse tasks whose timeouts are not kept."""
@@ -136,6 +141,17 @@ class Served:
         with self._lessor.claim(message.id) as claim:
             delivery = delivery or Delivery(tag="", queue=message.queue, raw=b"")
             return deliver(delivery, message, claim, self.backend.name, self._bridge.runtime)
+
+
+def _log(bridge: Bridge) -> None:
+    """Log each event, and have Celery's log know whose each record is; it may ask for that in its own formats."""
+
+    def dressed(logger: logging.Logger, **_: Any) -> None:
+        dress(logger.handlers, bridge.settings.log_format)
+
+    bridge.events.subscribe(log_event)
+    for set_up in (signals.after_setup_logger, signals.after_setup_task_logger):
+        set_up.connect(dressed, weak=False)
 
 
 def _step(served: Served) -> type[bootsteps.StartStopStep]:

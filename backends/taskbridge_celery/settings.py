@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import quote
 
 from taskbridge.backend import VISIBILITY_MS, Place
-from taskbridge.broker import KINDS
+from taskbridge.config import BROKERS
 from taskbridge.rabbitmq.address import parse
 from taskbridge.redis.url import scheme
 
 
 def of_broker(place: Place) -> dict[str, Any]:
     """Return the settings of the broker where a backend stands, its URL among them."""
-    return {"redis": _redis, "rabbitmq": _rabbitmq}[KINDS[scheme(place.broker_url)]](place)
+    return {"redis": _redis, "rabbitmq": _rabbitmq}[BROKERS[scheme(place.broker_url)]](place)
 
 
 def _redis(place: Place) -> dict[str, Any]:

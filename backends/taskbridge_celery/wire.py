@@ -149,7 +149,9 @@ def read(envelope_of: Callable[[], Envelope], queue: str, raw: bytes) -> tuple[M
 
 
 def _with_native(message: Message, envelope: Envelope, embed: dict[str, Any]) -> Message:
-    return message.copy(native=_native(envelope, embed)) if message.engine == "celery" else message
+    if message.engine != "celery":
+        return message
+    return message.copy(native=_native(envelope, embed), bound=_is_bound(embed))
 
 
 def _of_native(
@@ -168,7 +170,13 @@ def _of_native(
         attempt=1,
         engine="celery",
         native=_native(envelope, embed),
+        bound=_is_bound(embed),
     )
+
+
+def _is_bound(embed: dict[str, Any]) -> bool:
+    """Whether a chain, a chord or a callback follows."""
+    return any(embed.get(name) for name in NO_EMBED)
 
 
 def _native(envelope: Envelope, embed: dict[str, Any]) -> msgspec.Raw:

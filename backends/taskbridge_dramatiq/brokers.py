@@ -75,6 +75,12 @@ class OnRedis(RedisBroker):
     def _kept(self, by_list: dict[str, list[bytes | str]], front: bool) -> list[bytes]:
         return [self._push.packed(name, f"{name}.msgs", int(front), *pairs) for name, pairs in by_list.items()]
 
+    def peek(self, places: Sequence[tuple[str, int]]) -> list[bytes | None]:
+        ids = self.server.pipeline([("LINDEX", key, behind) for key, behind in places])
+        return self.server.pipeline(
+            [("HGET", f"{key}.msgs", id or b"") for (key, _), id in zip(places, ids, strict=True)]
+        )
+
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):
             ids = self.server.call("LRANGE", list_name, 0, limit - 1)

@@ -6,6 +6,7 @@ What the command itself cannot keep is in ``brokers.KINDS``. Each claim is renew
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 
@@ -22,6 +23,7 @@ from taskbridge.definition import Definition
 from taskbridge.errors import ConfigError
 from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
+from taskbridge.observe.logs import dress, log_event
 from taskbridge.policies.timeout import refuse_tasks
 from taskbridge.schedules.declared import declarer_of
 
@@ -53,6 +55,7 @@ def serve(bridge: Bridge) -> Broker:
             broker.declare_queue(name_of(backend, queue, part))
 
     bridge.on_declared(actor_of)
+    bridge.events.subscribe(log_event)
     return broker
 
 
@@ -66,15 +69,20 @@ class Served(Middleware):
         self._stopping = threading.Event()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Have all parts of its queues read; declare the schedules of the tasks, until the worker ends."""
+        """Have all parts of its queues read, the log know whose each record is, and schedules declared until it ends."""
         if worker.consumer_whitelist:
             worker.consumer_whitelist = read_for(self.backend, worker.consumer_whitelist)
+        dress(logging.getLogger().handlers, self._bridge.settings.log_format)
         declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
         threading.Thread(target=declarer.keep_on, args=(self._stopping,), name="schedules", daemon=True).start()
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Declare them no more."""
         self._stopping.set()
+
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Tell those who subscribed what they have not heard yet; such a process runs no exit handlers."""
+        self._bridge.subscribers.close()
 
     def body_of(self, definition: Definition) -> Any:
         """Return an actor's body: the whole life of a delivery, then its outcome in Dramatiq's words."""

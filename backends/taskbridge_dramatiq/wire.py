@@ -14,6 +14,9 @@ from taskbridge.errors import DecodeError
 from taskbridge.message import Message, foreign_id
 from taskbridge.wire import message_of, ours
 
+#: What makes something follow a message. Source: dramatiq/middleware, callbacks.py, group_callbacks.py, pipelines.py.
+FOLLOWED = ("pipe_target", "on_success", "on_failure", "group_completion_uuid")
+
 #: Native delayed messages lie in a queue of this suffix. Source: dramatiq/common.py, ``dq_name``.
 DELAYED = ".DQ"
 
@@ -89,7 +92,9 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
 
 
 def _with_native(message: Message, envelope: Envelope) -> Message:
-    return message.copy(native=_native(envelope)) if message.engine == "dramatiq" else message
+    if message.engine != "dramatiq":
+        return message
+    return message.copy(native=_native(envelope), bound=_is_bound(envelope))
 
 
 def _of_native(envelope: Envelope, queue: str) -> Message:
@@ -104,7 +109,13 @@ def _of_native(envelope: Envelope, queue: str) -> Message:
         due_at_ms=int(options.get("eta") or 0),
         engine="dramatiq",
         native=_native(envelope),
+        bound=_is_bound(envelope),
     )
+
+
+def _is_bound(envelope: Envelope) -> bool:
+    """Whether a pipeline, a group or a callback follows."""
+    return any(envelope.options.get(name) for name in FOLLOWED)
 
 
 def _native(envelope: Envelope) -> msgspec.Raw:

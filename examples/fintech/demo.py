@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from taskbridge import Settings
 from taskbridge.errors import ConfigError
 
-from . import database, generate, report
+from . import database, generate, metrics, report
 from .database import NoDatabase
 from .groups import GROUPS
 from .plain import expect
@@ -58,6 +58,7 @@ from .watch import STAGES, totals
     show_default="build/demo.json",
     help="Where the table goes as JSON.",
 )
+@click.option("--metrics", "with_metrics", is_flag=True, help="Serve metrics meanwhile, and compare what they say.")
 @click.option("--keep", is_flag=True, help="Leave databases and logs, and say where.")
 def main(
     transactions: Path | None,
@@ -66,6 +67,7 @@ def main(
     processes: int,
     rows: int | None,
     output: Path,
+    with_metrics: bool,
     keep: bool,
 ) -> None:
     """Import bank transactions on each engine in turn, then compare every account with a plain loop over the file."""
@@ -81,6 +83,7 @@ def main(
                 processes=processes,
                 database_url=os.environ.get(database.VARIABLE, database.DEFAULT_URL),
                 keep=keep,
+                metrics=with_metrics,
             )
             _introduce(console, workload, server, transactions)
             results = [_run_shown(console, name, workload, server) for name in backends]
@@ -88,7 +91,8 @@ def main(
         raise click.ClickException(str(error)) from None
     report.show(console, results)
     report.save(output, results, broker)
-    sys.exit(_conclude(console, results))
+    same = _compared(console, results) if with_metrics else True
+    sys.exit(_conclude(console, results, same=same))
 
 
 def _engines(words: str) -> list[str]:
@@ -142,8 +146,18 @@ def _introduce(console: Console, workload: Workload, server: Broker, transaction
     )
 
 
-def _conclude(console: Console, results: list[Result]) -> int:
-    if all(result.good for result in results):
+def _compared(console: Console, results: list[Result]) -> bool:
+    """Show what each engine has told Prometheus; whether it was the same names and labels."""
+    told = {result.backend: result.told for result in results if result.told}
+    metrics.show(console, told)
+    found = list(metrics.differences(told))
+    for line in found:
+        console.print(line, style="red", markup=False)
+    return not found
+
+
+def _conclude(console: Console, results: list[Result], *, same: bool) -> int:
+    if same and all(result.good for result in results):
         console.print("Nothing lost, nothing done twice; every account is exact to the cent.", style="green")
         return 0
     console.print("This must not be: see above.", style="bold red")

@@ -1,6 +1,6 @@
 """What a worker's processes saw, one line per event; a worker loads it beside the tasks.
 
-Each process appends to its own file in ``FINTECH_MEASURES``, so a killed one loses nothing it has seen. These are
+Each process appends to its own file in ``FINTECH_MEASURES``; one that is killed may have seen a few more. These are
 spans for the table; whether anything was lost or done twice is not decided here.
 """
 
@@ -55,7 +55,7 @@ class Recorder:
 recorder = Recorder()
 
 
-@subscribe
+@subscribe(Started, Retried, Waiting, Succeeded, Failed)
 def listen(event: Event) -> None:
     """Write down how long a message waited and ran, and for what it was put aside."""
     if VARIABLE not in os.environ:

@@ -16,15 +16,19 @@ from typing import Any, NamedTuple
 from . import database, measure
 from .database import Database
 from .groups import GROUPS, MODULES, QUEUES
+from .metrics import Counts, Told, scrape
 from .plain import Expected
 from .process import answer, started
 from .reports import send_reports
-from .server import Broker, forget
+from .server import Broker, forget, free_port
 from .tasks import hello, settle
 from .verify import Verdict, verify
 from .watch import POLL_S, Show, Watch, totals
 
 GRACE_S = 10
+
+#: Where the processes of a run write what they have counted; prometheus_client's own variable.
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 #: How long after the last effect a poison row may still be on its way to the dead letters.
 SETTLE_S = 20.0
@@ -43,16 +47,21 @@ class Workload:
     processes: int
     database_url: str
     keep: bool
+    metrics: bool = False
 
 
 class Seen(NamedTuple):
-    """What was seen from outside while a worker ran; ``night`` is the id of the run of the reports."""
+    """What was seen from outside while a worker ran.
+
+    ``night`` is the id of the run of the reports; ``told`` is what it told Prometheus, if it was asked.
+    """
 
     seconds: float
     peak_mb: float
     dead: int
     left: int
     night: str
+    told: Told | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +79,8 @@ class Result:
     left: int
     peak_mb: float
     verdict: Verdict
+    told: Told | None = None
+    counts: Counts | None = None
 
     @property
     def good(self) -> bool:
@@ -81,7 +92,8 @@ class Result:
         """All that is wrong, in words."""
         left = [f"{self.left} messages are still on their way"] if self.left else []
         poison = [f"{self.poison} poison rows, {self.dead} dead letters"] if self.poison != self.dead else []
-        return [*left, *poison, *self.verdict.faults]
+        told = self.told.faults(self.counts) if self.told and self.counts else []
+        return [*left, *poison, *self.verdict.faults, *told]
 
 
 def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
@@ -96,6 +108,9 @@ def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
     schema = name.replace("-", "_")
     url = database.fresh(workload.database_url, schema, folder)
     environment = _environment(backend, name, broker, url, folder / "measures")
+    if workload.metrics:
+        (folder / "metrics").mkdir()
+        environment |= {FOLDER: str(folder / "metrics"), "TASKBRIDGE_OBSERVERS": "metrics"}
     try:
         seen = _import(workload, environment, folder, Database(url), show)
         return _result(backend, workload, folder, Database(url), seen)
@@ -107,9 +122,11 @@ def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
 
 def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db: Database, show: Show) -> Seen:
     """Start, watch and stop."""
+    address = f"127.0.0.1:{free_port()}" if workload.metrics else ""
     worker_command = [
         *("taskbridge", "worker", *MODULES, "examples.fintech.measure"),
         *(*_groups(workload.processes), "--grace", str(GRACE_S)),
+        *(["--metrics", address, "--metrics-celery"] if address else []),
     ]
     producer_command = ["examples.fintech.produce", str(workload.file), "--wait"]
     try:
@@ -121,7 +138,8 @@ def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db
                     night = _night(environment)
                     watch.until_done()
             dead, left = _settled(environment, len(workload.expected.refused))
-            return Seen(watch.seconds, watch.peak_mb, dead, left, night)
+            told = scrape(address) if address else None
+            return Seen(watch.seconds, watch.peak_mb, dead, left, night, told)
     finally:
         db.close()
 
@@ -179,6 +197,15 @@ def _result(backend: str, workload: Workload, folder: Path, db: Database, seen: 
     """Read the evidence, now that nothing runs any more."""
     receipts = [*(folder / "receipts.txt").read_text("ascii").split(), *([seen.night] if seen.night else [])]
     ((ended,),) = db.rows("SELECT COUNT(DISTINCT message_id) FROM effects WHERE effect <> 'hello'")
+    measures = measure.read(folder / "measures", leave_out=hello.name, polls=settle.name)
+    counts = Counts(
+        effective=int(ended),
+        dead=seen.dead,
+        retried=measures.retries,
+        rescheduled=measures.rescheduled + measures.polls,
+        locked=measures.locked,
+        throttled=measures.throttled,
+    )
     try:
         return Result(
             backend=backend,
@@ -186,12 +213,14 @@ def _result(backend: str, workload: Workload, folder: Path, db: Database, seen: 
             bookings=len(workload.expected.booked),
             transfers=len(workload.expected.settled),
             seconds=seen.seconds,
-            measures=measure.read(folder / "measures", leave_out=hello.name, polls=settle.name),
+            measures=measures,
             poison=len(workload.expected.refused),
             dead=seen.dead,
             left=seen.left,
             peak_mb=seen.peak_mb,
             verdict=verify(db, workload.expected, receipts),
+            told=seen.told,
+            counts=counts,
         )
     finally:
         db.close()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..config import LOG_FORMATS
 from ..errors import ConfigError
 from ..options import check_queue_name
 
 if TYPE_CHECKING:
     from ..bridge import Bridge
+    from ..observe.exposition import Address
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +31,13 @@ def on_a_bridge(command: F) -> F:
     """Give a verb that needs no tasks ``--module`` and ``--chdir``: which settings it works with."""
     module = click.option("--module", metavar="MODULE[:BRIDGE]", help="Take the settings of a Bridge of your own.")
     return module(in_directory(command))
+
+
+def with_a_log(command: F) -> F:
+    """Give a verb that serves until it is told to stop its ``--log-level`` and ``--log-format``."""
+    level = click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
+    told = "How entries are written. Defaults to TASKBRIDGE_LOG_FORMAT, else plain."
+    return level(click.option("--log-format", type=click.Choice(LOG_FORMATS), help=told)(command))
 
 
 def in_directory(command: F) -> F:
@@ -55,6 +66,16 @@ def queue_name(context: click.Context, parameter: click.Parameter, name: str) ->
     return name
 
 
+def address(context: click.Context, parameter: click.Parameter, text: str | None) -> Address | None:
+    """Read where to listen."""
+    from ..observe.exposition import address_of
+
+    try:
+        return None if text is None else address_of(text)
+    except ConfigError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+
+
 @contextmanager
 def opened(modules: Sequence[str | None], directory: str) -> Iterator[Bridge]:
     """Import modules and give the bridge they name, or the default one; its connections are given back at the end.
@@ -69,6 +90,26 @@ def opened(modules: Sequence[str | None], directory: str) -> Iterator[Bridge]:
         yield bridge
     finally:
         bridge.close()
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """Give a list that SIGTERM and Ctrl-C are put into, instead of ending the process; a second one ends it at once.
+
+    An event would not do: a handler that sets it could wait for the event's own lock.
+    """
+    stops: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stops.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stops
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def own_name() -> str:

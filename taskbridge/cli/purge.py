@@ -29,7 +29,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.argument("queue", callback=queue_name)
-@click.option("--backend", default="", help="Only there. Defaults to every backend of the settings.")
+@click.option("--backend", default="", help="Only there. Defaults to every backend of the settings and the routes.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_a_bridge
 def purge(queue: str, backend: str, yes: bool, module: str | None, chdir: str) -> None:
@@ -38,9 +38,10 @@ def purge(queue: str, backend: str, yes: bool, module: str | None, chdir: str) -
     What the store keeps of the queue stays: delayed, parked and dead messages, and those that run.
     """
     from ..operations.purge import Purge
+    from ..operations.routes import backends_in_use
 
     with opened([module], chdir) as bridge:
-        names = [backend] if backend else bridge.settings.backend_names
+        names = [backend] if backend else backends_in_use(bridge)
         purges = [Purge(bridge, bridge.backend(name), queue, own_name()) for name in names]
         total = sum(one.waiting for one in purges)
         if total and not yes:

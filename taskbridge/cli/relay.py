@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import signal
+import logging
 import sys
+from pathlib import Path
 from threading import Event, Thread
-from types import FrameType
 
 import click
 
-from ..config import unknown_variables
-from ..observe.logs import set_up_logs
-from .common import on_a_bridge, opened, own_name
-from .screen import say
+from ..config import load_log_format, unknown_variables
+from ..observe.logs import log_event, set_up_logs
+from .common import on_a_bridge, opened, own_name, stop_signals, with_a_log
+
+log = logging.getLogger("taskbridge.relay")
 
 EXAMPLES = """\b
 Examples:
@@ -26,8 +27,8 @@ TICK_S = 0.2
 
 @click.command(epilog=EXAMPLES)
 @on_a_bridge
-@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
-def relay(module: str | None, chdir: str, log_level: str) -> None:
+@with_a_log
+def relay(module: str | None, chdir: str, log_level: str, log_format: str | None) -> None:
     """Move what is due from the store to an engine, until SIGTERM or Ctrl-C.
 
     Of all relays and workers of a namespace one leads; the others wait to take its place. The schedules of the settings
@@ -36,10 +37,11 @@ def relay(module: str | None, chdir: str, log_level: str) -> None:
     from ..relay import relay_of
     from ..schedules.declared import declarer_of
 
-    set_up_logs(log_level)
+    set_up_logs(log_level, log_format or load_log_format(here=Path(chdir)))
     for warning in unknown_variables():
-        say(f"taskbridge: warning: {warning}", error=True)
+        log.warning("%s", warning)
     with opened([module], chdir) as bridge:
+        bridge.events.subscribe(log_event)
         stopping = Event()
         declaring = declarer_of(bridge.definitions, bridge.sender)
         Thread(target=declaring.keep_on, args=(stopping,), name="schedules", daemon=True).start()
@@ -47,21 +49,13 @@ def relay(module: str | None, chdir: str, log_level: str) -> None:
 
 
 def _run(thread: Thread, stopping: Event) -> int:
-    """Run until a signal comes or the thread dies. The handler sets no event: it could wait for its own lock."""
-    stops: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stops.append(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    thread.start()
-    try:
-        while thread.is_alive() and not stops:
-            thread.join(TICK_S)
-    finally:
-        stopping.set()
-        thread.join()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    return 0 if stops else 1
+    """Run until a signal comes or the thread dies."""
+    with stop_signals() as stops:
+        thread.start()
+        try:
+            while thread.is_alive() and not stops:
+                thread.join(TICK_S)
+        finally:
+            stopping.set()
+            thread.join()
+        return 0 if stops else 1

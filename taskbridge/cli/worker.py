@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..config import MAX_PROCESSES, GroupSettings, check_group_name, load_groups, unknown_variables
+from ..config import (
+    MAX_PROCESSES,
+    GroupSettings,
+    check_group_name,
+    load_groups,
+    load_log_format,
+    unknown_variables,
+)
 from ..errors import ConfigError
 from ..observe.logs import set_up_logs
 from ..worker.options import GRACE_S, Group, WorkerOptions
-from .common import queue_names, words
+from .common import address, queue_names, with_a_log, words
+
+if TYPE_CHECKING:
+    from ..observe.exposition import Address
+
+log = logging.getLogger("taskbridge.worker")
 
 EXAMPLES = """\b
 Examples:
@@ -24,6 +38,8 @@ Examples:
   taskbridge worker app.tasks --backends celery,dramatiq   # serve both engines' queues
   taskbridge worker app.tasks:bridge --grace 60            # a Bridge of your own
   taskbridge worker app.tasks --max-tasks 10000 --max-memory-mb 400 --hard-memory-mb 800
+  taskbridge worker app.tasks --log-format json            # one object a line
+  taskbridge worker app.tasks --metrics :9191              # Prometheus reads http://this-machine:9191/metrics
   taskbridge worker app.tasks --reload                     # while you develop
 """
 
@@ -67,7 +83,9 @@ def named_groups(
 @click.option("--max-memory-mb", default=0, type=click.IntRange(0), help="Replace it after a task that left it over.")
 @click.option("--hard-memory-mb", default=0, type=click.IntRange(0), help="End it at once; its task counts a crash.")
 @click.option("--chdir", default=".", type=click.Path(exists=True, file_okay=False), help="Where modules are found.")
-@click.option("--log-level", default="INFO", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]))
+@with_a_log
+@click.option("--metrics", callback=address, metavar="[HOST]:PORT", help="Serve /metrics for Prometheus here.")
+@click.option("--metrics-celery", is_flag=True, help="Also under the names that dashboards for Celery use.")
 @click.option("--reload", is_flag=True, help="Take new code by itself when Python files below --chdir change.")
 def worker(
     modules: tuple[str, ...],
@@ -81,19 +99,26 @@ def worker(
     hard_memory_mb: int,
     chdir: str,
     log_level: str,
+    log_format: str | None,
+    metrics: Address | None,
+    metrics_celery: bool,
     reload: bool,
 ) -> None:
     """Run the tasks of MODULES until SIGTERM or Ctrl-C; a second signal ends it at once.
 
     SIGHUP takes new code without a gap.
     """
+    from ..worker.metering import metered
     from ..worker.supervisor import Supervisor
 
-    set_up_logs(log_level)
+    log_format = log_format or load_log_format(here=Path(chdir))
+    set_up_logs(log_level, log_format)
     for warning in unknown_variables():
-        click.echo(f"taskbridge: warning: {warning}", err=True)
+        log.warning("%s", warning)
     if groups and (queues or processes):
         raise click.UsageError("--group says its processes and queues itself: leave out --queues and --processes")
+    if metrics_celery and metrics is None:
+        raise click.UsageError("--metrics-celery says under which names: say where by --metrics HOST:PORT")
     options = WorkerOptions(
         modules=list(modules),
         groups=_groups(queues, processes, groups, Path(chdir)),
@@ -104,9 +129,12 @@ def worker(
         hard_memory_mb=hard_memory_mb,
         directory=os.path.abspath(chdir),
         log_level=log_level,
+        log_format=log_format,
         reload=reload,
+        observers=["metrics"] if metrics else [],
     )
-    sys.exit(Supervisor(options).run())
+    with metered(metrics, celery=metrics_celery) if metrics else nullcontext() as meter:
+        sys.exit(Supervisor(options, meter).run())
 
 
 def _groups(queues: list[str], processes: int | None, groups: dict[str, GroupSettings], directory: Path) -> list[Group]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ..enqueue import BULK, Receipt, Sender
+from ..enqueue import BULK, Receipt, Sender, tell
 from ..message import Flow, new_id
 from ..scope import scope
 from ..store.flow import Follower
@@ -57,6 +57,7 @@ class Chain:
             links = [self._link(id, n, sender) for n in range(start, min(start + BULK, len(self.links)))]
             chains.keep(id, links, first=start, on_error=self._said, call=self._call(id, sender))
         (created,) = outbox.put([first.message], first.wait_ms, scope().within)
+        tell([first.message], [created], sender)
         return ChainReceipt(first.message.id, created, id)
 
     def __or__(self, after: Signature[Any] | Chain) -> Chain:

@@ -93,7 +93,8 @@ class Signature(Generic[R_co]):
         """
         self.refuse_claims()
         key = route_key(self.definition, self.args, self.kwargs, sender.settings, filled=filled)
-        message = made(id, self.definition, self.options, self.encoded(filled=filled), sender, route_key=key, flow=flow)
+        sent = self.encoded(filled=filled)
+        message = made(id, self.definition, self.options, sent, sender, route_key=key, flow=flow, filled=filled)
         return Follower(message=message, wait_ms=self.options.delay_ms, for_others=self.definition.external)
 
     def refuse_claims(self) -> None:

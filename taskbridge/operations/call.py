@@ -12,7 +12,6 @@ from ..bridge import Bridge
 from ..definition import Definition
 from ..enqueue import Receipt, send, stamp
 from ..errors import ConfigError, NotSupported, nearest
-from ..routing import route
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def call(bridge: Bridge, definition: Definition, asked: Call) -> Sent:
     raw_args, raw_kwargs = msgspec.json.encode(list(asked.args)), msgspec.json.encode(dict(asked.kwargs))
     args, kwargs = definition.arguments.decode(msgspec.Raw(raw_args), msgspec.Raw(raw_kwargs))
     message = stamp(definition, options, tuple(args), kwargs, bridge.sender)
-    name = asked.backend or route(message, bridge.settings)
+    name = asked.backend or bridge.sender.route(message)
     backend = bridge.backend(name)
     if not backend.capabilities.processes:
         raise NotSupported(f"backend {name!r} lives in one process: what this command sends would be gone with it")

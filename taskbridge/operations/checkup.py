@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ..announcement import announced
 from ..backend import Backend, runner_of
 from ..bridge import Bridge
 from ..config import Settings, unknown_variables
-from ..errors import TaskbridgeError, nearest
+from ..errors import StoreUnavailable, TaskbridgeError, nearest
 from ..policies.timeout import refuse_tasks
 from ..redis.url import redacted
+from ..routes.changes import table_now
+from ..routes.checks import Landscape, problems
 from ..routing import names_in
 from ..schedules.declared import plans_of
 from .hints import hints, patience_hints
@@ -56,6 +59,7 @@ def checkup(bridge: Bridge, modules: Sequence[str], environ: Mapping[str, str]) 
     yield from _store(bridge)
     yield from _tasks(bridge, modules)
     yield from _shares(bridge)
+    yield from _routes(bridge)
     yield from _schedules(bridge)
     yield Finding(level="advice", about="queues", text=ADVICE)
 
@@ -156,6 +160,26 @@ def _schedules(bridge: Bridge) -> Iterator[Finding]:
         return
     if plans:
         yield Finding(level="ok", about="schedules", text=f"{len(plans)}: {', '.join(sorted(plans))}")
+
+
+def _routes(bridge: Bridge) -> Iterator[Finding]:
+    """The rules of the store, if it answers: what leads nowhere from here, and where nobody serves."""
+    try:
+        found, table = table_now(bridge.store)
+        workers = announced(bridge.store)
+    except StoreUnavailable:  # which is told already
+        return
+    except TaskbridgeError as error:
+        yield faulty("routes", error)
+        return
+    there = Landscape(settings=bridge.settings, backend=bridge.backend, workers=workers, definitions=bridge.definitions)
+    for rule in table.rules:
+        wrong = list(problems(table, rule, None, there))
+        for one in wrong:
+            level: Level = "warning" if one.forcible or one.harmless else "error"
+            yield Finding(level=level, about="routes", text=f"{rule.id}, {rule}: {redacted(str(one.error))}")
+        if not wrong:
+            yield Finding(level="ok", about="routes", text=f"{rule.id}, version {found.version}: {rule}")
 
 
 def _shares(bridge: Bridge) -> Iterator[Finding]:

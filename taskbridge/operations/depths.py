@@ -14,6 +14,7 @@ from ..announcement import Announcement, announced
 from ..bridge import Bridge
 from ..errors import ConfigError, TaskbridgeError
 from ..options import QUEUE_NAME
+from .routes import backends_in_use
 from .unserved import unserved
 
 
@@ -76,9 +77,9 @@ def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:
     by_name = {name: Depth(queue=name) for name in sorted(names)}
     for (queue, state), number in counts.items():
         setattr(by_name[queue], state.lower(), number)
-    for name in _backends(bridge, workers):
+    for name in backends_known(bridge, workers):
         _count_waiting(bridge, name, list(by_name.values()), found.problems)
-    for one in unserved(bridge, _backends(bridge, workers), list(by_name)):
+    for one in unserved(bridge, backends_known(bridge, workers), list(by_name)):
         by_name[one.queue].backends[one.backend] = Side(waiting=one.waiting)
     for (queue, backend), number in running.items():
         by_name[queue].backends.setdefault(backend, Side()).running = number
@@ -90,9 +91,9 @@ def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:
     return found
 
 
-def _backends(bridge: Bridge, workers: Sequence[Announcement]) -> list[str]:
-    """The configured backends, and those that live workers serve and the settings can name."""
-    names = dict.fromkeys(bridge.settings.backend_names)
+def backends_known(bridge: Bridge, workers: Sequence[Announcement]) -> list[str]:
+    """Return the backends of settings and routes, and those that live workers serve and the settings can name."""
+    names = dict.fromkeys(backends_in_use(bridge))
     for name in [name for worker in workers for name in worker.backends]:
         try:
             bridge.settings.backend_settings(name)

@@ -31,7 +31,7 @@ def unserved(bridge: Bridge, served: Sequence[str], queues: Sequence[str]) -> li
         queues: the names.
     """
     found = []
-    for name in _others(bridge, served):
+    for name in others(bridge, served):
         for queue in queues:
             try:
                 waiting = bridge.backend(name).depth(queue)
@@ -58,8 +58,8 @@ def warn_of_unserved(bridge: Bridge, served: Sequence[str], queues: Sequence[str
         )
 
 
-def _others(bridge: Bridge, served: Sequence[str]) -> Iterator[str]:
-    """The backends of the settings, and the plain engines on a broker that is served, but for those that are."""
+def others(bridge: Bridge, served: Sequence[str]) -> Iterator[str]:
+    """Return the backends of the settings, and the plain engines on a broker that is served, but for those that are."""
     settings = bridge.settings
     seen = {settings.backend_settings(name) for name in served}
     brokers = {one.broker_url for one in seen if one.engine != "memory"}

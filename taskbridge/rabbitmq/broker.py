@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..backend import Consumer, Delivery, Keeper, Place
+from ..backend import Consumer, Delivery, Keeper, Level, Place
 from ..errors import BackendNotInstalled, NotSupported, TaskbridgeError
 from ..message import Message
 from ..options import band
@@ -16,7 +16,7 @@ from .queues import FRONT, Names, Parcel, Queue
 
 if TYPE_CHECKING:
     from .content import Content
-    from .publisher import Publisher
+    from .publisher import Line, Publisher
 
 #: How often a supervisor looks whether something waits that its children do not take, seconds; those that sleep are
 #: woken by the broker itself.
@@ -80,8 +80,17 @@ class RabbitBroker:
         return self._dialect.encode(message, name, front=front)
 
     def depth(self, queue: str) -> int:
-        names = [one.name for one in self.names.read(queue)]
-        return sum(self.publisher.ask(lambda line: [line.connection.depth(name) or 0 for name in names]))
+        return self.levels([queue])[0].waiting
+
+    def levels(self, queues: Sequence[str]) -> list[Level]:
+        """How much waits; since when is not told, for no message is shown without handing it out."""
+        names = [[one.name for one in self.names.read(queue)] for queue in queues]
+
+        def look(line: Line) -> list[Level]:
+            depth = line.connection.depth
+            return [Level(waiting=sum(depth(name) or 0 for name in of_queue)) for of_queue in names]
+
+        return self.publisher.ask(look) if queues else []
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         raise NotSupported("RabbitMQ shows no message without handing it out, and counts that as a delivery")
@@ -93,7 +102,7 @@ class RabbitBroker:
         return RabbitConsumer(self.address, readings, self.shape, self._dialect.decode)
 
     def keeper(self, queues: Sequence[str]) -> Keeper:
-        return RabbitKeeper(lambda: sum(map(self.depth, queues)))
+        return RabbitKeeper(lambda: sum(level.waiting for level in self.levels(queues)))
 
     def ping(self) -> None:
         self.publisher.ask(lambda line: line.connection.depth(self.names.of("default")))

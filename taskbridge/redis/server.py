@@ -10,7 +10,7 @@ import os
 import re
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from redis.backoff import NoBackoff
@@ -40,8 +40,18 @@ _ON_ITS_WAY = object()
 _INTRODUCED = {"driver_info": redis.DriverInfo(lib_version=redis.__version__)} if hasattr(redis, "DriverInfo") else {}
 
 
+class Trips(Protocol):
+    """Times round trips for whoever wants to know; what it raises is the caller's."""
+
+    def begin(self) -> float:
+        """Something is about to be sent; returns what ``end`` is to be told."""
+
+    def end(self, began_s: float) -> None:
+        """All was answered."""
+
+
 class Server:
-    """A Redis server by URL.
+    """A Redis server by URL. ``trips``, where there is one, is told of each round trip that was answered.
 
     Args:
         url: ``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host1,host2/service/db``.
@@ -59,6 +69,7 @@ class Server:
         self._pool = self._new_pool()
         self._pid = os.getpid()
         self._sources: dict[str, None] = {}
+        self.trips: Trips | None = None
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply.
@@ -105,7 +116,8 @@ class Server:
         self._sources[source] = None
 
     def _exchange(self, packed: bytes, replies: int) -> list[Reply]:
-        connection = self._connection()
+        connection, trips = self._connection(), self.trips
+        began_s = trips.begin() if trips else 0.0
         answers: list[Reply] = []
         try:
             connection.send_packed_command([packed])
@@ -116,6 +128,8 @@ class Server:
             if isinstance(error, RedisError | OSError):
                 raise self.translated(error) from error
             raise
+        if trips:
+            trips.end(began_s)
         for answer in answers:
             if isinstance(answer, ResponseError):
                 raise self.translated(answer) from answer
@@ -134,6 +148,28 @@ class Server:
             if isinstance(error, RedisError | OSError):
                 raise self.translated(error) from error
             raise
+
+    def ask(self, *command: Argument) -> Reply:
+        """Send one command over a connection that no thread keeps, and return its reply.
+
+        Raises:
+            As ``call``.
+        """
+        self._renew_after_fork()
+        try:
+            connection = self._pool.get_connection()
+        except (RedisError, OSError) as error:
+            raise self.translated(error) from error
+        try:
+            connection.send_packed_command([pack(command)])
+            return connection.read_response()
+        except BaseException as error:
+            connection.disconnect()
+            if isinstance(error, RedisError | OSError):
+                raise self.translated(error) from error
+            raise
+        finally:
+            self._pool.release(connection)
 
     def connect(self, **changes: Any) -> Any:
         """Return a connection of the caller's own, outside the pool; the caller closes it."""
@@ -162,8 +198,7 @@ class Server:
         self._local = threading.local()
 
     def _connection(self) -> Any:
-        if self._pid != os.getpid():  # a fork: its sockets are the parent's
-            self._local, self._pool, self._pid = threading.local(), self._new_pool(), os.getpid()
+        self._renew_after_fork()
         connection, pending = getattr(self._local, "connection", None), getattr(self._local, "pending", None)
         if pending is not None:
             self._local.pending = None
@@ -174,6 +209,10 @@ class Server:
             except (RedisError, OSError) as error:
                 raise self.translated(error) from error
         return connection
+
+    def _renew_after_fork(self) -> None:
+        if self._pid != os.getpid():  # its sockets are the parent's
+            self._local, self._pool, self._pid = threading.local(), self._new_pool(), os.getpid()
 
     def _new_pool(self, **changes: Any) -> Any:
         options = {
@@ -218,8 +257,12 @@ class Ahead:
         """Take it from the connection; an error is kept for who asks for the answer."""
         if self._answer is not _ON_ITS_WAY:
             return
+        trips = self._server.trips
+        began_s = trips.begin() if trips else 0.0  # what the caller did meanwhile is no part of it
         try:
             self._answer = _answer(self._connection)
+            if trips:
+                trips.end(began_s)
         except BaseException as error:
             self._answer = error
             self._connection.disconnect()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from ..enqueue import Sender
+from ..routes.signatures import Signatures
 from .due import PublishDue
 from .loop import Duty, Relay
 from .lost import SweepClaims, SweepShelves
@@ -14,6 +17,8 @@ from .waiting import LetOut
 def relay_of(sender: Sender, owner: str) -> Relay:
     """Return a relay with all its duties, of the namespace that this sender sends in."""
     store = sender.store()
+    if sender.router is not None:
+        sender = msgspec.structs.replace(sender, router=sender.router.knowing(Signatures(store, sender.clock)))
     keepers = [sender.backend(name).keeper([]) for name in _kept(sender)]
     duties = [
         Duty(name="let out what waits at a limit", run=LetOut(store), every_s=0.0),

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from ..enqueue import Sender, publish, tell
-from ..errors import DecodeError, StoreFull
+from ..enqueue import Sender, by_backend, publish, tell
+from ..errors import BrokerUnavailable, DecodeError, StoreFull
 from ..message import Message, decode
-from ..routing import route
 from ..store import RELAY_LEASE_MS, Due
 
 log = logging.getLogger("taskbridge.relay")
@@ -54,17 +53,25 @@ class PublishDue:
         due = self.sender.store().outbox.take(BATCH)
         now_ms = self.sender.clock.now_ms()
         copies = [(message, one.front) for one in due if (message := _published(one, now_ms))]
-        messages = [message for message, _ in copies]
         self.fresh.update(one.id for one in due if one.fresh_ms)
-        try:
-            for front in (True, False):  # those that have waited already are fetched before what lies in the queue
-                publish([message for message, waited in copies if waited is front], self.sender, front=front)
-        except StoreFull as error:
-            log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
-            self.hand.extend(messages)
-            self.leased_until_s = leased_until_s
-            return self._trickle()
-        return self._mark(messages)
+        published: list[Message] = []
+        away: BrokerUnavailable | None = None
+        for front in (True, False):  # those that have waited already are fetched before what lies in the queue
+            waiting = [message for message, waited in copies if waited is front]
+            for name, messages in by_backend(waiting, self.sender).items():
+                try:
+                    self.sender.backend(name).publish(messages, front=front)
+                    published += messages
+                except StoreFull as error:
+                    log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
+                    self.hand.extend(messages)
+                    self.leased_until_s = leased_until_s
+                except BrokerUnavailable as error:  # theirs stay leased; what goes to another broker does not wait
+                    away = error
+        marked = self._mark(published)
+        if away is not None:
+            raise away
+        return marked + (self._trickle() if self.hand else 0)
 
     def _trickle(self) -> int:
         """Hand a full broker what it has room for, for one round; returns how much."""
@@ -82,7 +89,7 @@ class PublishDue:
         return published
 
     def _has_room(self, messages: Sequence[Message]) -> bool:
-        places = {(route(message, self.sender.settings), message.queue) for message in messages}
+        places = {(self.sender.route(message), message.queue) for message in messages}
         return all(self.sender.backend(backend).depth(queue) < TRICKLE for backend, queue in places)
 
     def _mark(self, published: Sequence[Message]) -> int:

@@ -139,7 +139,7 @@ def _add(found: dict[str, msgspec.Raw], name: str, plan: Plan) -> None:
 def _plan(definition: Definition, options: TaskOptions, schedule: Schedule, sender: Sender) -> Plan:
     """What a schedule of a task is: stamped as a call of it, but for the id and the instants, which are the tick's."""
     message = stamp(definition, options, tuple(schedule.args), schedule.kwargs, sender)
-    sent = message.copy(id="", enqueued_at_ms=0, due_at_ms=0, expires_at_ms=0)
+    sent = message.copy(id="", enqueued_at_ms=0, due_at_ms=0, expires_at_ms=0, route_keys=None)
     return Plan(
         timing=schedule.timing,
         message=msgspec.Raw(encode(sent)),

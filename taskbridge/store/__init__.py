@@ -25,6 +25,8 @@ import msgspec
 from ..message import Message
 from ..needs import ALONE, NeedsLock, NeedsTokens, Same, Within
 from .flow import Batches, Chains, Next, Runs
+from .levels import Gauging
+from .routes import Routes
 from .schedules import Schedules
 
 #: How long a claim lives without renewal: 15 s. A dead process's message runs again within this plus a second.
@@ -80,6 +82,9 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     ``held``: the claim stands, to fail, for a lock was refused. ``settled``: done or dead already. ``stale``: a newer
     copy exists. ``busy``: another claim runs it. ``expired``, ``crashed``, ``skipped``: it has just come to its end.
     ``locked``, ``throttled``: it waits in the store. ``key`` is of the lock or limit that refused.
+
+    ``locked_ms`` and ``throttled_ms`` are how long what runs has waited in the store since its last start, for locks
+    and for limits; what it lay delayed, ready or in an engine is no part of them.
     """
 
     verdict: str
@@ -89,6 +94,20 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     crashes: int = 0
     key: str = ""
     wait_ms: float = 0.0
+    locked_ms: int = 0
+    throttled_ms: int = 0
+
+    @property
+    def parked_ms(self) -> int:
+        """How long it has waited in the store, for whatever."""
+        return self.locked_ms + self.throttled_ms
+
+    @property
+    def parked_for(self) -> str:
+        """What it waited for, or for the most part: ``lock`` or ``limit``; empty if it did not."""
+        if not self.parked_ms:
+            return ""
+        return "lock" if self.locked_ms >= self.throttled_ms else "limit"
 
 
 class Finish(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,6 +395,10 @@ class Store(Protocol):
     def documents(self) -> Documents: ...
     @property
     def schedules(self) -> Schedules: ...
+    @property
+    def gauging(self) -> Gauging: ...
+    @property
+    def routes(self) -> Routes: ...
 
     def now_ms(self) -> int:
         """The store's clock."""

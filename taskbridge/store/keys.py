@@ -72,6 +72,8 @@ class Keys:
         """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the sets
         ``run:<id>:sent`` and ``batch-sent:<id>``, and the zsets ``chains``, ``batches``, ``batches:until``, ``runs``;
         flow.lua tells what is in them"""
+        self.routes = f"{tag}:routes"
+        """list of the route table's last versions, five words each: version, when (unix ms), who, note, document"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"

@@ -29,8 +29,10 @@ from ..task import Task
 from .batch_cases import BatchCases
 from .chain_cases import ChainCases
 from .chunk_cases import ChunkCases
+from .event_cases import EventCases
 from .hook_cases import HookCases
 from .polling_cases import PollingCases
+from .route_cases import RouteCases
 from .schedule_cases import ScheduleCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
@@ -115,7 +117,17 @@ class Arena:
         return gate
 
 
-class BackendSuite(BatchCases, ChainCases, ChunkCases, HookCases, PollingCases, ScheduleCases, WaitingCases):
+class BackendSuite(
+    BatchCases,
+    ChainCases,
+    ChunkCases,
+    EventCases,
+    HookCases,
+    PollingCases,
+    RouteCases,
+    ScheduleCases,
+    WaitingCases,
+):
     """Every backend behaves so."""
 
     @pytest.fixture

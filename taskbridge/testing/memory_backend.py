@@ -8,8 +8,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
-from ..backend import Capabilities, Consumer, Delivery, Keeper, Place, Runner
+from ..backend import Capabilities, Consumer, Delivery, Keeper, Level, Place, Runner
 from ..definition import Definitions
 from ..errors import DecodeError
 from ..message import Message, decode, encode
@@ -49,6 +50,9 @@ class MemoryBackend:
     def depth(self, queue: str) -> int:
         return sum(len(self._list(queue + suffix + part)) for suffix in BAND_SUFFIXES for part in (FRONT, ""))
 
+    def levels(self, queues: Sequence[str]) -> list[Level]:
+        return [Level(waiting=self.depth(queue), since_ms=self._since_ms(queue)) for queue in queues]
+
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for suffix in BAND_SUFFIXES:
             for raw in [*self._list(queue + suffix + FRONT), *self._list(queue + suffix)][:limit]:
@@ -84,6 +88,15 @@ class MemoryBackend:
         """Put a message back to the front."""
         with self._changed:
             self._list(name + FRONT).appendleft(raw)
+
+    def _since_ms(self, queue: str) -> int:
+        firsts = [self._list(queue + suffix + part) for suffix in BAND_SUFFIXES for part in (FRONT, "")]
+        found = []
+        with self._changed:
+            for raw in [waiting[0] for waiting in firsts if waiting]:
+                with suppress(DecodeError):
+                    found.append(decode(raw).ready_at_ms)
+        return min(filter(None, found), default=0)
 
     def _list(self, name: str) -> deque[bytes]:
         return self._lists.setdefault(name, deque())

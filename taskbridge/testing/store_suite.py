@@ -20,6 +20,7 @@ from .laws.batches import BatchLaws
 from .laws.chains import ChainLaws
 from .laws.claims import BeginLaws, FinishLaws
 from .laws.dead import DeadLaws
+from .laws.gauging import GaugingLaws
 from .laws.leases import LeaseLaws
 from .laws.limits import LimitLaws
 from .laws.locks import HoldLaws, LockLaws
@@ -27,6 +28,7 @@ from .laws.messages import MessagesLaws
 from .laws.outbox import OutboxLaws, WaitLaws
 from .laws.parked import ParkedLaws
 from .laws.rewinding import RewindLaws
+from .laws.routes import RoutesLaws
 from .laws.run_forks import ForkLaws
 from .laws.run_needs import RunNeedsLaws
 from .laws.runs import RunLaws
@@ -35,6 +37,7 @@ from .laws.shared import DocumentsLaws, LeaderLaws
 from .laws.steering import CancelLaws, PauseLaws
 from .laws.traces import TraceLaws
 from .laws.unique import UniqueLaws
+from .laws.waited import WaitedLaws
 
 
 class StoreSuite(
@@ -44,6 +47,7 @@ class StoreSuite(
     LockLaws,
     HoldLaws,
     LimitLaws,
+    WaitedLaws,
     UniqueLaws,
     BatchLaws,
     OutboxLaws,
@@ -59,10 +63,12 @@ class StoreSuite(
     CancelLaws,
     RewindLaws,
     MessagesLaws,
+    GaugingLaws,
     LeaderLaws,
     DocumentsLaws,
     ScheduleLaws,
     DeclarationLaws,
+    RoutesLaws,
     TraceLaws,
 ):
     """Every law; the file it stands in is named for the protocol."""

@@ -24,6 +24,7 @@ from ..policies.schedule import every
 from ..task import Task
 from .suite_batches import declare_batches
 from .suite_chunks import declare_chunked
+from .suite_events import declare_heard
 from .suite_hooks import declare_hooked
 from .suite_links import declare_links
 from .suite_notes import QUEUE, note
@@ -237,6 +238,7 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
     return {
         **declared,
         **declare_hooked(bridge),
+        **declare_heard(bridge),
         **declare_chunked(bridge),
         **declare_links(bridge),
         **declare_batches(bridge, declared),

@@ -17,6 +17,19 @@ PATIENCE_S = 20.0
 class WaitingCases:
     """Inherited by ``BackendSuite``."""
 
+    def test_a_queue_tells_how_much_waits_and_since_when(self, arena: Arena) -> None:
+        """In one look at several, without taking anything; a queue that nobody has sent to has nothing."""
+        full, empty = f"full-{new_id()[:8]}", f"empty-{new_id()[:8]}"
+        before_ms = arena.bridge.store.now_ms()
+        for n in range(3):
+            arena.tasks["plain"].using(queue=full, priority=4 * n).enqueue(n)
+
+        nothing, level = arena.backend.levels([empty, full])
+
+        assert (0, 0, 3) == (nothing.waiting, nothing.since_ms, level.waiting)
+        assert before_ms - 1_000 <= level.since_ms <= arena.bridge.store.now_ms() + 1_000
+        assert 3 == arena.backend.depth(full)
+
     def test_a_lock_makes_messages_wait_and_nobody_else(self, arena: Arena) -> None:
         """Held by code elsewhere, it parks them unstarted, while their queue goes on; released, they run in order."""
         who = new_id()

@@ -69,7 +69,10 @@ class Worker:
         ]
 
     def run_pending(self) -> int:
-        """Run all that is due now, and what that makes due; returns how many messages were served."""
+        """Run all that is due now, and what that makes due; returns how many messages were served.
+
+        Those who subscribed have heard of all of it then, unless one takes longer than a second.
+        """
         self._refuse_timeouts(soft=can_ring())
         self._bridge.hooks.start()
         self._declarer()
@@ -80,6 +83,7 @@ class Worker:
             while self._loop.step():
                 served += 1
             if not moved and served == before:
+                self._bridge.subscribers.flush()
                 return served
 
     def __enter__(self) -> Self:
@@ -94,6 +98,7 @@ class Worker:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+        self._bridge.subscribers.flush()
 
     def _refuse_timeouts(self, *, soft: bool) -> None:
         if self._keeps_timeouts:

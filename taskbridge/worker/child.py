@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from types import FrameType
 
 from ..backend import Runner
@@ -46,15 +47,15 @@ def serve(
     loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring, watch=slot, tenure=tenure)
     _on_terminate(loop)
     faulthandler.register(signal.SIGUSR1)  # the stacks of all threads go to the log, whoever holds the GIL
-    bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
-    for source in sources:
-        source.runner.start()
-    started = _started(bridge)
-    if started:
-        loop.run()
-    for source in sources:
-        source.runner.stop()
-    bridge.close()
+    with closing(bridge):
+        bridge.clock.agree_with(patiently(bridge.store.now_ms, bridge.clock))
+        for source in sources:
+            source.runner.start()
+        started = _started(bridge)
+        if started:
+            loop.run()
+        for source in sources:
+            source.runner.stop()
     return 0 if started else 1
 
 

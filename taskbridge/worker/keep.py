@@ -58,30 +58,37 @@ class Keep:
     def __init__(
         self, options: WorkerOptions, ready: Ready, posts: Callable[[], list[Post]], bells: Mapping[str, int]
     ) -> None:
-        self._bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
-        self._bridge.subscribe(log_event)
+        self.bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
+        self.bridge.events.subscribe(log_event)
+        self.bridge.observe(*options.observers)
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
         self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
         self.fit = False
         self.unfit: Exception | None = None
-        self._tasks = ready.tasks
+        self._tasks, self._limits, self._known = ready.tasks, ready.limits, ready.known
         self._queues_of = ready.queues
         self._posts = posts
         self._bells = bells
-        names = options.backends or [self._bridge.settings.backend]
-        self._keepers = {name: self._bridge.backend(name).keeper(self.queues) for name in names}
+        names = options.backends or [self.bridge.settings.backend]
+        self._keepers = {name: self.bridge.backend(name).keeper(self.queues) for name in names}
         self._told: Announcement | None = None
-        self._declare = Declarer(self._bridge.store, ready.schedules, ready.tasks)
+        self._declare = Declarer(self.bridge.store, ready.schedules, ready.tasks)
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._rang_s = dict.fromkeys(ready.queues, 0.0)
         self._beat_s = 0.0
+        self._relay = relay_of(self.bridge.sender, self.name)
         self._threads = [
             threading.Thread(target=self._rounds, name="rounds"),
             threading.Thread(target=self._run_errands, name="errands"),
-            threading.Thread(target=relay_of(self._bridge.sender, self.name).run, args=(self._stopping,), name="relay"),
+            threading.Thread(target=self._relay.run, args=(self._stopping,), name="relay"),
             *(self._watch(group, name) for group in ready.queues for name in names),
         ]
+
+    @property
+    def leads(self) -> bool:
+        """Whether its relay does."""
+        return self._relay.leads
 
     def look_at_the_store(self) -> None:
         """Find out, in a thread, whether it is fit; while it is away neither ``fit`` nor ``unfit`` is set."""
@@ -104,7 +111,7 @@ class Keep:
             StoreUnfit: it would lose or refuse data; each finding names the setting to change.
         """
         try:
-            found = self._bridge.store.fitness()
+            found = self.bridge.store.fitness()
         except StoreUnavailable as error:
             log.warning("waiting for the store: %s", error)
             return False
@@ -116,7 +123,7 @@ class Keep:
 
     def start(self) -> None:
         """Begin."""
-        self._errands.put(partial(warn_of_unserved, self._bridge, list(self._keepers), self.queues))
+        self._errands.put(partial(warn_of_unserved, self.bridge, list(self._keepers), self.queues))
         for thread in self._threads:
             thread.start()
 
@@ -126,7 +133,7 @@ class Keep:
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(timeout=10)
-        self._bridge.close()
+        self.bridge.close()
 
     def settle(self, post: Post) -> None:
         """A child is gone: bring back what it ran and what it held. Asked for until the store knows."""
@@ -143,10 +150,10 @@ class Keep:
 
     def _way_of(self, post: Post) -> Callable[[Running], bool]:
         """Return what becomes of a claim of a child that is gone; it answers whether that claim stood."""
-        claims = self._bridge.store.claims
+        claims = self.bridge.store.claims
         overdue = post.slot.overdue if post.ended_for == "time" else None
         if overdue is not None:
-            return lambda one: fail(one, overdue, self._bridge, self.name)
+            return lambda one: fail(one, overdue, self.bridge, self.name)
         if post.draining or post.ended_for == "time":  # in the latter case it had left its task just in time
             return lambda one: claims.release(one.id, one.claim)
         return lambda one: claims.lose(one.id, one.claim)
@@ -165,16 +172,16 @@ class Keep:
 
     def work_waits(self, group: str, patience_s: float) -> bool:
         """Whether a group's queues have had messages all the while, by a broker that answers."""
-        now_s = self._bridge.clock.monotonic_s()
+        now_s = self.bridge.clock.monotonic_s()
         return now_s - self._rang_s[group] < patience_s / 10 and now_s - self._beat_s < BEAT_EVERY_S * 2
 
     def _watch(self, group: str, backend: str) -> threading.Thread:
-        keeper = self._bridge.backend(backend).keeper(self._queues_of[group])
+        keeper = self.bridge.backend(backend).keeper(self._queues_of[group])
         watch = partial(keeper.watch, partial(self._ring, group), self._stopping)
         return threading.Thread(target=watch, name=f"watch {group}".rstrip(), daemon=True)
 
     def _ring(self, group: str) -> None:
-        self._rang_s[group] = self._bridge.clock.monotonic_s()
+        self._rang_s[group] = self.bridge.clock.monotonic_s()
         strike(self._bells[group])
 
     def _run_errands(self) -> None:
@@ -191,7 +198,7 @@ class Keep:
 
     def _rounds(self) -> None:
         """Renew, beat, announce and declare, each in its time."""
-        clock = self._bridge.clock
+        clock = self.bridge.clock
         rounds = [
             Round("renewing claims", self._renew, RENEW_EVERY_S),
             Round("keeping the shelves", self._beat, BEAT_EVERY_S),
@@ -205,7 +212,7 @@ class Keep:
                 if clock.monotonic_s() >= one.due_s:
                     done = self._tried(one.name, one.run)
                     one.due_s = clock.monotonic_s() + (one.every_s if done else TICK_S * 5)
-        self._tried("withdrawing", lambda: withdraw(self._bridge.store, self.name))
+        self._tried("withdrawing", lambda: withdraw(self.bridge.store, self.name))
 
     def _announcement(self) -> Announcement:
         processes = Counter(post.group for post in self._posts())
@@ -219,21 +226,23 @@ class Keep:
             processes=processes.total(),
             tasks=self._tasks,
             serving=dict(serving),
+            limits=self._limits,
+            known=self._known,
         )
 
     def _announce(self) -> None:
         self._told = self._announcement()
-        announce(self._bridge.store, self._told)
+        announce(self.bridge.store, self._told)
 
     def _renew(self) -> None:
         claims = [(one.id, one.claim) for post in self._posts() if post.pid for one in post.slot.running()]
-        self._bridge.store.claims.renew(claims)
+        self.bridge.store.claims.renew(claims)
 
     def _beat(self) -> None:
         owners = [post.owner for post in self._posts() if post.pid]
         for keeper in self._keepers.values():
             keeper.beat(owners)
-        self._beat_s = self._bridge.clock.monotonic_s()
+        self._beat_s = self.bridge.clock.monotonic_s()
 
     def _tried(self, what: str, run: Callable[[], object]) -> bool:
         """Do it; False when it is worth doing again at once."""

@@ -103,7 +103,7 @@ class Loop:
         """Serve until told to stop; then settle what ran and give back what was not begun."""
         while not self.stopping:
             if not self.step():
-                self._wait(WAIT_S, self._ears())
+                self._rest(WAIT_S, self._ears())
         self._settle()
         self._give_back()
 
@@ -135,8 +135,9 @@ class Loop:
         outcome = self._run_in_hooks(source, claimed)
         self._pace.ran(claimed.ran_ms)
         self._ran = Ran(source, claimed, outcome, telling(claimed, outcome, self._runtime), cell)
-        if self._tenure and (why := self._tenure.ran()):
-            log.info("child %d goes and is replaced: %s", os.getpid(), why)
+        if self._tenure and (over := self._tenure.ran()):
+            log.info("child %d goes and is replaced: %s", os.getpid(), over.text)
+            self._slot.leave(over.word)
             self.stopping = True
 
     def _run_in_hooks(self, source: Source, claimed: Claimed) -> Outcome:
@@ -200,7 +201,6 @@ class Loop:
     def _bury(self, source: Source, delivery: Delivery) -> None:
         """Bytes that are no message: among the dead letters, as they are."""
         id = raw_id(delivery.raw)
-        log.error("%s: buried as %s: %s", delivery.queue, id, delivery.problem)
         dead = self._runtime.store.dead
         bury = partial(dead.bury, id, delivery.queue, delivery.raw, delivery.problem, delivery.held)
         patiently(bury, self._runtime.clock)
@@ -217,7 +217,7 @@ class Loop:
                 deliveries = source.consumer.fetch(self._pace.ahead)
             except (BrokerUnavailable, StoreUnavailable) as error:
                 log.warning("%s; trying again in %.1f s", error, AWAY_S)
-                self._wait(AWAY_S, ())
+                self._rest(AWAY_S, ())
                 continue
             self._slot.alive(self._runtime.clock.monotonic_s())
             if deliveries:
@@ -225,6 +225,13 @@ class Loop:
                 if source.consumer.more:
                     self._ring()
                 return
+
+    def _rest(self, seconds: float, ears: Sequence[int]) -> None:
+        """Wait for the bell, at most so long; all other time a child has something to do."""
+        clock, slot = self._runtime.clock, self._slot
+        slot.rest(clock.monotonic_s())
+        self._wait(seconds, ears)
+        slot.rested(clock.monotonic_s())
 
     def _ears(self) -> list[int]:
         return [ear for source in self._sources for ear in source.consumer.ears]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ..announcement import Known
 from ..errors import ConfigError
 
 #: How long a drain may take, seconds.
@@ -25,7 +26,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     where none was asked for; ``backends`` empty means the default one. ``directory`` is the current one and on
     ``sys.path``. ``reload`` is whether code that changes is taken by itself.
     A child is replaced after ``max_tasks``, or after a task that left it with more than ``max_memory_mb``; over
-    ``hard_memory_mb`` it is ended at once, and its message counts a crash. MiB; 0 is no limit.
+    ``hard_memory_mb`` it is ended at once, and its message counts a crash. MiB; 0 is no limit. ``observers`` are
+    told of all that its processes do, besides those that the settings name.
 
     Raises:
         ConfigError: a negative limit, or a hard one below the soft one.
@@ -37,10 +39,12 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace_s: float = GRACE_S
     directory: str = "."
     log_level: str = "INFO"
+    log_format: str = "plain"
     reload: bool = False
     max_tasks: int = 0
     max_memory_mb: int = 0
     hard_memory_mb: int = 0
+    observers: list[str] = []
 
     def __post_init__(self) -> None:
         for name in ("max_tasks", "max_memory_mb", "hard_memory_mb"):
@@ -60,13 +64,15 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Ready(msgspec.Struct, frozen=True, tag=True):
     """The template has imported the tasks. ``queues`` are those of each group; ``settings`` those of their bridge.
 
-    ``schedules`` are the plans that this worker declares, by name.
+    ``schedules`` are the plans that this worker declares, by name; ``limits`` and ``known`` as it announces them.
     """
 
     tasks: dict[str, list[str]]
     queues: dict[str, list[str]]
     settings: msgspec.Raw
     schedules: dict[str, msgspec.Raw] = {}
+    limits: dict[str, tuple[int, int]] = {}
+    known: dict[str, Known] = {}
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -27,11 +27,12 @@ def fail(one: Running, overdue: Overdue, bridge: Bridge, worker: str) -> bool:
     )
     if bridge.store.claims.finish(finish) not in ("ok", "mine"):
         return False
-    bridge.events.emit(_told(one, overdue))
+    ran_ms = (bridge.clock.monotonic_s() - one.since_s) * 1000
+    bridge.events.emit(_told(one, overdue, ran_ms))
     return True
 
 
-def _told(one: Running, overdue: Overdue) -> Event:
+def _told(one: Running, overdue: Overdue, ran_ms: float) -> Event:
     kind = partial(
         Failed if overdue.state == "DEAD" else partial(Retried, after_ms=overdue.due_ms, counted=overdue.counted),
         id=one.id,
@@ -39,4 +40,4 @@ def _told(one: Running, overdue: Overdue) -> Event:
         queue=overdue.queue,
         backend=one.backend,
     )
-    return kind(attempt=overdue.attempt, why=overdue.why)
+    return kind(attempt=overdue.attempt, why=overdue.why, ran_ms=ran_ms)

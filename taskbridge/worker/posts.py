@@ -69,6 +69,20 @@ class Post:
         begun = self.slot.last_life_s > self._since_s or bool(self.slot.running())
         return self.taken and not begun and now_s - self._since_s < at_most_s
 
+    def busy_s(self, now_s: float) -> float:
+        """How long the child has had something to do, its start included, seconds; 0 where nobody stands."""
+        return max(0.0, now_s - self._since_s - self.slot.idle_s(now_s)) if self.taken else 0.0
+
+    def went_for(self, code: int) -> str:
+        """Return in a word why the child has gone, which ended with this code."""
+        if self.ended_for:
+            return {"time": "hard_timeout", "memory": "hard_memory"}.get(self.ended_for, self.ended_for)
+        if self.draining:
+            return "grace"
+        if self.retiring:
+            return "reload"
+        return "crash" if code else self.slot.leaves or "ended"
+
     def ordered(self, owner: str, now_s: float) -> None:
         """A child of this name was asked for."""
         self.boots += 1
@@ -113,7 +127,7 @@ class Post:
         self._send(signal.SIGKILL)
 
     def end_for(self, why: str) -> None:
-        """End it for what its task does: ``time`` or ``memory``."""
+        """End it for what its task does, ``time`` or ``memory``, or because it is ``deaf``."""
         self.ended_for = why
         self.kill()
 

@@ -3,7 +3,8 @@
 A child writes the claim before ``begin`` is sent and clears it after ``finish`` was answered; the supervisor renews
 what it reads there, and settles it when the child is dead. A cell is written between an odd and an even number, so
 that a torn one is recognised: its claim was not sent yet. While a task with a hard timeout runs, its deadline stands
-here, and what missing it leads to. Instants are monotonic seconds, one clock per machine.
+here, and what missing it leads to. Besides, a child says how long it had nothing to do, and why it goes. Instants are
+monotonic seconds, one clock per machine.
 
 Numbers are written through a memoryview, which stores eight aligned bytes at once. ``struct`` fills them with zeros
 first, and a reader of the other process sees those.
@@ -25,13 +26,16 @@ _CELL_WORDS = 53
 _TEXT_BYTES = (_CELL_WORDS - _TEXT) * 8
 
 #: After two cells, for finish of one message and begin of the next travel together.
-_LIFE, _EMPTIED, _SETTLED = range(2 * _CELL_WORDS, 2 * _CELL_WORDS + 3)
+_LIFE, _EMPTIED, _SETTLED, _IDLE, _IDLE_SINCE, _LEAVES = range(2 * _CELL_WORDS, 2 * _CELL_WORDS + 6)
 
 #: The deadline of what runs (0 is none), bytes of the text, text (an ``Overdue``; its own texts are cut to fit).
-_DEADLINE, _OVERDUE_LENGTH, _OVERDUE = range(2 * _CELL_WORDS + 3, 2 * _CELL_WORDS + 6)
+_DEADLINE, _OVERDUE_LENGTH, _OVERDUE = range(2 * _CELL_WORDS + 6, 2 * _CELL_WORDS + 9)
 _OVERDUE_WORDS = 90
 _CUT = 200
 SLOT_SIZE = (_OVERDUE + _OVERDUE_WORDS) * 8
+
+#: Why a child goes by itself, by number; the first is that it does not.
+LEAVES = ("", "max_tasks", "max_memory")
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Overdue)
@@ -129,6 +133,29 @@ class Slot:
     def emptied(self) -> int:
         """How often that was told."""
         return self._counts[_EMPTIED]
+
+    def rest(self, now_s: float) -> None:
+        """Say that there is nothing to do."""
+        self._instants[_IDLE_SINCE] = now_s
+
+    def rested(self, now_s: float) -> None:
+        """Say that there may be something again."""
+        self._instants[_IDLE] += now_s - self._instants[_IDLE_SINCE]
+        self._instants[_IDLE_SINCE] = 0.0
+
+    def idle_s(self, now_s: float) -> float:
+        """How long it had nothing to do until now, seconds; read while it begins anew, a little too long."""
+        since_s = self._instants[_IDLE_SINCE]
+        return self._instants[_IDLE] + (now_s - since_s if since_s else 0.0)
+
+    def leave(self, why: str) -> None:
+        """Say why the child is about to go, a word of ``LEAVES``."""
+        self._counts[_LEAVES] = LEAVES.index(why)
+
+    @property
+    def leaves(self) -> str:
+        """Why it goes, or went; empty when it did not say so."""
+        return LEAVES[self._counts[_LEAVES]]
 
     def reset(self, now_s: float) -> None:
         """Make the slot fit for a new child."""

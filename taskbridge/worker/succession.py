@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from .generation import Generation
+from .keep import Keep
 from .posts import Post
 
 log = logging.getLogger("taskbridge.worker")
@@ -44,6 +45,12 @@ class Succession:
     def generations(self) -> list[Generation]:
         """All whose templates or children are there."""
         return [one for one in (*self._older, self._serving, self._next) if one is not None]
+
+    @property
+    def keeps(self) -> list[Keep]:
+        """Their keeps, of the one that serves first."""
+        known = (self._serving, self._next, *self._older)
+        return [one.keep for one in known if one is not None and one.keep is not None]
 
     def ask(self) -> None:
         """Ask for a new generation; from a signal's handler, or from any thread."""

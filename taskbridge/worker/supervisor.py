@@ -18,6 +18,7 @@ from ..clock import SystemClock
 from .changes import watch_code
 from .generation import GONE_S, Generation
 from .limits import Limits
+from .meter import Meter
 from .options import Exited, Forked, WorkerOptions
 from .posts import Post
 from .slots import SLOT_SIZE, Slot, shared_memory
@@ -44,10 +45,12 @@ class Supervisor:
 
     Args:
         options: what it is to be.
+        meter: who looks at its processes. Defaults to nobody.
     """
 
-    def __init__(self, options: WorkerOptions) -> None:
+    def __init__(self, options: WorkerOptions, meter: Meter | None = None) -> None:
         self._options = options
+        self._meter = meter
         self._clock = SystemClock()
         with tempfile.TemporaryFile() as page:
             page.truncate(options.processes * SLOT_SIZE)
@@ -90,6 +93,11 @@ class Supervisor:
                 self._limits.look(post, now_s)
                 self._look_at(post, now_s)
         self._succession.make_room(now_s)
+        self._measure(now_s)
+
+    def _measure(self, now_s: float) -> None:
+        if self._meter is not None:
+            self._meter.look(self._options.groups, self._posts, self._succession.keeps, now_s)
 
     def _look_at(self, post: Post, now_s: float) -> None:
         keep = post.keep
@@ -101,7 +109,7 @@ class Supervisor:
             post.hand_emptied = False
             if keep.work_waits(post.group, DEAF_S) and now_s - post.slot.last_life_s > DEAF_S:
                 log.error("child %d has work waiting and takes none: replaced", post.pid)
-                post.kill()
+                post.end_for("deaf")
         if post.retiring_for_s(now_s) > self._options.grace_s and not post.draining:
             log.warning("the grace time of child %d is over: what is unfinished is given back", post.pid)
             post.draining = True
@@ -121,6 +129,7 @@ class Supervisor:
             self._hear()
             for post in self._posts:
                 self._limits.look(post, self._clock.monotonic_s())
+            self._measure(self._clock.monotonic_s())
         for post in self._posts:
             post.draining = True
             post.kill()
@@ -167,13 +176,16 @@ class Supervisor:
         for generation in self._succession.generations:
             for post in generation.posts if generation.ended else []:
                 if post.taken:
-                    self._gone(post, -signal.SIGKILL)
+                    self._gone(post, -signal.SIGKILL, "template")
 
-    def _gone(self, post: Post, code: int) -> None:
+    def _gone(self, post: Post, code: int, why: str = "") -> None:
         if code and not post.draining and not post.ended_for:
             log.warning("child %d ended with %s", post.pid, _told(code))
         post.keep.settle(post)
-        post.vacated(self._clock.monotonic_s(), too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+        now_s = self._clock.monotonic_s()
+        if self._meter is not None and not self._stops:
+            self._meter.went(post, why or post.went_for(code), now_s)
+        post.vacated(now_s, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
 
     def _start(self) -> Generation:
         return Generation(self._options, self._posts, self._page, self._bells)

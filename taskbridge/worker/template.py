@@ -18,12 +18,12 @@ from types import FrameType
 
 import msgspec
 
-from ..announcement import tasks_of
+from ..announcement import known_of, limits_of, tasks_of
 from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..enqueue import Sender
 from ..errors import NotSupported, TaskbridgeError
-from ..observe.logs import log_event, set_up_logs
+from ..observe.logs import dress, log_event, set_up_logs
 from ..operations.hints import hints
 from ..policies.timeout import refuse_tasks
 from ..schedules.declared import plans_of
@@ -53,17 +53,21 @@ class Template:
     def run(self) -> None:
         """Import, say so, then fork as told until the supervisor is gone."""
         try:
+            if "metrics" in self._options.observers:
+                _seat_metrics()
             bridge = import_bridge(self._options.modules, self._options.directory)
             names = self._options.backends or [bridge.settings.backend]
             runners = {name: _runner(bridge, name) for name in names}
             ready = self._look(bridge)
+            bridge.observe(*self._options.observers)
             _load_the_rest(bridge, names)
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
             return
         for hint in hints(bridge):
             log.warning("%s", hint)
-        bridge.subscribe(log_event)
+        dress(logging.getLogger().handlers)  # the modules may have brought their own
+        bridge.events.subscribe(log_event)
         signal.signal(signal.SIGCHLD, _wake)
         signal.siginterrupt(signal.SIGCHLD, True)
         gc.collect()
@@ -85,7 +89,14 @@ class Template:
             settings=bridge.settings, clock=bridge.clock, store=lambda: bridge.store, backend=bridge.backend
         )
         schedules = plans_of(bridge.definitions, sender)
-        return Ready(tasks=tasks_of(bridge.definitions), queues=queues, settings=settings, schedules=schedules)
+        return Ready(
+            tasks=tasks_of(bridge.definitions),
+            queues=queues,
+            settings=settings,
+            schedules=schedules,
+            limits=limits_of(bridge.definitions),
+            known=known_of(bridge.definitions, bridge.settings.timeouts),
+        )
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
         self._channel.settimeout(0.1)
@@ -143,10 +154,16 @@ def _runner(bridge: Bridge, name: str) -> Runner:
 
 def _load_the_rest(bridge: Bridge, names: list[str]) -> None:
     """Load what each child would load for itself: before the fork it is in memory once. Opens nothing."""
-    bridge.observe()
     for name in names:
         bridge.backend(name).consumer([], "", bridge.store)  # reads their scripts
     "localhost".encode("idna")  # what the socket module looks hosts up with
+
+
+def _seat_metrics() -> None:
+    """Have the metrics of the tasks' modules kept where ours are, before they are declared."""
+    from ..observe.metrics.seats import seat_metrics  # prometheus_client, which few have
+
+    seat_metrics()
 
 
 def _plain(bridge: Bridge) -> dict[str, object]:
@@ -172,7 +189,7 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGHUP):  # they are for the supervisor
         signal.signal(ignored, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a child hears it as soon as it can obey
-    set_up_logs(options.log_level)
+    set_up_logs(options.log_level, options.log_format)
     Template(socket.socket(fileno=channel), memory, bells, options).run()
 
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import NamedTuple
 
 log = logging.getLogger("taskbridge.worker")
+
+
+class Over(NamedTuple):
+    """Why a child is to go: a word of ``slots.LEAVES``, and for the log."""
+
+    word: str
+    text: str
 
 
 class Tenure:
@@ -25,11 +33,12 @@ class Tenure:
         if max_memory_mb and (mb := memory()) > max_memory_mb:
             log.warning("a child holds %.0f MiB before its first task: over max_memory_mb=%d", mb, max_memory_mb)
 
-    def ran(self) -> str:
-        """Count a task; returns why the child is to go, or nothing."""
+    def ran(self) -> Over | None:
+        """Count a task; returns why the child is to go, or None."""
         self._tasks += 1
         if self._max_tasks and self._tasks >= self._max_tasks:
-            return f"it has run {self._tasks} tasks, as max_tasks says"
+            return Over("max_tasks", f"it has run {self._tasks} tasks, as max_tasks says")
         if self._max_memory_mb and (mb := self._memory()) > self._max_memory_mb:
-            return f"it holds {mb:.0f} MiB after {self._tasks} tasks, over max_memory_mb={self._max_memory_mb}"
-        return ""
+            why = f"it holds {mb:.0f} MiB after {self._tasks} tasks, over max_memory_mb={self._max_memory_mb}"
+            return Over("max_memory", why)
+        return None

@@ -8,12 +8,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import chaining, chunking, enqueueing, importing, latency, policies, rabbitmq, report, working
+from . import chaining, chunking, enqueueing, importing, latency, observing, policies, rabbitmq, report, working
 from .runner import Case, run
 
 #: The rows of each broker.
 FAMILIES = {
-    "redis": (enqueueing, working, policies, chaining, chunking, latency, importing),
+    "redis": (enqueueing, working, policies, observing, chaining, chunking, latency, importing),
     "rabbitmq": (rabbitmq,),
 }
 

@@ -219,3 +219,15 @@ def test_tick_waits_for_room_in_a_full_store(store: RedisStore, server: RedisSer
     server.cli().config_set("maxmemory", "0")
     declare(store, "nightly")
     assert "fired" == fire(store, message)
+
+
+def test_routes_of_a_full_store_can_be_taken_back(store: RedisStore, server: RedisServer) -> None:
+    """An operator changes them, many times: what leads away from an engine must not wait for room."""
+    fill(store)
+    server.cli().config_set("maxmemory", "3mb")
+    server.cli().script_flush()
+
+    written = [store.routes.write(n, b"x" * 1_000, who="me", note="back") for n in range(3)]
+
+    assert [1, 2, 3] == written
+    assert [3, 2, 1] == [version.version for version in store.routes.history(10)]

@@ -82,6 +82,22 @@ class TestRedisAlone:
         raw = {"st", "seq", "claim", "why", "tb", "crashes", "queue", "body", "raw"}
         assert raw == fields(client, f"{TAG}:m:raw")
 
+    def test_fields_of_one_that_waits_are_deliberate(self, store: RedisStore, client: redis.Redis) -> None:
+        """So is what it keeps while it waits, when it is let on, and once it runs."""
+        holder, waiter = a_message(), a_message()
+        begin(store, holder, "c1", locks=(NeedsLock("a"),))
+        begin(store, waiter, "c2", locks=(NeedsLock("a"),))
+        key = f"{TAG}:m:{waiter.id}"
+        waits = {"st", "seq", "attempt", "crashes", "limit", "claim", "group", "queue", "body", "locks", "rates"}
+
+        assert waits | {"turn", "since"} == fields(client, key)
+
+        finish(store, holder, "c1")
+        assert waits | {"turn", "since", "front", "parked"} == fields(client, key)
+        (copy,) = publish(store)
+        begin(store, copy, "c3", locks=(NeedsLock("a"),))
+        assert waits | {"starts", "fence", "begun", "pubs", "parked"} == fields(client, key)
+
     def test_what_has_ended_leaves_markers_only(self, store: RedisStore, client: redis.Redis) -> None:
         """When all is done no index and no count is left, and every record has an end."""
         markers = {f"{TAG}:m:{message.id}" for message in live(store)}

@@ -36,7 +36,7 @@ def hang(stage: Stage, for_s: float, tasks_s: float) -> Tally:
     producer, began_s = stage.producer(), time.monotonic()
     stage.worker()
     producer.send("plain", range(2), tasks_s)
-    until(lambda: len(stage.evidence.look().starts) == 2, 10, "both run")
+    until(lambda: len(stage.evidence.look().starts) == 2, 30, "both run")
     producer.send("plain", range(2, 22))
     stage.server.pause()
     time.sleep(for_s)
@@ -115,7 +115,7 @@ def drain(stage: Stage, *, by_group: bool) -> Tally:
     producer.send("once", [0], 1)
     producer.send("once", [1], 6)
     producer.send("once", range(2, 52))
-    until(lambda: len(stage.evidence.look().starts) == 2, 10, "both run")
+    until(lambda: len(stage.evidence.look().starts) == 2, 30, "both run")
     began_s = time.monotonic()
     if by_group:
         os.killpg(first.pid, signal.SIGINT)
@@ -146,7 +146,7 @@ def drain_without_store(stage: Stage) -> Tally:
     """Told to end while the store hangs."""
     producer, worker, began_s = stage.producer(), stage.worker(options=["--grace", "1"]), time.monotonic()
     producer.send("once", range(2), 3)
-    until(lambda: len(stage.evidence.look().starts) == 2, 10, "both run")
+    until(lambda: len(stage.evidence.look().starts) == 2, 30, "both run")
     stage.server.pause()
     assert 0 == worker.stop(seconds=30)
     stage.server.resume()

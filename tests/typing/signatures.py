@@ -31,10 +31,11 @@ from taskbridge import (
     on_failure,
     open_batch,
     stream,
+    subscribe,
     task,
     times,
 )
-from taskbridge.events import Event
+from taskbridge.events import Event, Failed, Retried, Sent, Started, Succeeded
 from taskbridge.flow.signature import Signature
 from taskbridge.hooks import CallNext
 from taskbridge.outcome import Outcome
@@ -116,9 +117,44 @@ takes_a_task(of_one)
 takes_a_task(asynchronous)  # error: arg-type
 
 
+# A listener says what it hears: all events, or those of the kinds it asks for.
 @bridge.subscribe
 def listener(event: Event) -> None:
     assert_type(event.id, str)
+
+
+@subscribe(Failed)
+def failures(event: Failed) -> int:
+    assert_type(event.error, BaseException | None)
+    return 1
+
+
+@bridge.subscribe(Failed, Retried)
+def troubles(event: Failed | Retried) -> None:
+    assert_type(event.why, str)
+
+
+@subscribe(Started, Succeeded, Failed)
+def ends(event: Started | Succeeded | Failed) -> None: ...
+
+
+@subscribe(Sent, Started, Succeeded, Failed)
+def many(event: Event) -> None: ...
+
+
+heard: list[Event] = []
+assert_type(failures(Failed(id="1", task="t", queue="q")), int)
+subscribe(heard.append)
+subscribe(listener, Failed, Retried)
+subscribe(failures, Failed)
+subscribe(troubles, Failed, Retried)
+subscribe(troubles, Failed)
+bridge.subscribe(many, Sent, Started, Succeeded, Failed)
+subscribe(failures)  # error: type-var
+subscribe(failures, Failed, Retried)  # error: arg-type
+subscribe(Retried)(failures)  # error: arg-type
+subscribe(Failed, Retried)(failures)  # error: arg-type
+subscribe(listener, 7)  # error: call-overload
 
 
 def inside(connection: Any) -> None:

@@ -28,7 +28,7 @@ class Stage:
     heard: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.bridge.subscribe(lambda event: None if isinstance(event, Received) else self.heard.append(event))
+        self.bridge.events.subscribe(lambda event: None if isinstance(event, Received) else self.heard.append(event))
 
     def run(self, message: Message, claim: str = "c") -> Outcome | None:
         """Deliver a message; returns what became of it."""

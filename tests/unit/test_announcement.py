@@ -8,8 +8,20 @@ from typing import Any
 
 import pytest
 
-from taskbridge import Bridge
-from taskbridge.announcement import KIND, LEASE_MS, Announcement, announce, announced, tasks_of, withdraw
+from taskbridge import Bridge, RateLimit
+from taskbridge.announcement import (
+    KIND,
+    LEASE_MS,
+    Announcement,
+    Known,
+    announce,
+    announced,
+    known_of,
+    limits_of,
+    tasks_of,
+    withdraw,
+)
+from taskbridge.options import Timeouts
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock
 
@@ -32,6 +44,17 @@ def test_tasks_are_told_with_what_may_be_named():
     bridge.task(name="none")(lambda: None)
 
     assert {"one": ["c", "d"], "any": ["x", "**"], "none": []} == tasks_of(bridge.definitions)
+
+
+def test_limits_are_told_as_tasks_say_them():
+    """Each by its name, or one made of its task's: how long one token takes to come, and the burst."""
+    bridge = Bridge()
+    provider = RateLimit("70/s", key="{x}", name="provider")
+    bridge.task(name="one", rate_limit=[provider, RateLimit("2/m", burst=5)])(lambda x: None)
+    bridge.task(name="two", rate_limit=provider)(lambda x: None)
+    bridge.task(name="none")(lambda: None)
+
+    assert {"provider": (14_286, 7), "one#2": (30_000_000, 5)} == limits_of(bridge.definitions)
 
 
 def test_a_worker_is_seen_while_it_says_so(store: MemoryStore, clock: FakeClock):
@@ -79,3 +102,21 @@ def test_arguments_are_announced_as_declared():
     def book(day: date, amount: int = 0) -> None: ...
 
     assert {"book": ["amount", "day"]} == tasks_of(bridge.definitions)
+
+
+def test_what_routes_need_is_announced(store: MemoryStore):
+    """Queue, tags, what stands where, and the timeouts that hold there; it comes back as it was told."""
+    bridge = Bridge()
+    bridge.task(name="one", queue="mail", tags=["payments"], timeout=5)(lambda b, a=1, /, d=2, *, c: None)
+    bridge.task(name="two")(lambda: None)
+
+    known = known_of(bridge.definitions, Timeouts(hard_ms=60_000))
+    announce(store, a_worker("here", known=known))
+
+    assert known == {
+        "one": Known(
+            queue="mail", tags=("payments",), positional=("b", "a", "d"), timeout_ms=5_000, hard_timeout_ms=60_000
+        ),
+        "two": Known(queue="default", hard_timeout_ms=60_000),
+    }
+    assert [known] == [one.known for one in announced(store)]

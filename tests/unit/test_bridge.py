@@ -217,6 +217,7 @@ def test_subscribers_hear_events(bridge: Bridge):
 
     bridge.runtime.events.emit(Succeeded(id="1", task="t", queue="q"))
 
+    assert bridge.subscribers.flush(5)
     assert ["1"] == [event.id for event in heard]
 
 

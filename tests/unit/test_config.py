@@ -420,3 +420,21 @@ def test_schedule_that_cannot_be_is_refused(tmp_path: Path, words: str, why: str
     """With its name; what only who has the task can tell is refused by the worker."""
     with pytest.raises(ConfigError, match=why):
         load({}, pyproject(tmp_path, f"[tool.taskbridge.schedules.x]\n{words}"))
+
+
+@pytest.mark.parametrize(
+    ("engine", "url", "broker"),
+    [
+        ("celery", "redis://h/0", "redis"),
+        ("celery", "rediss://h/0", "redis"),
+        ("dramatiq", "unix:///run/redis.sock", "redis"),
+        ("celery", "sentinel://a,b/main/0", "redis"),
+        ("celery", "sqs://", "sqs"),
+        ("dramatiq", "amqps://h", "rabbitmq"),
+        ("celery", "amqp://h", "rabbitmq"),
+        ("memory", "redis://h/0", "memory"),
+    ],
+)
+def test_kind_of_a_broker_is_one_word(engine: str, url: str, broker: str):
+    """The same for each way to reach it; the engine in this process has none."""
+    assert broker == BackendSettings(engine=engine, broker_url=url).broker

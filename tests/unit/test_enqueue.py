@@ -11,13 +11,13 @@ import pytest
 
 from taskbridge import Bridge, Settings
 from taskbridge.config import Share
-from taskbridge.enqueue import BULK, Sender
+from taskbridge.enqueue import BULK, Sender, refuse_large
 from taskbridge.errors import ArgumentError, BrokerUnavailable, ConfigError, PayloadTooLarge, StoreUnavailable
 from taskbridge.events import Event, Sent
 from taskbridge.message import Message, encode
 from taskbridge.store.memory import MemoryStore
 from taskbridge.task import Task
-from taskbridge.testing import FakeClock
+from taskbridge.testing import FakeClock, a_message
 from taskbridge.testing.fakes import NOON_MS
 from tests.servers import RedisServer, free_port
 
@@ -121,6 +121,16 @@ def test_a_large_message_is_refused():
     with pytest.raises(PayloadTooLarge, match="save the data and pass its id"):
         a_task({"memory": kept}).enqueue_many([(1, "é" * 40_000)])
     assert [1, 1] == kept.batches
+
+
+def test_what_routes_go_by_counts():
+    """Tags and keys are of the message, too: it is refused by its whole size, to the byte."""
+    message = a_message(tags=("x" * 40,), route_keys={f"{{by_{n}}}": "x" * 300 for n in range(5)})
+    whole = len(encode(message))
+
+    refuse_large(message, whole)
+    with pytest.raises(PayloadTooLarge, match=f"the message is {whole} bytes"):
+        refuse_large(message, whole - 1)
 
 
 def _sent(task: Task[..., Any], kept: Kept, text: str) -> Message:

@@ -144,6 +144,17 @@ def test_a_rescheduled_message_spends_no_attempt(stage: Stage):
     assert {("Retried", False)} == {(type(e).__name__, e.counted) for e in stage.heard if isinstance(e, Retried)}
 
 
+def test_a_rescheduled_message_is_shared_by_what_it_has_become(stage: Stage):
+    """A key that was made of an argument which changes is made anew; others stay."""
+    raising(stage, Reschedule(0, kwargs={"page": 2}))
+    keys = {"{page}": "1", "{size}": "20", "{page}/{size}": "1/20"}
+    message = a_message(args=msgspec.Raw(b"[1]"), kwargs=msgspec.Raw(b'{"size":20}'), route_keys=keys)
+
+    stage.run(message)
+
+    assert {"{size}": "20"} == stage.copy(message).route_keys
+
+
 class Broken:
     """A policy with a mistake in it."""
 

@@ -96,7 +96,7 @@ def test_a_result_that_would_not_come_back_fails_its_link_at_once(stage: Stage, 
     assert isinstance(outcome, Ended)
     assert says in outcome.why
     assert says in stage.look(message).why
-    assert ([True], ["Started", "Failed"]) == (finals, stage.told())
+    assert ([True], ["Sent", "Started", "Failed"]) == (finals, stage.told())
     assert ("DEAD", []) == (stage.look(message).state, stage.bridge.store.outbox.take(10))
     assert stage.bridge.store.chains.look(message.flow.chain if message.flow else "")
 

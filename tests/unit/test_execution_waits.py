@@ -9,7 +9,7 @@ import pytest
 
 from taskbridge import Backoff, Lock, RateLimit, Throttled
 from taskbridge.backend import Delivery
-from taskbridge.events import Dropped, Failed, Retried, Waiting
+from taskbridge.events import Dropped, Failed, Retried, Started, Waiting
 from taskbridge.execution import ask
 from taskbridge.message import Message
 from taskbridge.outcome import Again, Done, Ended
@@ -61,6 +61,27 @@ def test_a_limit_parks_it_and_listeners_are_told(stage: Stage):
 
     assert [7] == ran
     assert [("throttled", "tests.send")] == [(one.how, one.key) for one in stage.heard if isinstance(one, Waiting)]
+
+
+def test_listeners_are_told_how_long_it_was_parked(stage: Stage):
+    """In the store, by the store's clock; what it lay in the queue afterwards is told apart."""
+    ran = declared(stage, rate_limit=RateLimit("1/h"))
+    message = a_message(args=ARGS)
+    stage.run(a_message(args=ARGS), "c1")
+    stage.run(message, "c2")
+    stage.clock.advance(3_600)
+    stage.bridge.store.waiting.let_out(9)
+    copy = stage.copy(message).copy(released_at_ms=stage.clock.now_ms())
+    stage.clock.advance(5)
+
+    stage.run(copy, "c3")
+
+    first, last = [event for event in stage.heard if isinstance(event, Started)]
+    assert (0, "", 0) == (first.parked_ms, first.parked_for, first.throttled_ms)
+    assert (3_600_000, "limit", 3_600_000, 5_000) == (
+        *(last.parked_ms, last.parked_for, last.throttled_ms, last.waited_ms),
+    )
+    assert [7, 7] == ran
 
 
 def test_what_no_key_can_be_made_of_costs_no_worker(stage: Stage, monkeypatch: pytest.MonkeyPatch):

@@ -36,6 +36,9 @@ messages = some.builds(
     engine=texts,
     released_at_ms=numbers,
     route_key=texts,
+    tags=some.lists(texts).map(tuple),
+    route_keys=some.none() | some.dictionaries(texts, texts),
+    bound=some.booleans(),
 )
 
 

@@ -43,6 +43,9 @@ from taskbridge.policies.retry import Backoff
         ("timeout", "30", "seconds or a timedelta, got '30'"),
         ("hard_timeout", timedelta(0), "a span of 1 ms or more, or None, got datetime"),
         ("hard_timeout", float("inf"), "seconds or a timedelta, got inf"),
+        ("tags", "payments", r"a list of tags such as \('payments',\), got 'payments'"),
+        ("tags", ["a", "a"], r"each once, at most 10, got \['a', 'a'\]"),
+        ("tags", [f"t{n}" for n in range(11)], "each once, at most 10, got "),
     ],
 )
 def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
@@ -112,6 +115,23 @@ def test_queue_name_some_broker_cannot_have_is_refused(name: Any):
     """With what every broker takes."""
     with pytest.raises(ConfigError, match="expected a queue name of a letter or underscore, then up to 74 of"):
         check_queue_name(name)
+
+
+@pytest.mark.parametrize("tag", ["", "a b", "é", "x" * 41, 5, None])
+def test_wrong_tag_is_refused(tag: Any):
+    """With what one looks like."""
+    with pytest.raises(ConfigError, match=r"expected a tag of up to 40 letters, digits, -, _, \. and :; got "):
+        TaskOptions(tags=[tag])
+
+
+def test_tags_may_be_of_one_call():
+    """They travel with the message."""
+    options = TaskOptions(tags=["payments"])
+
+    assert (("payments",), ("nightly", "eu:west")) == (
+        options.tags,
+        options.with_changes({"tags": ["nightly", "eu:west"]}).tags,
+    )
 
 
 @pytest.mark.parametrize("name", ["q-high", "q-low"])

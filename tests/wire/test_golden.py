@@ -153,6 +153,23 @@ def test_what_joins_it_to_its_sender_stands_at_the_end():
     assert [TRACED, TRACED, TRACED] == [*read, decode(encode(TRACED))]
 
 
+#: One that rules of the route table may know by its tags, with a key that their shares are sticky by.
+ROUTED = MESSAGE.copy(tags=("payments", "nightly"), route_keys={"{user_id}": "7"})
+ROUTED_WORDS = b',"tags":["payments","nightly"],"route_keys":{"{user_id}":"7"}'
+
+
+def test_what_routes_go_by_stands_at_the_end():
+    """Two words more on every wire, read back equal."""
+    celery, dramatiq = celery_wire.encode(ROUTED, "ledger-high"), dramatiq_wire.encode(ROUTED, "ledger-high", "5f0c.3")
+
+    assert STORED_V1[:-1] + ROUTED_WORDS + b"}" == encode(ROUTED)
+    assert DRAMATIQ_V1.replace(b'"route_key":"7"}', b'"route_key":"7"' + ROUTED_WORDS + b"}") == dramatiq
+    words = {"tags": ["payments", "nightly"], "route_keys": {"{user_id}": "7"}}
+    assert CELERY_OURS | words == json.loads(celery)["headers"]["taskbridge"]
+    read = [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+    assert [ROUTED, ROUTED, ROUTED] == [*read, decode(encode(ROUTED))]
+
+
 def test_the_stored_message_is_as_it_was():
     """The store's form of a message is fixed, and read back equal."""
     assert STORED_V1 == encode(MESSAGE)
@@ -233,6 +250,39 @@ def test_a_native_dramatiq_message_keeps_its_options():
 
     assert ("abc#2", 2) == (again["options"]["taskbridge"]["id"], again["options"]["taskbridge"]["seq"])
     assert ({"x": 1}, "abc") == (again["options"]["pipe_target"], again["message_id"])
+
+
+@pytest.mark.parametrize("name", ["callbacks", "errbacks", "chain", "chord"])
+def test_a_native_celery_message_is_bound_by_what_follows_it(name: str):
+    """Until it has ended; one that nothing follows may go to another engine."""
+    for what, bound in (([{"task": "next"}], True), (None, False)):
+        body = json.dumps([[], {}, celery_wire.NO_EMBED | {name: what}])
+        envelope = {"body": body, "headers": {"id": "abc", "task": "t"}, "properties": {}}
+        message, _ = celery_wire.decode(json.dumps(envelope).encode(), "q")
+        again, _ = celery_wire.decode(celery_wire.encode(decode(encode(message.copy(seq=2))), "q"), "q")
+
+        assert (bound, bound) == (message.bound, again.bound)
+    assert not celery_wire.decode(celery_wire.encode(MESSAGE, "ledger"), "ledger")[0].bound
+
+
+@pytest.mark.parametrize("name", ["pipe_target", "on_success", "on_failure", "group_completion_uuid"])
+def test_a_native_dramatiq_message_is_bound_by_what_follows_it(name: str):
+    """As one of Celery's."""
+    words = {
+        "queue_name": "q",
+        "actor_name": "t",
+        "args": [],
+        "kwargs": {},
+        "message_id": "abc",
+        "message_timestamp": 5,
+    }
+    for what, bound in (("next", True), (None, False)):
+        options = {"redis_message_id": "r", name: what}
+        message, _ = dramatiq_wire.decode(json.dumps(words | {"options": options}).encode(), "q")
+        again, _ = dramatiq_wire.decode(dramatiq_wire.encode(decode(encode(message.copy(seq=2))), "q", "r"), "q")
+
+        assert (bound, bound) == (message.bound, again.bound)
+    assert not dramatiq_wire.decode(DRAMATIQ_V1, "ledger")[0].bound
 
 
 def test_a_long_foreign_id_is_hashed():

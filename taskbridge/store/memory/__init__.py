@@ -9,11 +9,13 @@ from .chains import MemoryChains
 from .claims import MemoryClaims
 from .dead import MemoryDead
 from .documents import MemoryDocuments
+from .gauging import MemoryGauging
 from .leader import MemoryLeader
 from .messages import MemoryMessages
 from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
+from .routes import MemoryRoutes
 from .runs import MemoryRuns
 from .schedules import MemorySchedules
 from .waiting import MemoryWaiting
@@ -41,6 +43,8 @@ class MemoryStore:
         self.leader = MemoryLeader(records)
         self.documents = MemoryDocuments(records)
         self.schedules = MemorySchedules(records)
+        self.gauging = MemoryGauging(records, self.leader)
+        self.routes = MemoryRoutes(records)
 
     def fitness(self) -> Fitness:
         return Fitness(server="memory")

@@ -115,6 +115,7 @@ class MemoryClaims:
         records.fence += 1
         entry.fence, entry.claim = records.fence, request.claim
         entry.starts += 1
+        entry.parked, entry.waited = entry.waited, {}
         entry.begun_ms = records.now_ms() + math.ceil(wait_us / 1000)
         records.enter(entry, "RUN", records.now_ms() + LEASE_MS)
         needs.take(entry, request.claim, wait_us, refusal.key if refusal else "")
@@ -150,12 +151,15 @@ class MemoryClaims:
 
 
 def _answer(verdict: str, entry: Entry, key: str = "", wait_us: float = 0) -> Begun:
+    runs = verdict in ("run", "held")
     return Begun(
         verdict=verdict,
-        fence=entry.fence if verdict in ("run", "held") else 0,
+        fence=entry.fence if runs else 0,
         starts=entry.starts,
         attempt=entry.attempt,
         crashes=entry.crashes,
         key=key,
         wait_ms=wait_us / 1000,
+        locked_ms=entry.parked.get("LOCKED", 0) if runs else 0,
+        throttled_ms=entry.parked.get("THROTTLED", 0) if runs else 0,
     )

@@ -21,5 +21,10 @@ class MemoryLeader:
             self._leads[duty] = owner, now_ms + lease_ms
             return True
 
+    def owner(self, duty: str) -> str:
+        """Who leads; nobody is the empty string."""
+        leader, until_ms = self._leads.get(duty, ("", 0))
+        return leader if self._records.now_ms() < until_ms else ""
+
     def resign(self, duty: str, owner: str) -> None:
         self.hold(duty, owner, 0)

@@ -91,6 +91,7 @@ class Needs:
         if entry.turn is None:
             self._turn += 1
             entry.turn = self._turn
+        entry.since_ms = self._records.now_ms()
         if rate is not None:
             entry.at = rate.key
             self.limits[rate.key].waiting[entry.id] = entry.turn

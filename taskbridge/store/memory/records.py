@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...clock import Clock
 from ...needs import NeedsLock, NeedsTokens, Same
@@ -25,11 +25,12 @@ class Entry:
     ``at_ms`` is when it is due, when its lease ends, when it died, until when it is parked, when a held chunk may
     go on, or when a done marker is forgotten. ``last`` is the claim that finished last; ``taken`` counts how often
     a relay had it to publish; ``raw`` says that the body is no message. ``locks`` and ``rates`` are what it needs,
-    ``turn`` grows with each that began to wait, ``at`` is the limit it waits at, ``released`` the one that let it
-    out; ``front`` says that it has waited already, ``refused`` is the lock for which it runs to fail, ``hold`` that
-    it is code and no message; ``woken`` when it may ask again. ``same`` are the keys under which it is the only
-    one. ``part`` is what it is part of, ``fresh_ms`` when it was first due, if the store itself made it and nobody
-    has published it.
+    ``turn`` grows with each that began to wait, ``since_ms`` is when it last did, ``waited`` how long since its last
+    start, by state, ``parked`` what that was when this claim began. ``at`` is the limit it waits at, ``released`` the
+    one that let it out; ``front`` says that it has waited already, ``refused`` is the lock for which it runs to fail,
+    ``hold`` that it is code and no message; ``woken`` when it may ask again. ``same`` are the keys under which it is
+    the only one. ``part`` is what it is part of, ``fresh_ms`` when it was first due, if the store itself made it and
+    nobody has published it.
     ``foreign`` says that no worker of ours runs it: published, it is forgotten like a done one.
     """
 
@@ -55,6 +56,9 @@ class Entry:
     locks: tuple[NeedsLock, ...] = ()
     rates: tuple[NeedsTokens, ...] = ()
     turn: int | None = None
+    since_ms: int = 0
+    waited: dict[str, int] = field(default_factory=dict)
+    parked: dict[str, int] = field(default_factory=dict)
     at: str = ""
     released: str = ""
     front: bool = False
@@ -136,6 +140,7 @@ class Records:
 
     def let_on(self, entry: Entry) -> None:
         """What waited is ready, under the number it was parked with; code is woken."""
+        entry.waited[entry.state] = entry.waited.get(entry.state, 0) + max(0, self.now_ms() - entry.since_ms)
         self.depart(entry)
         entry.front = True
         self.enter(entry, "READY", self.now_ms())

@@ -11,10 +11,12 @@ from .claims import RedisClaims
 from .dead import RedisDead
 from .documents import RedisDocuments
 from .fitness import fitness
+from .gauging import RedisGauging
 from .leader import RedisLeader
 from .messages import RedisMessages
 from .outbox import RedisOutbox
 from .parked import RedisParked
+from .routes import RedisRoutes
 from .runs import RedisRuns
 from .schedules import RedisSchedules
 from .waiting import RedisWaiting
@@ -43,6 +45,8 @@ class RedisStore:
         self.leader = RedisLeader(self.server, self.keys)
         self.documents = RedisDocuments(self.server, self.keys)
         self.schedules = RedisSchedules(self.server, self.keys)
+        self.gauging = RedisGauging(self.server, self.keys, self.runs)
+        self.routes = RedisRoutes(self.server, self.keys)
 
     def now_ms(self) -> int:
         seconds, microseconds = self.server.call("TIME")
@@ -53,4 +57,5 @@ class RedisStore:
 
     def close(self) -> None:
         self.outbox.close()
+        self.routes.close()
         self.server.close()

@@ -100,7 +100,9 @@ def _line(need: NeedsLock | NeedsTokens) -> str:
 
 
 def _begun(reply: bytes) -> Begun:
-    verdict, fence, starts, attempt, crashes, wait_us, key = reply.decode().split(" ", 6)
+    line, _, parked = reply.decode().partition("\n")
+    verdict, fence, starts, attempt, crashes, wait_us, key = line.split(" ", 6)
+    locked_ms, throttled_ms = map(int, parked.split()) if parked else (0, 0)
     return Begun(
         verdict=verdict,
         fence=int(fence),
@@ -109,4 +111,6 @@ def _begun(reply: bytes) -> Begun:
         crashes=int(crashes),
         key=key,
         wait_ms=int(wait_us) / 1000,
+        locked_ms=locked_ms,
+        throttled_ms=throttled_ms,
     )

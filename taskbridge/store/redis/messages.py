@@ -45,9 +45,7 @@ class RedisMessages:
         return _record(id, fields, at or 0)
 
     def counts(self) -> dict[tuple[str, str], int]:
-        flat = self._server.call("HGETALL", self._keys.counts)
-        pairs = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
-        return {(field.rpartition(" ")[0], field.rpartition(" ")[2]): n for field, n in pairs.items()}
+        return by_state(self._server.call("HGETALL", self._keys.counts))
 
     def running(self) -> list[Record]:
         flat = self._server.call("ZRANGE", self._keys.leases, 0, -1, "WITHSCORES")
@@ -56,6 +54,12 @@ class RedisMessages:
         found = read_records(self._server, self._keys, flat)
         # others have ended between the two looks, and code that holds has no body
         return [record for record in found if record.state == "RUN" and record.body]
+
+
+def by_state(flat: Sequence[bytes]) -> dict[tuple[str, str], int]:
+    """Return counts by queue and state, of {"queue state", count, ...} as a hash answers."""
+    pairs = {flat[i].decode(): int(flat[i + 1]) for i in range(0, len(flat), 2)}
+    return {(field.rpartition(" ")[0], field.rpartition(" ")[2]): n for field, n in pairs.items()}
 
 
 def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Record]:

@@ -57,13 +57,14 @@ class RedisRuns:
         return str(self._rewind(id, current, chunk.id, encode(chunk), bytes(at), done), "ascii")
 
     def look(self, id: str) -> RunState | None:
-        return self._states([id.encode()])[0]
+        return self.states([id.encode()])[0]
 
     def newest(self, limit: int) -> list[RunState]:
         ids = self._server.call("ZREVRANGE", f"{self._flow}runs", 0, limit - 1)
-        return [state for state in self._states(ids) if state]
+        return [state for state in self.states(ids) if state]
 
-    def _states(self, ids: Sequence[bytes]) -> list[RunState | None]:
+    def states(self, ids: Sequence[bytes]) -> list[RunState | None]:
+        """How far these are; None for one that is forgotten."""
         answers = self._server.pipeline([("HMGET", f"{self._flow}run:{id.decode()}", *_FIELDS) for id in ids])
         return [_state(id.decode(), fields) for id, fields in zip(ids, answers, strict=True)]
 

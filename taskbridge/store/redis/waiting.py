@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from ...redis.script import Script
 from ...redis.server import Server, pack
@@ -40,13 +41,8 @@ class RedisWaiting:
         changed, waited_at = self._server.pipeline(
             [("HGETALL", self._keys.limits), ("ZRANGE", self._keys.pacing, 0, -1)]
         )
-        words = {changed[i].decode(): changed[i + 1].decode().split() for i in range(0, len(changed), 2)}
-        keys = [key.decode() for key in waited_at]
-        counts = self._server.pipeline([("ZCARD", self._keys.rate_wait + key) for key in keys]) if keys else []
-        waiting: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        for key, count in zip(keys, counts, strict=True):
-            waiting[key.partition(":")[0]][key] = count
-        return [_state(name, words.get(name, []), waiting[name]) for name in sorted({*words, *waiting})]
+        asked = [("ZCARD", self._keys.rate_wait + key.decode()) for key in waited_at]
+        return limit_states(changed, waited_at, self._server.pipeline(asked) if asked else [])
 
     def locks(self) -> list[LockState]:
         keys = self._keys
@@ -63,6 +59,15 @@ class RedisWaiting:
 
     def break_lock(self, key: str) -> int:
         return int(self._break_lock(key))
+
+
+def limit_states(changed: Sequence[bytes], waited_at: Sequence[bytes], counts: Sequence[int]) -> list[LimitState]:
+    """Return limits by name: of {name, what was set, ...}, and of the keys that are waited at, by how many."""
+    words = {changed[i].decode(): changed[i + 1].decode().split() for i in range(0, len(changed), 2)}
+    waiting: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for key, count in zip((key.decode() for key in waited_at), counts, strict=True):
+        waiting[key.partition(":")[0]][key] = count
+    return [_state(name, words.get(name, []), waiting[name]) for name in sorted({*words, *waiting})]
 
 
 def _state(name: str, words: list[str], waiting: dict[str, int]) -> LimitState:

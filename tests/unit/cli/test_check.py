@@ -7,10 +7,16 @@ from typing import Any
 
 import pytest
 
+from taskbridge import Bridge
+from taskbridge.announcement import Announcement, announce
+from taskbridge.routing import Rule, Table
+from taskbridge.routing.table import encode
 from tests.rabbitmq import SomeRabbit
 from tests.servers import RedisServer
 
 from .conftest import Cli
+
+LEVELS = ("ok", "warning", "error")
 
 
 def findings(said: dict[str, Any], level: str) -> list[str]:
@@ -209,3 +215,34 @@ def test_a_broker_that_refuses_us_is_an_error(cli: Cli, engine: str, rabbit: Som
     assert text.startswith(f"broker of {engine}: the broker amqp://guest:***@")
     assert "ACCESS_REFUSED" in text
     assert "hush" not in str(said)
+
+
+def test_routes_are_looked_at(cli: Cli, bridge: Bridge):
+    """What leads where is told; what leads nowhere from here is wrong; what nobody would take is a risk."""
+    told = Announcement(name="w", backends=["dramatiq"], queues=["emails"], processes=1, tasks={"app.send_report": []})
+    announce(bridge.store, told)
+    rules = [
+        Rule(id="r1", to="dramatiq", task="app.send_report"),
+        Rule(id="r2", to="dramatiq", task="app.send_report", share=5),
+        Rule(id="r3", to="dramatiq", task="app.boom"),
+        Rule(id="r4", to="gone", task="app.boom", share=5),
+    ]
+    bridge.store.routes.write(0, encode(Table(rules=tuple(rules))), who="me", note="")
+
+    said = cli.json("check", "app", code=1)
+
+    found = {level: [text for text in findings(said, level) if text.startswith("routes: ")] for level in LEVELS}
+    assert ["routes: r1, version 1: 100 % of task app.send_report to dramatiq"] == found["ok"]
+    assert ["r2", "r3"] == [text[8:10] for text in found["warning"]]
+    assert "it can never match: 100 % of task app.send_report" in found["warning"][0]
+    assert "no live worker on 'dramatiq' takes app.boom of queue slow" in found["warning"][1]
+    assert ["routes: r4, 5 % of task app.boom to gone: no backend is called 'gone'"] == [
+        text.partition(";")[0] for text in found["error"]
+    ]
+
+
+def test_routes_of_a_newer_release_are_told(cli: Cli, bridge: Bridge):
+    """They do not hold here."""
+    bridge.store.routes.write(0, b'{"word":1}', who="me", note="")
+
+    assert any("cannot be read by this release" in text for text in findings(cli.json("check", code=1), "error"))

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from taskbridge import Bridge
+from taskbridge.announcement import Announcement, Known, announce
 from taskbridge.cli import Verbs
 from taskbridge.testing import a_message
 from taskbridge.testing.laws.chunks import a_run, start
@@ -24,11 +25,18 @@ def test_every_example_of_the_reference_works(cli: Cli, bridge: Bridge):
     cli.write("app.py", module)
     settled(bridge.store, a_message(id="DEAD", queue="emails"), "DEAD", why="no")
     bridge.store.batches.open("BATCH", when="all_done", then=None, error=None)
+    live = {"app.send_report": Known(queue="emails"), "app.boom": Known(queue="slow")}
+    tasks = {"app.send_report": ["day", "user_id"], "app.boom": ["text"]}
+    backends, queues = ["celery", "dramatiq"], ["emails", "slow"]
+    announce(
+        bridge.store,
+        Announcement(name="w", backends=backends, queues=queues, processes=1, tasks=tasks, known=live),
+    )
     bridge.store.claims.release(start(bridge.store, message=a_run(id="RUN")).id, "c0")
 
     for command in COMMANDS:
         _, verb, *words = shlex.split(command)
-        if verb not in ("worker", "relay"):
+        if verb not in ("worker", "relay") and "--listen" not in words:
             result = cli(verb, *words)
             assert 0 == result.exit_code, f"{command}: {result.output}"
 

@@ -47,7 +47,7 @@ def test_relay_publishes_until_it_is_told_to_stop(cli: Cli, bridge: Bridge, tmp_
         code = process.wait(10)
 
     assert 0 == code, log.read_text()
-    assert "warning: the environment variable TASKBRIDGE_TYPO means nothing" in log.read_text()
+    assert "WARNING taskbridge.relay: the environment variable TASKBRIDGE_TYPO means nothing" in log.read_text()
     assert bridge.store.leader.hold("relay", "another", 1_000)
 
 

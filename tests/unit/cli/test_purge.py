@@ -7,6 +7,8 @@ import signal
 import pytest
 
 from taskbridge import Bridge
+from taskbridge.routing import Rule, Table
+from taskbridge.routing.table import encode
 from taskbridge.store import Finish
 from taskbridge.store.redis.claims import RedisClaims
 from taskbridge.testing import a_message
@@ -102,3 +104,14 @@ def test_bytes_that_are_no_message_are_buried(cli: Cli, bridge: Bridge):
 
     assert "1 were no messages" in result.stdout
     assert [b"\x00 no message"] == [record.body for record in bridge.store.dead.list(10)]
+
+
+def test_where_routes_lead_is_purged_too(cli: Cli, bridge: Bridge):
+    """The settings need not name that backend."""
+    rule = Rule(id="r1", to="dramatiq", task="*", share=0)
+    bridge.store.routes.write(0, encode(Table(rules=(rule,))), who="me", note="")
+    bridge.backend("dramatiq").publish([a_message(queue="emails")])
+
+    said = cli("purge", "emails", "--yes")
+
+    assert "dramatiq: purged 1 of 1 in emails" in said.stdout

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from taskbridge import Bridge, cron, every
+from taskbridge.events import Event, Sent
+from taskbridge.operations.schedules import run_now
 from taskbridge.schedules.declared import Declarer, declarer_of
 from taskbridge.schedules.plan import in_force, tick_of
 from taskbridge.store.schedules import ScheduleState
@@ -146,6 +148,22 @@ def test_run_now_of_a_unique_task_gives_the_one_that_is_there(cli: Cli, bridge: 
     again = cli.json("schedules", "run-now", "app.only")
 
     assert (True, False, first["id"]) == (first["created"], again["created"], again["id"])
+
+
+def test_what_run_now_sends_is_told_once(bridge: Bridge, declare: Declarer):
+    """To listeners of its process, as any message that was enqueued; one that was there already is not told again."""
+
+    @bridge.task(name="app.only", unique="until_done", schedule=every(days=30))
+    def only() -> None: ...
+
+    declarer_of(bridge.definitions, bridge.sender)()
+    heard: list[Event] = []
+    bridge.events.subscribe(heard.append)
+
+    ids = [run_now(bridge, name)[0] for name in ("monthly", "app.only", "app.only")]
+
+    assert [(ids[0], "app.report"), (ids[1], "app.only")] == [(one.id, one.task) for one in heard]
+    assert {Sent} == {type(one) for one in heard}
 
 
 def test_schedule_that_ended_or_is_orphaned_says_so(cli: Cli, bridge: Bridge, declare: Declarer):

@@ -76,10 +76,11 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
 
     Refreshes are shared on the way, each 429 that the providers have for this file was met, and each transfer was
     looked after exactly as often as the clearing house wants. Each account was reconciled and reported; chunks of
-    reports have waited for those before them, and were no more than the accounts make.
+    reports have waited for those before them, and were no more than the accounts make. What the worker has told
+    Prometheus is what the workload has counted.
     """
     output = tmp_path / "demo.json"
-    command = [sys.executable, "-m", "examples.fintech.demo", "--rows", str(ROWS), "--backends", backend]
+    command = [sys.executable, "-m", "examples.fintech.demo", "--rows", str(ROWS), "--backends", backend, "--metrics"]
 
     done = subprocess.run(
         [*command, "--output", str(output)], check=False, cwd=ROOT, capture_output=True, text=True, timeout=90
@@ -111,3 +112,6 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
     chunks = ceil(accounts / reports.ACCOUNTS_A_CHUNK)
     assert (accounts, accounts, chunks) == (int(closed[1]), int(closed[2]), int(closed[3]))
     assert int(closed[4]) <= reports.MOST_REPORTS
+    succeeded = re.search(r"^taskbridge_succeeded_total +([\d,]+)$", done.stdout, re.MULTILINE)
+    assert succeeded is not None, done.stdout
+    assert result["tasks"] + 1 == int(succeeded[1].replace(",", ""))  # two chunks without effect, one dead letter

@@ -10,6 +10,7 @@ import pytest
 
 from taskbridge import Bridge, Chain, Task, chain
 from taskbridge.errors import ArgumentError, ClaimLost, ConfigError, PayloadTooLarge
+from taskbridge.events import Event, Sent
 from taskbridge.message import Message, decode, encode
 from taskbridge.needs import Within
 from taskbridge.scope import Scope, inside
@@ -97,6 +98,16 @@ def test_a_chain_lies_in_the_store_before_it_begins(bridge: Bridge, tasks: Tasks
     assert (receipt.id, f"{receipt.chain}:0", True) == (message.id, message.id, receipt.created)
     assert message.flow
     assert (receipt.chain, 0, True) == (message.flow.chain, message.flow.link, message.flow.gives)
+
+
+def test_the_first_link_is_told_as_sent(bridge: Bridge, tasks: Tasks):
+    """Once, by whoever has enqueued the chain; those that follow it are when they are made."""
+    heard: list[Event] = []
+    bridge.events.subscribe(heard.append)
+
+    receipt = (tasks.number.s(1) | tasks.add.s(2)).enqueue()
+
+    assert [(Sent, receipt.id)] == [(type(one), one.id) for one in heard]
 
 
 def test_the_message_of_a_long_chain_is_no_larger(bridge: Bridge, tasks: Tasks):

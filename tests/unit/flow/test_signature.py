@@ -11,6 +11,8 @@ import pytest
 from taskbridge import Bridge
 from taskbridge.config import Settings, Share
 from taskbridge.errors import ArgumentError, ConfigError, PayloadTooLarge
+from taskbridge.routing import Rule, Table
+from taskbridge.routing.table import encode
 from taskbridge.store.flow import HOLE
 from taskbridge.task import Task
 
@@ -119,6 +121,21 @@ def test_a_large_one_is_refused(bridge: Bridge):
 
     with pytest.raises(PayloadTooLarge, match="save the data and pass its id"):
         store.si("x" * 70_000).follower("later", bridge.sender, filled=False)
+
+
+def test_routes_that_are_sticky_by_the_result_are_decided_when_it_is_there(bridge: Bridge):
+    """What is known already is stamped; the rest is made when the link leaves the store."""
+    rules = [Rule(id=f"by-{name}", to="memory", task="*", share=50, key=f"{{{name}}}") for name in "ab"]
+    bridge.store.routes.write(0, encode(Table(rules=tuple(rules))), who="me", note="")
+
+    @bridge.task(name="add")
+    def add(a: int, b: int = 0) -> int:
+        return a + b
+
+    follower = add.s(2).follower("later", bridge.sender, filled=True)
+    alone = add.si(1, 2).follower("later", bridge.sender, filled=False)
+
+    assert ({"{b}": "2"}, {"{a}": "1", "{b}": "2"}) == (follower.message.route_keys, alone.message.route_keys)
 
 
 @pytest.mark.parametrize(("key", "sticky_by"), [("{b}", "2"), ("{a}", "")])

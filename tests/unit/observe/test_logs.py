@@ -1,64 +1,209 @@
-"""What an operator reads: one line per thing that did not go straight."""
+"""The log of a process that runs tasks: a line per event, at little cost, and whole lines from many processes."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import subprocess
 import sys
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskbridge.events import (
-    ClaimRefused,
-    Dropped,
-    Event,
-    Failed,
-    ParkedForRelease,
-    Repeated,
-    Retried,
-    Started,
-    Succeeded,
-)
-from taskbridge.observe.logs import log_event
+from taskbridge.events import Event, Failed, Received, Retried, Started, Succeeded
+from taskbridge.observe.logs import JsonFormatter, PlainFormatter, TaskFilter, dress, log_event
 
-WHO: dict[str, Any] = {"id": "m", "task": "bank.book", "queue": "ledger", "attempt": 2}
+WHO: dict[str, Any] = {"id": "m", "task": "bank.book", "queue": "ledger", "backend": "new", "attempt": 2}
 
 
-@pytest.mark.parametrize(
-    ("event", "level", "line"),
-    [
-        (Failed(**WHO, why="no route"), "ERROR", "is dead: no route"),
-        (Retried(**WHO, after_ms=1_500, why="busy"), "WARNING", "failed and runs again in 1.5 s: busy"),
-        (ParkedForRelease(**WHO, why="no task"), "WARNING", "waits for a newer worker: no task"),
-        (Dropped(**WHO, how="expired"), "INFO", "is expired: "),
-        (ClaimRefused(**WHO), "WARNING", "had lost its claim; its result was refused"),
-    ],
-)
-def test_what_did_not_go_straight_is_logged(event: Event, level: str, line: str, caplog: pytest.LogCaptureFixture):
-    """With task, message and attempt."""
-    with caplog.at_level(logging.DEBUG, "taskbridge.tasks"):
-        log_event(event)
-
-    assert [(level, f"bank.book (m, attempt 2) {line}")] == [
-        (one.levelname, one.getMessage()) for one in caplog.records
-    ]
+def logged(caplog: pytest.LogCaptureFixture, *events: Event, level: int = logging.INFO) -> list[logging.LogRecord]:
+    with caplog.at_level(level, "taskbridge.tasks"):
+        for event in events:
+            log_event(event)
+    return caplog.records
 
 
-@pytest.mark.parametrize("event", [Started(**WHO), Succeeded(**WHO), Repeated(**WHO), Retried(**WHO, counted=False)])
-def test_what_went_straight_is_not(event: Event, caplog: pytest.LogCaptureFixture):
-    """A line for each success would be twice the work of a small task."""
-    with caplog.at_level(logging.DEBUG, "taskbridge.tasks"):
-        log_event(event)
+def test_a_record_has_the_events_fields(caplog: pytest.LogCaptureFixture):
+    """By their names, for whatever formats them; the message id is called so, and not id."""
+    (record,) = logged(caplog, Retried(**WHO, after_ms=1_500, why="busy", ran_ms=12.34567))
 
-    assert [] == caplog.records
+    fields = json.loads(JsonFormatter().format(record))
+    assert {
+        "level": "WARNING",
+        "logger": "taskbridge.tasks",
+        "process": os.getpid(),
+        "message": "bank.book (m, attempt 2) failed and runs again in 1.5 s: busy",
+        "event": "retried",
+        "message_id": "m",
+        "task": "bank.book",
+        "queue": "ledger",
+        "backend": "new",
+        "attempt": 2,
+        "after_ms": 1_500,
+        "counted": True,
+        "why": "busy",
+        "ran_ms": 12.346,
+    } == {name: value for name, value in fields.items() if name != "time"}
+    plain = PlainFormatter().format(record)
+    assert plain.endswith("WARNING taskbridge.tasks: bank.book (m, attempt 2) failed and runs again in 1.5 s: busy")
 
 
-def test_a_log_cannot_steer_a_terminal():
+def test_an_event_below_the_level_costs_no_record(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """A worker at INFO makes one for each message that it ends, and none for the steps on the way."""
+    made: list[str] = []
+    make = logging.Logger.makeRecord
+
+    def counted(*args: Any, **more: Any) -> logging.LogRecord:
+        made.append(args[0].name)
+        return make(*args, **more)
+
+    monkeypatch.setattr(logging.Logger, "makeRecord", counted)
+
+    logged(caplog, Received(**WHO), Started(**WHO), Succeeded(**WHO))
+
+    assert ["taskbridge.tasks"] == made
+    assert ["succeeded"] == [record.event for record in caplog.records]  # type: ignore[attr-defined]
+
+
+def test_all_steps_are_heard_at_debug(caplog: pytest.LogCaptureFixture):
+    """One line for each event."""
+    records = logged(caplog, Received(**WHO), Started(**WHO), Succeeded(**WHO), level=logging.DEBUG)
+
+    assert ["received", "started", "succeeded"] == [record.event for record in records]  # type: ignore[attr-defined]
+
+
+def test_a_failure_has_its_traceback_from_the_task_on(caplog: pytest.LogCaptureFixture):
+    """What leads to every task is left out; an error that never was in one keeps what it has."""
+    try:
+        json.loads("{")
+    except ValueError as error:
+        inside, event = error, Failed(**WHO, why="ValueError: ...", error=error)
+
+    (record,) = logged(caplog, event)
+
+    fields = json.loads(JsonFormatter().format(record))
+    assert "error" not in fields
+    assert "test_logs.py" in fields["exception"]
+    assert fields["exception"].endswith(f"JSONDecodeError: {inside}")
+    below = PlainFormatter().format(record).splitlines()[1:]
+    assert "  Traceback (most recent call last):" == below[0]
+
+
+def test_frames_of_what_runs_tasks_are_left_out(caplog: pytest.LogCaptureFixture):
+    """On each engine the traceback begins with the task."""
+    program = compile("def run(call):\n    call()", "attempt.py", "exec")
+    ours: dict[str, Any] = {"__name__": "taskbridge.attempt"}
+    exec(program, ours)
+
+    def task() -> None:
+        raise ValueError("no route")
+
+    with pytest.raises(ValueError, match="no route") as caught:
+        ours["run"](task)
+    caught.value.__traceback__ = caught.tb.tb_next  # without this test, which called it
+
+    (record,) = logged(caplog, Failed(**WHO, why="ValueError: no route", error=caught.value))
+
+    trace = json.loads(JsonFormatter().format(record))["exception"]
+    assert "attempt.py" not in trace
+    assert "raise ValueError" in trace
+
+
+def test_handlers_are_dressed_once():
+    """Their records say whose they are; how they are written is left to them, or is ours when it is asked for."""
+    handler, own = logging.StreamHandler(), logging.Formatter("%(message_id)s")
+    handler.setFormatter(own)
+
+    dress([handler])
+    dress([handler])
+
+    assert [TaskFilter] == [type(one) for one in handler.filters]
+    assert own is handler.formatter
+    dress([handler], "json")
+    assert isinstance(handler.formatter, JsonFormatter)
+
+
+def run(program: str, folder: Path) -> list[str]:
+    """Run a program that logs; return the lines on its standard error."""
+    log = folder / "log"
+    with log.open("wb") as error:
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program)], stderr=error, check=True, timeout=60)
+    return log.read_text("utf-8").split("\n")[:-1]
+
+
+def test_a_log_cannot_steer_a_terminal(tmp_path: Path):
     """Whatever a producer has put into a name: it is on standard error, and shows as what it is."""
-    program = "from taskbridge.observe.logs import log, set_up_logs; set_up_logs('INFO'); log.warning('a\\x1b[2Jb\\nc')"
+    said = run(
+        """
+        import logging
+        from taskbridge.observe.logs import set_up_logs
+        set_up_logs("INFO")
+        logging.getLogger("bank").warning("a\\x1b[2Jb\\nc")
+        """,
+        tmp_path,
+    )
 
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ["WARNING bank: a\\x1b[2Jb", "  c"] == [said[0].split(maxsplit=3)[3], said[1]]
 
-    assert "" == said.stdout
-    assert "WARNING taskbridge.tasks: a\\x1b[2Jb\nc" in said.stderr
+
+def test_a_log_in_json_is_nothing_else(tmp_path: Path):
+    """Warnings of Python are entries, and so are errors of code; letters are themselves, in UTF-8."""
+    said = run(
+        """
+        import logging, warnings
+        from taskbridge.observe.logs import set_up_logs
+        set_up_logs("INFO", "json")
+        warnings.warn("old code")
+        logging.getLogger("bank").info("Zażółć %s", "gęślą")
+        logging.getLogger("celery.app.trace").error("said by ours already")
+        logging.getLogger("bank").debug("not heard")
+        """,
+        tmp_path,
+    )
+
+    entries = [json.loads(line) for line in said]
+    assert [("py.warnings", "WARNING"), ("bank", "INFO")] == [(one["logger"], one["level"]) for one in entries]
+    assert "Zażółć gęślą" in said[1]
+
+
+def test_processes_that_share_a_file_do_not_mix_their_lines(tmp_path: Path):
+    """However long an entry is: each is handed to the system whole."""
+    said = run(
+        """
+        import logging, os
+        from taskbridge.observe.logs import set_up_logs
+        set_up_logs("INFO", "json")
+        children = []
+        for letter in "abcd":
+            if not (pid := os.fork()):
+                for n in range(300):
+                    logging.getLogger("bank").info(letter * 20_000, extra={"n": n})
+                os._exit(0)
+            children.append(pid)
+        for pid in children:
+            os.waitpid(pid, 0)
+        """,
+        tmp_path,
+    )
+
+    entries = [json.loads(line) for line in said]
+    assert 4 * 300 == len(entries)
+    assert {letter * 20_000 for letter in "abcd"} == {one["message"] for one in entries}
+
+
+@pytest.mark.parametrize("form", ["plain", "json"])
+def test_standard_error_may_be_no_file(form: str):
+    """Of a process that has swapped it, or has none."""
+    program = f"""
+        import io, sys
+        from taskbridge.observe.logs import log, set_up_logs
+        kept, sys.stderr = sys.stderr, io.StringIO()
+        set_up_logs("INFO", {form!r})
+        log.warning("heard")
+        assert sys.stderr.getvalue().count("heard") == 1, sys.stderr.getvalue()
+    """
+
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)

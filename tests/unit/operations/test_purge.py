@@ -35,7 +35,7 @@ def waiting(bridge: Bridge) -> list[str]:
 def test_listeners_are_told(bridge: Bridge):
     """Each end is one event; none is told as begun."""
     heard: list[Event] = []
-    bridge.subscribe(heard.append)
+    bridge.events.subscribe(heard.append)
     bridge.backend(bridge.settings.backend).publish([a_message(), a_message()])
 
     list(purge_of(bridge).run())

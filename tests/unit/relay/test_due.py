@@ -88,6 +88,25 @@ def test_what_could_not_be_published_comes_again(store: MemoryStore, clock: Fake
     assert "OUT" == state(store, message)
 
 
+def test_a_broker_that_is_away_holds_up_no_other(store: MemoryStore, clock: FakeClock):
+    """What goes to another is published and marked; theirs comes again."""
+    celery, dramatiq, messages = Engine(away=2), Engine(), [a_message(route_key=str(n)) for n in range(40)]
+    shared = Settings(backend="celery", shares={"tests.send": Share(to={"dramatiq": 50}, key="{user}")})
+    store.outbox.put(messages, 0)
+    publish = duty(store, clock, shared, celery=celery, dramatiq=dramatiq)
+
+    with pytest.raises(BrokerUnavailable):
+        publish()
+    theirs = {one.id for one in dramatiq.messages}
+    assert {("OUT" if one.id in theirs else "READY") for one in messages} == {"OUT", "READY"}
+    assert all(("OUT" if one.id in theirs else "READY") == state(store, one) for one in messages)
+    clock.advance(RELAY_LEASE_MS / 1000)
+    celery.away = 0
+    publish()
+
+    assert sorted(one.id for one in messages) == sorted(one.id for one in celery.messages + dramatiq.messages)
+
+
 def test_listeners_hear_what_the_store_made(store: MemoryStore, clock: FakeClock):
     """A callback is sent when it is first published, once; what somebody has enqueued was told of then."""
     heard: list[Event] = []

@@ -15,6 +15,8 @@ from taskbridge import Bridge, Settings, cron, every
 from taskbridge.config import ScheduleSettings
 from taskbridge.errors import ConfigError, StoreUnavailable
 from taskbridge.policies.ticks import Crontab, Interval
+from taskbridge.routing import Rule, Table
+from taskbridge.routing.table import encode
 from taskbridge.schedules.declared import LEASE_MS, Declarer, declarer_of, plans_of
 from taskbridge.schedules.plan import Plan, plan_of
 from taskbridge.store import Store
@@ -53,6 +55,18 @@ def release(bridge: Bridge, clock: BridgeClock) -> Callable[..., Declarer]:
         return declarer
 
     return started
+
+
+def test_plan_is_the_same_whatever_the_routes_are(bridge: Bridge, clock: BridgeClock):
+    """Two processes that have read other versions of them declare one schedule; a tick is routed when it is fired."""
+    bridge.task(name="app.f", tags=["nightly"], schedule=every(minutes=1))(lambda n=1: None)
+    before = plans(bridge)
+    rule = Rule(id="r1", to="memory", task="*", share=50, key="{n}")
+    bridge.store.routes.write(0, encode(Table(rules=(rule,))), who="me", note="")
+    clock.advance(1)
+
+    assert before == plans(bridge)
+    assert ("nightly",) == before["app.f"].sent.tags
 
 
 def test_plan_has_what_the_task_asks_for(bridge: Bridge):

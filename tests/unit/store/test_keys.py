@@ -48,6 +48,7 @@ def test_names_are_deliberate() -> None:
     assert RECORD == keys.record
     assert TIMETABLE == keys.timetable
     assert "{bank}:schema" == keys.schema
+    assert "{bank}:routes" == keys.routes
     assert "{bank}:leader:relay" == keys.leader("relay")
     assert ["{bank}:doc:worker", "{bank}:doc:worker:until"] == keys.documents("worker")
     assert "{bank}:held:celery:host-1" == keys.shelf("celery", "host-1")
@@ -60,7 +61,7 @@ def test_every_name_is_held_here() -> None:
 
     named = {value for name, value in vars(keys).items() if not name.startswith("_")}
 
-    assert {*RECORD, *TIMETABLE, keys.schema} == named
+    assert {*RECORD, *TIMETABLE, keys.routes, keys.schema} == named
     assert {"documents", "leader", "owners", "record", "shelf", "timetable"} == {
         name for name in vars(Keys) if not name.startswith("_")
     }

@@ -1,12 +1,13 @@
 """Random interleavings of messages that need locks and tokens, with faults, on both stores.
 
 The engine is a bag of copies, as in ``test_protocol_model.py``. No more hold a lock than may; a lock that the head of
-its line could have is never left lying; nobody starts without a token; without further faults everything settles.
+its line could have is never left lying; nobody starts without a token; who starts is told how long it has waited since
+its last start, and for what; without further faults everything settles.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,6 +66,8 @@ class Needing(RuleBasedStateMachine):
         self.claims = 0
         self.starts: list[int] = []
         self.begun: set[str] = set()
+        self.waited: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.parked: dict[str, tuple[int, int]] = {}
 
     @precondition(lambda self: len(self.messages) < MESSAGES)
     @rule()
@@ -126,6 +129,8 @@ class Needing(RuleBasedStateMachine):
 
     @rule(ms=st.sampled_from([100, 1_000, SWEEP_MS, RESERVED_MS + 1, LEASE_MS + 1]))
     def time_passes(self, ms: int) -> None:
+        for message in self.messages:
+            self.waited[message.id][self.state(message.id)] += ms
         self.now_ms += ms
         self.advance(ms)
 
@@ -210,17 +215,21 @@ class Needing(RuleBasedStateMachine):
         return record.state if record else ""
 
     def ask(self, worker: Worker) -> str:
-        """Begin as a worker does, and note who starts when."""
+        """Begin as a worker does, and note who starts when, after what."""
         assert worker.copy
         locks, rates = self.needs(worker.copy.id)
         request = Begin(
             message=worker.copy, body=encode(worker.copy), claim=worker.claim, max_crashes=99, locks=locks, rates=rates
         )
-        verdict = self.store.claims.begin(request).verdict
-        if verdict == "run" and rates and worker.claim not in self.begun:
+        begun = self.store.claims.begin(request)
+        if begun.verdict == "run" and worker.claim not in self.begun:
             self.begun.add(worker.claim)
-            self.starts.append(self.now_ms)
-        return verdict
+            waited = self.waited.pop(worker.copy.id, Counter())
+            self.parked[worker.claim] = waited["LOCKED"], waited["THROTTLED"]
+            if rates:
+                self.starts.append(self.now_ms)
+        assert self.parked.get(worker.claim, (0, 0)) == (begun.locked_ms, begun.throttled_ms)
+        return begun.verdict
 
     def end(self, worker: Worker) -> None:
         if worker.copy and worker.runs:

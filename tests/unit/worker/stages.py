@@ -103,7 +103,7 @@ class Stage:
         self.waits: list[float] = []
         self.rings = 0
         self.heard: list[Event] = []
-        bridge.subscribe(self.heard.append)
+        bridge.events.subscribe(self.heard.append)
         self.slot = Slot(mmap.mmap(-1, SLOT_SIZE), 0)
         self.backend: Any = bridge.backend("memory")
         self.claims = FlakyClaims(self)

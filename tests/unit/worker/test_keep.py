@@ -36,7 +36,7 @@ class Kept:
         self.posts = [Post(n, Slot(memory, n), name) for n, name in enumerate(["high", "low", "low"])]
         settings = msgspec.Raw(msgspec.json.encode({"backend": engine, "broker_url": url}))
         groups = [Group(name=name, queues=queues) for name, queues in GROUPS.items()]
-        ready = Ready(tasks={"t": ["a"]}, queues=GROUPS, settings=settings)
+        ready = Ready(tasks={"t": ["a"]}, queues=GROUPS, settings=settings, limits={"provider": (14_286, 7)})
         strike = {name: ends[1] for name, ends in self.bells.items()}
         self.keep = Keep(WorkerOptions(modules=[], groups=groups), ready, lambda: self.posts, strike)
 
@@ -86,11 +86,12 @@ def test_a_message_rings_the_bells_of_its_groups(kept: Kept):
 
 
 def test_processes_are_announced_where_they_stand(kept: Kept):
-    """By queue, over all groups that have it; told anew as soon as one has moved to another generation."""
+    """By queue, over all groups that have it, and limits; told anew as soon as one moves to another generation."""
     store = kept.bridge.store
     kept.keep.start()
     (found,) = until(lambda: announced(store), 5, "it is announced")
     assert (3, {"urgent": 3, "emails": 2, "reports": 0}) == (found.processes, found.serving)
+    assert {"provider": (14_286, 7)} == found.limits
 
     kept.posts = kept.posts[:2]
 

@@ -139,9 +139,10 @@ def test_a_child_goes_after_its_tasks_or_over_its_memory(caplog: pytest.LogCaptu
     by_memory = Tenure(0, 150, lambda: next(sizes))
     for_ever = Tenure(0, 0, lambda: 10**9)
 
-    assert ["", "", "it has run 3 tasks, as max_tasks says"] == [by_tasks.ran() for _ in range(3)]
-    assert ["", "it holds 151 MiB after 2 tasks, over max_memory_mb=150"] == [by_memory.ran() for _ in range(2)]
-    assert {""} == {for_ever.ran() for _ in range(100)}
+    assert [None, None, ("max_tasks", "it has run 3 tasks, as max_tasks says")] == [by_tasks.ran() for _ in range(3)]
+    over = ("max_memory", "it holds 151 MiB after 2 tasks, over max_memory_mb=150")
+    assert [None, over] == [by_memory.ran() for _ in range(2)]
+    assert {None} == {for_ever.ran() for _ in range(100)}
     assert "" == caplog.text
     Tenure(0, 150, lambda: 200.0)
     assert "a child holds 200 MiB before its first task: over max_memory_mb=150" in caplog.text
@@ -160,6 +161,7 @@ def test_a_child_that_goes_settles_and_gives_back():
 
     assert (8, 6 - 1 - 2) == (len(ran), stage.backend.depth("mail"))
     assert [] == stage.slot.running()
+    assert "max_tasks" == stage.slot.leaves
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_a_child_that_goes_settles_and_gives_back():
 def test_what_was_said_is_settled(bridge: Bridge, state: str, counted: bool, kind: Any, attempts: int):
     """A failed attempt and no crash, with the reason; listeners are told, and it may be told again."""
     heard: list[Event] = []
-    bridge.subscribe(heard.append)
+    bridge.events.subscribe(heard.append)
     message = a_message()
     delivery = Delivery(tag="1", queue="mail", raw=b"")
     bridge.store.claims.begin(ask(delivery, message, "w:memory:1", bridge.runtime))

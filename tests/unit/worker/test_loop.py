@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 from taskbridge import current
 from taskbridge.backend import Delivery, Place
 from taskbridge.errors import StoreUnavailable
-from taskbridge.events import Repeated, Succeeded
+from taskbridge.events import Buried, Repeated, Succeeded
 from taskbridge.message import encode
 from taskbridge.outcome import Outcome
 from taskbridge.store import Held
@@ -105,7 +105,7 @@ def test_copies_are_acknowledged_unrun(stage: Stage):
     assert [] == stage.slot.running()
 
 
-def test_bytes_that_are_no_message_are_buried(stage: Stage, caplog: pytest.LogCaptureFixture):
+def test_bytes_that_are_no_message_are_buried(stage: Stage):
     """As they are, then acknowledged; the same bytes once, and those around them are served."""
     ran = a_task(stage)
     stage.publish(1)
@@ -113,14 +113,14 @@ def test_bytes_that_are_no_message_are_buried(stage: Stage, caplog: pytest.LogCa
         stage.backend.push("mail", raw)
     stage.publish(1)
 
-    with caplog.at_level(logging.ERROR, "taskbridge.worker"):
-        assert 5 == stage.serve()
+    assert 5 == stage.serve()
 
     letters = stage.bridge.store.dead.list(10)
     assert {b"\xff\x00", b"{}"} == {letter.body for letter in letters}
     assert all(letter.why.startswith("expected a taskbridge message") for letter in letters)
     assert (2, 5) == (len(ran), [what for what, _ in stage.journal].count("acknowledged"))
-    assert "buried as raw-" in caplog.text
+    buried = [event for event in stage.heard if isinstance(event, Buried)]
+    assert {letter.id for letter in letters} == {event.id for event in buried}
 
 
 def test_burying_waits_for_the_store(stage: Stage, monkeypatch: pytest.MonkeyPatch):
@@ -320,3 +320,25 @@ def test_a_message_is_encoded_as_it_came(stage: Stage):
     stage.serve()
 
     assert [encode(message)] == kept
+
+
+def test_a_child_is_idle_only_while_it_waits():
+    """For the bell, or for a broker that is away; however long its tasks run, it has something to do."""
+    stage = a_stage()
+    stage.bridge.task(name="tests.send")(lambda: stage.clock.advance(5))
+    began_s = stage.clock.monotonic_s()
+    stage.publish(2)
+    stage.serve()
+    stage.consumer.away = 1
+    stage.loop.step()
+    loop = stage.a_loop(*stage.loop._sources)
+
+    def wait(timeout_s: float, ears: object) -> None:
+        stage.clock.advance(timeout_s)
+        loop.stopping = True
+
+    loop._wait = wait
+    loop.run()
+
+    now_s = stage.clock.monotonic_s()
+    assert (AWAY_S + WAIT_S, 2 * 5 + AWAY_S + WAIT_S) == (stage.slot.idle_s(now_s), now_s - began_s)

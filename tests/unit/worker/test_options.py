@@ -13,6 +13,7 @@ WORDS: list[Word] = [
         tasks={"t": ["a"]},
         queues={"": ["mail"], "low": ["mail", "reports"]},
         settings=msgspec.Raw(b'{"backend":"celery"}'),
+        limits={"provider": (14_286, 7)},
     ),
     Refused(why="no module:\nTraceback é"),
     Fork(slot=1, owner="host.1.ab.0.1", group="low"),

@@ -148,3 +148,46 @@ def test_it_ends_its_child(post: Post, end: str, number: signal.Signals):
 
         assert -number == child.wait(10)
     getattr(post, end)()
+
+
+@pytest.mark.parametrize(
+    ("ended_for", "draining", "retiring", "leaves", "code", "expected"),
+    [
+        ("time", False, False, "", -9, "hard_timeout"),
+        ("memory", False, False, "", -9, "hard_memory"),
+        ("deaf", False, False, "", -9, "deaf"),
+        ("", True, True, "", -9, "grace"),
+        ("", False, True, "", 0, "reload"),
+        ("", False, False, "max_tasks", 0, "max_tasks"),
+        ("", False, False, "max_memory", 0, "max_memory"),
+        ("", False, False, "max_tasks", -11, "crash"),
+        ("", False, False, "", 1, "crash"),
+        ("", False, False, "", 0, "ended"),
+    ],
+)
+def test_why_a_child_has_gone_is_one_word(
+    post: Post, ended_for: str, draining: bool, retiring: bool, leaves: str, code: int, expected: str
+):
+    """What we did to it comes first, then what it said of itself; it cannot say that it crashed."""
+    post.ordered("owner", 1.0)
+    post.ended_for, post.draining = ended_for, draining
+    if retiring:
+        post.retire(2.0)
+    post.slot.leave(leaves)
+
+    assert expected == post.went_for(code)
+
+
+def test_a_child_is_busy_but_while_it_rests(post: Post):
+    """From when it was asked for; a rest that goes on counts; where nobody stands nobody is busy."""
+    post.ordered("owner", 100.0)
+    post.forked(123)
+    busy = [post.busy_s(102.0)]
+    post.slot.rest(103.0)
+    busy.append(post.busy_s(110.0))
+    post.slot.rested(110.0)
+    busy.append(post.busy_s(111.0))
+    post.vacated(112.0, too_soon_s=TOO_SOON_S, patience_s=PATIENCE_S)
+    busy.append(post.busy_s(112.0))
+
+    assert [2.0, 3.0, 4.0, 0.0] == busy

@@ -40,7 +40,7 @@ def keep(post: Post) -> Iterator[Keep]:
         {"": strike},
     )
     yield kept
-    kept._bridge.close()
+    kept.bridge.close()
     for end in (hear, strike):
         os.close(end)
 
@@ -61,8 +61,8 @@ def test_a_claim_is_settled_by_why_its_child_is_gone(
     keep: Keep, post: Post, ended_for: str, draining: bool, in_the_task: bool, expected: tuple[str, int, str]
 ):
     """A crash where nobody asked for its end, a failed attempt over its time; else neither."""
-    message, claims = a_message(), keep._bridge.store.claims
-    claims.begin(ask(Delivery(tag="1", queue="mail", raw=b""), message, CLAIM, keep._bridge.runtime))
+    message, claims = a_message(), keep.bridge.store.claims
+    claims.begin(ask(Delivery(tag="1", queue="mail", raw=b""), message, CLAIM, keep.bridge.runtime))
     post.slot.write(0, message.id, CLAIM, 1.0)
     if in_the_task:
         post.slot.limit(2.0, OVERDUE)
@@ -72,6 +72,6 @@ def test_a_claim_is_settled_by_why_its_child_is_gone(
     post.slot.reset(9.0)
     keep._errands.get_nowait()()
 
-    record = keep._bridge.store.messages.look(message.id)
+    record = keep.bridge.store.messages.look(message.id)
     assert record
     assert expected == (record.state, record.crashes, record.why)

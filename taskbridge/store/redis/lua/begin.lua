@@ -6,7 +6,8 @@
 -- ARGV[7] crashes allowed   ARGV[8] body   ARGV[9] tag of the broker's copy in KEYS[25]; '' when the broker is another server
 -- ARGV[10] 1 for code that is no message   ARGV[11] 'locks'   ARGV[12] its locks   ARGV[13] 'rates'   ARGV[14] its limits, as
 --   record.lua reads them: fields of its record as they stand here, left out where it needs no limits, or nothing
--- Returns "verdict fence starts attempt crashes wait (us) key", for a client reads one line faster than seven replies.
+-- Returns "verdict fence starts attempt crashes wait (us) key", for a client reads one line faster than seven replies; and
+-- in a second line, of what runs and has waited since its last start, for how long: "locks limits" (ms).
 -- Verdicts: run, held (it runs to fail: a lock was refused), settled, stale, busy, expired, crashed, skipped, locked,
 -- throttled; `key` is of the lock or limit that refused, or nothing.
 
@@ -68,8 +69,9 @@ local function acknowledged(verdict, key)
 end
 
 if m.st == 'RUN' and m.claim == claim then
-  local f = redis.call('HMGET', KEYS[1] .. id, 'fence', 'refused')
-  return answer(f[2] and 'held' or 'run', tonumber(f[1]), 0, f[2])
+  local f = redis.call('HMGET', KEYS[1] .. id, 'fence', 'refused', 'parked')
+  local parked, by = string.match(f[3] or '', '^(%d+ %d+) (.+)$')
+  return answer(f[2] and 'held' or 'run', tonumber(f[1]), 0, f[2]) .. (by == claim and '\n' .. parked or '')
 end
 if m.st == 'DONE' or m.st == 'DEAD' then return acknowledged('settled') end
 if m.st and seq < m.seq then return acknowledged('stale') end
@@ -132,7 +134,9 @@ if asks then
   end
 end
 
+local parked = m.turn and string.format('%.0f %.0f', waited(m))
 depart(m)
 local fence = start(wait)
 if asks then take_needs(m, claim, wait, refused) end
-return answer(refused and 'held' or 'run', fence, wait, refused)
+if parked then redis.call('HSET', KEYS[1] .. id, 'parked', parked .. ' ' .. claim) end -- for a repeat of this call
+return answer(refused and 'held' or 'run', fence, wait, refused) .. (parked and '\n' .. parked or '')

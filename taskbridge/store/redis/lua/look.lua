@@ -2,6 +2,8 @@
 -- script that moves a message begins with this, most of them by record.lua. It is short, for each call makes its functions.
 -- KEYS[1] prefix {tb}:m:      hash per message: st seq attempt starts crashes limit claim last fence pubs queue body why tb group begun,
 --   and where it needs locks or limits: locks rates turn at released front; hold marks code that is no message;
+--   since is when it last began to wait for one (unix ms), parked how long it did since its last start, "locks limits" (ms),
+--   and from the start on that of this claim, "locks limits claim";
 --   same has the keys under which it is the only one, a line each: "until key"; part is what it is part of (flow.lua);
 --   fresh is when what the store made itself was first due, while nobody has published it (unix ms); due is when one that
 --   is HELD may go on (unix ms);

@@ -109,13 +109,23 @@ local function out(rate)
   return sum
 end
 
+-- waited: how long a message has waited since it last started, for locks and for limits (ms). What it lay ready, delayed
+-- or in an engine is no part of it.
+local function waited(m)
+  local f = redis.call('HMGET', KEYS[1] .. m.id, 'since', 'parked')
+  local locks, limits = string.match(f[2] or '', '^(%d+) (%d+)$')
+  local more = f[1] and math.max(0, now - f[1]) or 0
+  return tonumber(locks or 0) + (m.st == 'LOCKED' and more or 0), tonumber(limits or 0) + (m.st == 'THROTTLED' and more or 0)
+end
+
 -- let_on: a message that waited is ready, under the number it was parked with. Code that waits is woken itself. Those that
 -- are let on together are published in their order: each is due a microsecond after the one before.
 local let = 0
 local function let_on(m)
+  local parked = string.format('%.0f %.0f', waited(m))
   count(m, -1)
   m.st = 'READY'
-  redis.call('HSET', KEYS[1] .. m.id, 'st', 'READY', 'front', 1)
+  redis.call('HSET', KEYS[1] .. m.id, 'st', 'READY', 'front', 1, 'parked', parked)
   if m.hold then
     redis.call('LPUSH', KEYS[22] .. m.id, 1)
     redis.call('PEXPIRE', KEYS[22] .. m.id, PATIENCE)
@@ -208,7 +218,7 @@ end
 -- wait_at: into the waiting lists: of all its locks, so that nobody who came later passes, or of the limit that refused.
 local function wait_at(m, rate)
   m.turn = m.turn or redis.call('INCR', KEYS[21])
-  redis.call('HSET', KEYS[1] .. m.id, 'turn', m.turn)
+  redis.call('HSET', KEYS[1] .. m.id, 'turn', m.turn, 'since', now)
   if not rate then
     for _, lock in ipairs(waited_for(m)) do redis.call('ZADD', KEYS[14] .. lock.key, m.turn, m.id) end
     return
@@ -252,7 +262,7 @@ local function take_needs(m, claim, wait, refused)
     set_due(rate.key, math.max(due_at(rate.key), now_us + wait) + rate.weight * rate.interval)
     if m.released ~= '' then redis.call('ZREM', KEYS[18] .. rate.key, rate.weight .. ' ' .. m.id) end
   end
-  if m.st then redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused') end
+  if m.st then redis.call('HDEL', key, 'turn', 'at', 'released', 'front', 'refused', 'since') end
   if m.st or refused then redis.call('HSET', key, 'locks', m.locks, 'rates', m.rates) end -- less than it has or asked for
   if refused then redis.call('HSET', key, 'refused', refused) end
   if m.hold then

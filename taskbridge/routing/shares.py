@@ -1,4 +1,4 @@
-"""Decide which backend carries a message. Pure: settings in, a name out.
+"""Decide by the settings alone which backend carries a message: the default one, or that of a fixed share. Pure.
 
 Shares are sticky and nested: a message's place between 0 and 100 is a hash of its key, a share is the stretch from 0
 up, so raising it moves some keys over and none back.
@@ -7,16 +7,17 @@ up, so raising it moves some keys over and none back.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
-from .config import Settings
-from .errors import ConfigError
-from .message import Message
-from .policies import key
+from ..config import Settings
+from ..errors import ConfigError
+from ..message import Message
+from ..policies import key
 
 
-def route(message: Message, settings: Settings) -> str:
-    """Return the name of the backend that carries this message now."""
+def route_by_settings(message: Message, settings: Settings) -> str:
+    """Return the name of the backend that carries this message where no rule of the route table takes it."""
     share = settings.shares.get(message.task)
     if share is None:
         return settings.backend
@@ -31,9 +32,7 @@ def route(message: Message, settings: Settings) -> str:
 
 def place_of(key: str) -> float:
     """Return a key's fixed place, 0 up to 100."""
-    import hashlib
-
-    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    digest = _hash()(key.encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53 * 100  # 53 bits: more would be rounded up to 100
 
 
@@ -52,3 +51,10 @@ def names_in(template: str, arguments: Collection[str], where: str) -> list[str]
 def fill(template: str, values: Mapping[str, Any]) -> str:
     """Return the template with the values in."""
     return template.format_map({name: str(values[name]) for name in key.fields_in(template)})
+
+
+@cache
+def _hash() -> Any:
+    import hashlib  # most producers share nothing
+
+    return hashlib.blake2b

@@ -1,4 +1,4 @@
-"""Routing: shares of traffic that are sticky, nested and exact."""
+"""Fixed shares of the settings: sticky, nested and exact."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from taskbridge.config import Settings, Share
 from taskbridge.errors import ConfigError
 from taskbridge.message import Message
-from taskbridge.routing import fill, names_in, place_of, route
+from taskbridge.routing import fill, names_in, place_of, route_by_settings
 from taskbridge.testing import a_message
 
 #: As many as the law about shares is stated for.
@@ -29,7 +29,7 @@ def keyed(key: str, **changes: Any) -> Message:
 @pytest.mark.parametrize("percent", [0, 1, 10, 25, 50, 99, 100])
 def test_share_is_what_was_asked_for(percent: int):
     """Over 20,000 keys a share is within one percent of all, and exact at 0 and 100."""
-    moved = sum("dramatiq" == route(keyed(f"user-{n}"), settings(dramatiq=percent)) for n in range(MANY))
+    moved = sum("dramatiq" == route_by_settings(keyed(f"user-{n}"), settings(dramatiq=percent)) for n in range(MANY))
 
     tolerance = MANY / 100 if 0 < percent < 100 else 0
     assert abs(moved - MANY * percent / 100) <= tolerance
@@ -39,7 +39,7 @@ def test_several_shares_are_what_was_asked_for():
     """Each backend has its own; the rest goes to the default one."""
     shared = settings(dramatiq=20, memory=30)
 
-    routed = [route(keyed(f"user-{n}"), shared) for n in range(MANY)]
+    routed = [route_by_settings(keyed(f"user-{n}"), shared) for n in range(MANY)]
 
     for name, percent in {"dramatiq": 20, "memory": 30, "celery": 50}.items():
         assert abs(routed.count(name) - MANY * percent / 100) <= MANY / 100
@@ -50,8 +50,8 @@ def test_shares_are_nested(key: str, one: float, other: float):
     """Raising a share never moves a key back."""
     low, high = sorted((one, other))
 
-    before = route(keyed(key), settings(dramatiq=low))
-    after = route(keyed(key), settings(dramatiq=high))
+    before = route_by_settings(keyed(key), settings(dramatiq=low))
+    after = route_by_settings(keyed(key), settings(dramatiq=high))
 
     assert (before, after) != ("dramatiq", "celery")
 
@@ -60,7 +60,8 @@ def test_shares_are_nested(key: str, one: float, other: float):
 def test_share_is_sticky_by_its_key(key: str):
     """Messages of one key go one way, whatever else they are."""
     ways = {
-        route(a_message(route_key=key, seq=n, priority=n % 10, queue=f"q{n}"), settings(dramatiq=50)) for n in range(5)
+        route_by_settings(a_message(route_key=key, seq=n, priority=n % 10, queue=f"q{n}"), settings(dramatiq=50))
+        for n in range(5)
     }
 
     assert 1 == len(ways)
@@ -71,9 +72,9 @@ def test_share_without_key_is_sticky_by_id():
     messages = [a_message() for _ in range(200)]
     shared = Settings(backend="celery", shares={"tests.send": Share(to={"dramatiq": 50})})
 
-    routed = [route(message, shared) for message in messages]
+    routed = [route_by_settings(message, shared) for message in messages]
 
-    assert routed == [route(message.copy(seq=3, attempt=3), shared) for message in messages]
+    assert routed == [route_by_settings(message.copy(seq=3, attempt=3), shared) for message in messages]
     assert {"celery", "dramatiq"} == set(routed)
 
 
@@ -82,7 +83,7 @@ def test_tasks_are_shared_apart():
     shares = {name: Share(to={"dramatiq": 50}, key="{user}") for name in ("a", "b")}
     shared = Settings(backend="celery", shares=shares)
     moved = {
-        task: {n for n in range(500) if "dramatiq" == route(keyed(str(n), task=task), shared)}
+        task: {n for n in range(500) if "dramatiq" == route_by_settings(keyed(str(n), task=task), shared)}
         for task in ("a", "b", "c")
     }
 

@@ -1,0 +1,40 @@
+"""The store's part in routes: the versions of one document. ``taskbridge.routing`` writes and reads what is in it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+#: How many versions are kept.
+KEPT = 100
+
+
+class RoutesVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """The route table as it was written once: version 0 is that nothing ever was."""
+
+    version: int = 0
+    document: bytes = b""
+    who: str = ""
+    note: str = ""
+    at_ms: int = 0
+    """When, by the store's clock."""
+
+
+class Routes(Protocol):
+    """The route table: one document, changed by compare-and-set, with its last hundred versions."""
+
+    def read(self, known: int = -1) -> RoutesVersion | None:
+        """Return the newest version, or None where it is the one that is known.
+
+        Producers ask in the middle of their work, so no answer is waited for longer than half a second.
+        """
+
+    def write(self, version: int, document: bytes, *, who: str, note: str) -> int:
+        """Write what follows a version, and return its number; 0 when another follows it already.
+
+        The same words again are the same version: who was not answered may ask again. A full store takes it too.
+        """
+
+    def history(self, limit: int) -> list[RoutesVersion]:
+        """Return the newest versions, the newest first."""
