@@ -169,11 +169,7 @@ class Backend(Protocol):
         """
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
-        """Look through what waits in the queue, up to so many, without taking it.
-
-        Raises:
-            NotSupported: its broker cannot.
-        """
+        """Look through what waits in the queue, up to so many, without taking it; nothing without ``scan``."""
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         """Return what takes messages of these queues to the worker called ``owner``."""

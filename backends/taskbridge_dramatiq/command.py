@@ -69,7 +69,7 @@ class Served(Middleware):
         self._stopping = threading.Event()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Have all parts of its queues read, the log know whose each record is, and schedules declared until it ends."""
+        """Have all parts of its queues read, the log know whose each record is, and schedules declared."""
         if worker.consumer_whitelist:
             worker.consumer_whitelist = read_for(self.backend, worker.consumer_whitelist)
         dress(logging.getLogger().handlers, self._bridge.settings.log_format)

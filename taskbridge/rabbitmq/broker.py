@@ -7,7 +7,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Consumer, Delivery, Keeper, Level, Place
-from ..errors import BackendNotInstalled, NotSupported, TaskbridgeError
+from ..errors import BackendNotInstalled, TaskbridgeError
 from ..message import Message
 from ..options import band
 from ..store import Store
@@ -93,7 +93,8 @@ class RabbitBroker:
         return self.publisher.ask(look) if queues else []
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
-        raise NotSupported("RabbitMQ shows no message without handing it out, and counts that as a delivery")
+        """Nothing: RabbitMQ shows a message by handing it out, and quorum queues count that against its life."""
+        return iter(())
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         from .consumer import RabbitConsumer
