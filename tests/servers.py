@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
@@ -98,6 +98,9 @@ def some_redis() -> str:
 class Process:
     """A server process in a directory of its own, which it has until the end."""
 
+    #: How long it may take to come up, seconds.
+    start_s = START_S
+
     def __init__(self, binary: str) -> None:
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="taskbridge-"))
@@ -122,19 +125,16 @@ class Process:
         if not config.exists():
             config.write_text("".join(f"{line}\n" for line in self.config()))
         log = self.directory / "log"
-        command = [self._binary, *self.named(config), *self.arguments()]
-        leashed = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
-        with log.open("ab") as out:
-            self._process = process = subprocess.Popen(leashed, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        self._process = process = leashed(self.command(config), log, self.environment())
 
         def answers() -> bool:
             assert process.poll() is None, f"{self._binary} ended with {process.returncode}: {log.read_text()[-2000:]}"
             try:
                 return self.answers()
-            except redis.RedisError:
+            except (redis.RedisError, OSError):
                 return False
 
-        until(answers, START_S, f"{self._binary} answers")
+        until(answers, self.start_s, f"{self._binary} answers")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End it by this signal and wait until it has gone; nothing if it has already."""
@@ -173,6 +173,14 @@ class Process:
 
     def arguments(self) -> list[str]:
         return []
+
+    def command(self, config: Path) -> list[str]:
+        """What starts it."""
+        return [self._binary, *self.named(config), *self.arguments()]
+
+    def environment(self) -> Mapping[str, str] | None:
+        """What it is started in. Defaults to what the tests have."""
+        return None
 
     def answers(self) -> bool:
         """Whether it does its work; an error of the client means no."""
@@ -317,6 +325,13 @@ class Sentinel(Process):
     def url(self, db: int = 0) -> str:
         """The URL as a user would write it."""
         return f"sentinel://{HOST}:{self.port}/main/{db}"
+
+
+def leashed(command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a program that is killed with the tests; what it says is added to ``log``."""
+    whole = [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
+    with log.open("ab") as out:
+        return subprocess.Popen(whole, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
 
 
 def age(client: redis.Redis, namespace: str, ms: int) -> None:

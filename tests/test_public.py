@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 
 #: What only those who use it pay for; `import taskbridge` loads none of these.
 HEAVY = {
+    "amqp",
     "boto3",
     "celery",
     "click",

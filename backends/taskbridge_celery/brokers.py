@@ -9,11 +9,13 @@ from taskbridge.broker import Kind
 from taskbridge.errors import DecodeError
 from taskbridge.message import Message
 from taskbridge.options import band
+from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
 
 from . import wire
+from .rabbitmq import CeleryDialect
 
 #: kombu appends this and a step to a queue's name for its emulated priorities; 0 is served first.
 #: Source: kombu 5.7 transport/redis.py, PRIORITY_STEPS and sep.
@@ -87,10 +89,16 @@ class OnRedis(RedisBroker):
 #: (``worker.new_app``); kombu reads its queues in turn, whatever their order; bytes that are no message break its
 #: connection. Its own hard limit is none while the broker is away, and leaves it open whether the attempt failed.
 #: Source: kombu 5.7 transport/redis.py, ``_brpop_read`` and ``queue_order_strategy``.
+#: On RabbitMQ: no message is shown without handing it out; its own command has all its queues pushed at once.
 KINDS = {
     "redis": Kind(
         connect=OnRedis,
         capabilities=Capabilities(),
         own_command=Capabilities(bands=False, poison=False, hard_timeout=False, recovery_s=50.0),
-    )
+    ),
+    "rabbitmq": Kind(
+        connect=lambda place: RabbitBroker(place, CeleryDialect()),
+        capabilities=Capabilities(scan=False),
+        own_command=Capabilities(scan=False, bands=False, hard_timeout=False),
+    ),
 }

@@ -24,14 +24,16 @@ from taskbridge.errors import BrokerUnavailable, ConfigError, DecodeError
 from taskbridge.events import Buried
 from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
-from taskbridge.message import Message
+from taskbridge.message import Message, raw_id
 from taskbridge.observe.logs import dress, log_event
 from taskbridge.patience import patiently
 from taskbridge.policies.timeout import refuse_tasks
+from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.schedules.declared import declarer_of
 
 from . import wire
 from .backend import CeleryBackend
+from .own_rabbitmq import Beats, read_all
 from .worker import declare, new_app, spoken
 
 log = logging.getLogger("taskbridge")
@@ -40,7 +42,8 @@ log = logging.getLogger("taskbridge")
 PING_S = 2.0
 
 #: Those that run a task in the main thread of its process, where a signal can interrupt it.
-POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
+SOLO = "celery.concurrency.solo"
+POOLS = ("celery.concurrency.prefork", SOLO)
 
 
 def serve(bridge: Bridge) -> Celery:
@@ -94,7 +97,7 @@ class Served:
         """Keep a message that cannot be read among the dead letters; returns when the store has it."""
         raw = bytes(message.body) if isinstance(message.body, bytes | bytearray) else str(message.body).encode()
         queue = message.delivery_info.get("routing_key", "")
-        id = f"raw-{message.delivery_tag}"
+        id = raw_id(raw)
         patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
         self._bridge.events.emit(Buried(id=id, task="", queue=queue, backend=self.backend.name, why=str(error)))
 
@@ -159,7 +162,12 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
 
         def __init__(self, consumer: Any, **options: Any) -> None:
             super().__init__(consumer, **options)
-            served.refuse_pool(consumer.controller.pool_cls.__module__)
+            pool = consumer.controller.pool_cls.__module__
+            served.refuse_pool(pool)
+            self.beats = None
+            if isinstance(served.backend.broker, RabbitBroker):
+                read_all(consumer.app, served.backend.broker)
+                self.beats = Beats(consumer) if pool == SOLO else None
 
         def start(self, consumer: Any) -> None:
             theirs = type(consumer)
@@ -167,9 +175,18 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
                 lambda body, message, exc: served.park(message), partial(theirs.on_unknown_task, consumer)
             )
             consumer.on_decode_error = _first(served.bury, partial(theirs.on_decode_error, consumer))
+            consumer.on_unknown_message = _first(
+                lambda body, message: served.bury(message, DecodeError("its headers name no task")),
+                partial(theirs.on_unknown_message, consumer),
+            )
+            consumer.on_invalid_task = _first(
+                lambda body, message, exc: served.bury(message, exc), partial(theirs.on_invalid_task, consumer)
+            )
             self.ping = consumer.timer.call_repeatedly(PING_S, served.ping)
             self.stopping = threading.Event()
             served.declare_schedules(self.stopping)
+            if self.beats:
+                self.beats.start(self.stopping)
 
         def stop(self, consumer: Any) -> None:
             self.ping.cancel()

@@ -10,6 +10,7 @@ import base64
 import os
 import socket
 import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,33 +73,43 @@ _native_decoder = msgspec.json.Decoder(Native)
 _NO_EMBED_JSON = _encoder.encode(NO_EMBED)
 
 
-def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
-    """Return the envelope of a message for one of kombu's lists; ``front`` as in ``Backend.publish``."""
+class Parts(msgspec.Struct, frozen=True):
+    """What a message is on every broker: what is around them differs."""
+
+    id: str
+    body: bytes
+    headers: dict[str, Any]
+    reply_to: str
+
+
+def parts(message: Message, header: object) -> Parts:
+    """Return a message as Celery has it; ``header`` are our own words in it."""
     native = _native_decoder.decode(message.native) if message.engine == "celery" else None
     embed = _encoder.encode(native.embed or NO_EMBED) if native else _NO_EMBED_JSON
     engine_id = native.id if native and native.id else message.id
     headers = _PLAIN_HEADERS | {"root_id": engine_id} | (native.headers if native else {})
-    headers |= {
-        "id": engine_id,
-        "task": message.task,
-        "eta": None,
-        "expires": None,
-        "taskbridge": ours(message, front=front),
-    }
+    headers |= {"id": engine_id, "task": message.task, "eta": None, "expires": None, "taskbridge": header}
+    body = b"".join((b"[", message.args, b",", message.kwargs, b",", embed, b"]"))
+    return Parts(engine_id, body, headers, native.properties.get("reply_to", "") if native else "")
+
+
+def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
+    """Return the envelope of a message for one of kombu's lists; ``front`` as in ``Backend.publish``."""
+    found = parts(message, ours(message, front=front))
     properties = {
-        "correlation_id": engine_id,
-        "reply_to": "",
+        "correlation_id": found.id,
+        "reply_to": found.reply_to,
         "delivery_mode": 2,
         "delivery_info": {"exchange": "", "routing_key": list_name},
         "priority": 0,
         "delivery_tag": f"{message.id}.{message.seq}",
-    } | ({"reply_to": native.properties.get("reply_to", "")} if native else {})
+    }
     return _encoder.encode(
         {
-            "body": b"".join((b"[", message.args, b",", message.kwargs, b",", embed, b"]")).decode(),
+            "body": found.body.decode(),
             "content-encoding": "utf-8",
             "content-type": "application/json",
-            "headers": headers,
+            "headers": found.headers,
             "properties": properties,
         }
     )
@@ -114,12 +125,22 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
     Raises:
         DecodeError: the bytes are no Celery message, or one whose body is not JSON.
     """
+    return read(lambda: _decoder.decode(raw), queue, raw)
+
+
+def read(envelope_of: Callable[[], Envelope], queue: str, raw: bytes) -> tuple[Message, Envelope]:
+    """Read an envelope; ``envelope_of`` takes it out of what a broker has, ``raw`` is what the error shows.
+
+    Raises:
+        DecodeError: as ``decode``.
+    """
     try:
-        envelope = _decoder.decode(raw)
-        body = _body(envelope)
-        args, kwargs, embed = _body_decoder.decode(body)
+        envelope = envelope_of()
+        args, kwargs, embed = _body_decoder.decode(_body(envelope))
         header = envelope.headers.get("taskbridge")
         if header is not None:
+            if isinstance(header, str):  # where headers are a table of the broker's
+                header = msgspec.json.decode(header)
             message = message_of(header, str(envelope.headers["task"]), args, kwargs)
             return _with_native(message, envelope, embed), envelope
         return _of_native(envelope, queue, args, kwargs, embed), envelope

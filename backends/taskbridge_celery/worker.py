@@ -18,10 +18,12 @@ from celery.app import trace
 from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
-from taskbridge.backend import VISIBILITY_MS, Delivery, Place
+from taskbridge.backend import Delivery, Place
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import TaskbridgeError
 from taskbridge.outcome import Again, Done, Ended, Outcome
+
+from .settings import of_broker
 
 Attempt = Callable[[], Outcome]
 
@@ -92,8 +94,7 @@ def new_app(place: Place, conf: Mapping[str, Any], fixups: Iterable[str] | None 
         fixups: Celery's own; None means all. Its one for Django checks the whole project in each process, and closes
             every connection after each task, whatever Django's settings say.
     """
-    keys = f"{{{place.namespace}}}:celery:"
-    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False, fixups=fixups)
+    app = Celery("taskbridge", set_as_current=False, fixups=fixups)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -105,16 +106,7 @@ def new_app(place: Place, conf: Mapping[str, Any], fixups: Iterable[str] | None 
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         worker_enable_remote_control=True,
-        broker_transport_options={
-            "visibility_timeout": VISIBILITY_MS // 1000,
-            "unacked_key": keys + "unacked",
-            "unacked_index_key": keys + "unacked_index",
-            "unacked_mutex_key": keys + "unacked_mutex",
-            "unacked_restore_interval": 2,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": 10,
-            "socket_keepalive": True,
-        },
+        **of_broker(place),
     )
     app.conf.update(conf)
     return app

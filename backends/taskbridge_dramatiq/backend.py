@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from taskbridge.backend import Place, Runner
@@ -30,6 +31,7 @@ class DramatiqBackend(OnBroker):
         self.middleware: list[Any] = []
 
     def runner(self, definitions: Definitions) -> Runner:
+        from .native import name_of, sender
         from .worker import DramatiqRunner
 
-        return DramatiqRunner(self.place, self.middleware, definitions)
+        return DramatiqRunner(sender(self, *self.middleware), partial(name_of, self), definitions)

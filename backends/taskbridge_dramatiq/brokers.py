@@ -9,11 +9,13 @@ from taskbridge.broker import Kind
 from taskbridge.errors import DecodeError
 from taskbridge.message import Message
 from taskbridge.options import band
+from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
 
 from . import wire
+from .rabbitmq import DramatiqDialect
 
 #: Prefix of every key of Dramatiq's Redis broker. Source: dramatiq/brokers/redis.py, ``namespace``.
 NAMESPACE = "dramatiq"
@@ -99,12 +101,18 @@ def _fresh(by_list: dict[str, list[bytes | str]]) -> list[bytes]:
 
 #: Under Dramatiq's own command on Redis: it has a consumer per queue, in no order; bytes that it cannot read strand
 #: what it fetched with them until it restarts; a silent worker is found by the commands of others
-#: (``worker.MAINTENANCE_CHANCE``); its tasks run in threads, where a signal raises nothing.
+#: (``native.MAINTENANCE_CHANCE``); its tasks run in threads, where a signal raises nothing.
 #: Source: dramatiq 2.2 worker.py and brokers/redis.py.
+#: On RabbitMQ: no message is shown without handing it out; bytes that it cannot read go to dead letters of its own.
 KINDS = {
     "redis": Kind(
         connect=OnRedis,
         capabilities=Capabilities(),
         own_command=Capabilities(bands=False, poison=False, soft_timeout=False, hard_timeout=False, recovery_s=60.0),
-    )
+    ),
+    "rabbitmq": Kind(
+        connect=lambda place: RabbitBroker(place, DramatiqDialect()),
+        capabilities=Capabilities(scan=False),
+        own_command=Capabilities(scan=False, bands=False, poison=False, soft_timeout=False, hard_timeout=False),
+    ),
 }

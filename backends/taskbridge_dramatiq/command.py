@@ -29,7 +29,8 @@ from taskbridge.schedules.declared import declarer_of
 
 from . import wire
 from .backend import DramatiqBackend
-from .worker import declare, new_broker, spoken
+from .native import name_of, own_broker, parts_of, queue_of, read_for
+from .worker import declare, spoken
 
 
 def serve(bridge: Bridge) -> Broker:
@@ -42,15 +43,16 @@ def serve(bridge: Bridge) -> Broker:
     django.set_up()
     django.keep_connections(bridge)
     served = Served(bridge, _dramatiq_backend(bridge))
-    prefix = served.backend.place.queue_prefix
-    broker = new_broker(served.backend.place, served, *served.backend.middleware)
+    backend = served.backend
+    broker = own_broker(backend, served, *backend.middleware)
 
     def actor_of(definition: Definition) -> None:
         of_one = {definition.name: definition}
-        refuse_tasks(of_one, bridge.settings.timeouts, served.backend.own_command, "Dramatiq's own command")
-        declare(broker, definition, prefix, served.body_of(definition))
-        for band in ("-high", "-low"):
-            broker.declare_queue(prefix + definition.options.queue + band)
+        refuse_tasks(of_one, bridge.settings.timeouts, backend.own_command, "Dramatiq's own command")
+        queue = definition.options.queue
+        declare(broker, definition, name_of(backend, queue), served.body_of(definition))
+        for part in filter(None, parts_of(backend)):
+            broker.declare_queue(name_of(backend, queue, part))
 
     bridge.on_declared(actor_of)
     bridge.events.subscribe(log_event)
@@ -67,7 +69,9 @@ class Served(Middleware):
         self._stopping = threading.Event()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Have the log know whose each record is, and declare the schedules of the tasks, until the worker ends."""
+        """Have all parts of its queues read, the log know whose each record is, and schedules declared."""
+        if worker.consumer_whitelist:
+            worker.consumer_whitelist = read_for(self.backend, worker.consumer_whitelist)
         dress(logging.getLogger().handlers, self._bridge.settings.log_format)
         declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
         threading.Thread(target=declarer.keep_on, args=(self._stopping,), name="schedules", daemon=True).start()
@@ -101,7 +105,7 @@ class Served(Middleware):
 
     def _deliver(self, native: Any) -> Claimed:
         raw = native.encode()
-        queue = native.queue_name.removeprefix(self.backend.place.queue_prefix).removesuffix(wire.DELAYED)
+        queue = queue_of(self.backend, native.queue_name)
         message, _ = wire.decode(raw, queue)
         if self._lessor is None:
             self._lessor = Lessor(self._bridge.store, self.backend.name)

@@ -1,4 +1,4 @@
-"""Taskbridge tasks inside Dramatiq: its middleware in our children, and a broker for its own command.
+"""Taskbridge tasks inside Dramatiq: its middleware in our children.
 
 Dramatiq's own policies are off (no retries, no age limit, no time limit): the core decides. A team's own middleware
 (``DramatiqBackend.middleware``) runs as ever: Sentry, results.
@@ -6,35 +6,35 @@ Dramatiq's own policies are off (no retries, no age limit, no time limit): the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import dramatiq
 from dramatiq.broker import Broker, MessageProxy
-from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import Retry as DramatiqRetry
-from dramatiq.middleware import Callbacks, CurrentMessage, Middleware, Pipelines, SkipMessage
+from dramatiq.middleware import SkipMessage
 
-from taskbridge.backend import Delivery, Place
+from taskbridge.backend import Delivery
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import TaskbridgeError
 from taskbridge.outcome import Again, Done, Ended, Outcome
 
 Attempt = Callable[[], Outcome]
 
-#: Its own workers: silent for so long is dead (ms), and out of a million commands so many look for the dead.
-#: The defaults (60 s, 1,000) take minutes on a quiet queue; a live one that was silent is recognised by the store.
-HEARTBEAT_TIMEOUT_MS = 15_000
-MAINTENANCE_CHANCE = 100_000
-
 
 class DramatiqRunner:
-    """Runs attempts inside Dramatiq's middleware, in one of our children."""
+    """Runs attempts inside Dramatiq's middleware, in one of our children.
 
-    def __init__(self, place: Place, middleware: Sequence[Middleware], definitions: Definitions) -> None:
-        self._broker = new_broker(place, *middleware)
+    Args:
+        broker: Dramatiq's, with its middleware; only what that sends goes through it.
+        name_of: says what Dramatiq calls a queue.
+        definitions: the tasks.
+    """
+
+    def __init__(self, broker: Broker, name_of: Callable[[str], str], definitions: Definitions) -> None:
+        self._broker = broker
         for definition in definitions.values():
-            declare(self._broker, definition, place.queue_prefix, definition.function)
+            declare(broker, definition, name_of(definition.options.queue), definition.function)
 
     def start(self) -> None:
         dramatiq.set_broker(self._broker)
@@ -68,19 +68,9 @@ class DramatiqRunner:
         self._broker.close()
 
 
-def new_broker(place: Place, *more: Middleware) -> RedisBroker:
-    """Return a broker of Dramatiq's with every policy of its own off."""
-    return RedisBroker(  # type: ignore[no-untyped-call]
-        url=place.broker_url,
-        middleware=[CurrentMessage(), Callbacks(), Pipelines(), *more],
-        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
-        maintenance_chance=MAINTENANCE_CHANCE,
-    )
-
-
-def declare(broker: Broker, definition: Definition, prefix: str, run: Callable[..., Any]) -> None:
-    """Give Dramatiq an actor of this name whose body is ``run``."""
-    actor = dramatiq.actor(broker=broker, actor_name=definition.name, queue_name=prefix + definition.options.queue)
+def declare(broker: Broker, definition: Definition, queue_name: str, run: Callable[..., Any]) -> None:
+    """Give Dramatiq an actor of this name, on the queue that it calls so, whose body is ``run``."""
+    actor = dramatiq.actor(broker=broker, actor_name=definition.name, queue_name=queue_name)
     actor(run)
 
 

@@ -20,7 +20,7 @@ from ..routes.changes import table_now
 from ..routes.checks import Landscape, problems
 from ..routing import names_in
 from ..schedules.declared import plans_of
-from .hints import hints
+from .hints import hints, patience_hints
 
 Level = Literal["ok", "warning", "error", "advice"]
 
@@ -108,6 +108,7 @@ def _backend(bridge: Bridge, name: str) -> Iterator[Finding]:
     except TaskbridgeError as error:
         yield faulty(about, error)
     yield from _broker(bridge, backend)
+    yield from (Finding(level="warning", about=about, text=text) for text in patience_hints(backend, bridge))
 
 
 def _broker(bridge: Bridge, backend: Backend) -> Iterator[Finding]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from ..backend import Backend
 from ..bridge import Bridge
 from ..definition import Definition
 from ..errors import nearest
+from ..message import Message
 from ..options import Timeouts
+from ..policies.timeout import timeouts_for
+
+#: A broker looks only so often whether its patience is over, and a message waits in a hand before it is begun, seconds.
+#: Source: RabbitMQ 3.10 ``channel_tick_interval``; measured.
+MARGIN_S = 62.0
 
 
 def hints(bridge: Bridge) -> list[str]:
@@ -29,3 +36,24 @@ def _hint(definition: Definition, default: Timeouts) -> str:
     return (
         f"{definition.name}: others wait for its lock, and it has no timeout: if it hangs, so do they; give it timeout="
     )
+
+
+def patience_hints(backend: Backend, bridge: Bridge) -> list[str]:
+    """Return a sentence for each task that may run for longer than a backend's broker waits for an acknowledgement."""
+    patience_s = backend.capabilities.patience_s
+    longest = {name: _longest_s(one, bridge.settings.timeouts) for name, one in bridge.definitions.items()}
+    return [
+        f"{name} may run {longest_s:g} s, and the broker waits {patience_s:g} s for an acknowledgement: under "
+        "taskbridge worker it runs once and costs a connection, under the engine's own command it may run again and "
+        f"end the worker; raise the broker's consumer_timeout above {longest_s + MARGIN_S:g} s, and say so in the "
+        "URL: ?consumer_timeout="
+        for name, longest_s in longest.items()
+        if patience_s and longest_s + MARGIN_S > patience_s
+    ]
+
+
+def _longest_s(definition: Definition, default: Timeouts) -> float:
+    """How long a task may run as far as it is limited; 0 where it is not."""
+    timeouts = timeouts_for(Message(id="", task=definition.name, queue=""), definition.options, default)
+    longest_ms = timeouts.hard_ms or timeouts.soft_ms
+    return longest_ms / 1000 if longest_ms else -MARGIN_S

@@ -118,6 +118,8 @@ class Loop:
         if not self._hand:
             return False
         source, delivery = self._hand.popleft()
+        if delivery.withdrawn:
+            return True
         if delivery.message is None:
             self._bury(source, delivery)
         else:
@@ -149,6 +151,7 @@ class Loop:
         """Claim this delivery; what ran before it is told on the same trip."""
         message = delivery.message
         assert message is not None
+        delivery.taken = True
         self._cell = cell = 1 - self._cell
         claim = f"{self._owner}:{source.backend}:{delivery.tag}"
         self._slot.write(cell, message.id, claim, self._runtime.clock.monotonic_s())

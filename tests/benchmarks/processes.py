@@ -12,8 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from ..servers import RedisServer
-from .sides import Side
+from .sides import Place, Side
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,14 +24,14 @@ LEFT_OUT = ("TASKBRIDGE_", "CELERY_", "DRAMATIQ_", "PYTHON")
 
 
 @contextmanager
-def worker(side: Side, server: RedisServer) -> Iterator[psutil.Process]:
+def worker(side: Side, server: Place) -> Iterator[psutil.Process]:
     """Run a side's worker inside the block; it and all its children are gone at the end. An error tells its log."""
     with command(side, server, side.command) as process:
         yield process
 
 
 @contextmanager
-def command(side: Side, server: RedisServer, words: Sequence[str]) -> Iterator[psutil.Process]:
+def command(side: Side, server: Place, words: Sequence[str]) -> Iterator[psutil.Process]:
     """Run ``python -m WORDS`` as a side's process inside the block."""
     log = server.directory / "worker.log"
     with log.open("ab") as out:
@@ -49,7 +48,7 @@ def command(side: Side, server: RedisServer, words: Sequence[str]) -> Iterator[p
         _end(process)
 
 
-def produce(side: Side, server: RedisServer, *words: str) -> list[float]:
+def produce(side: Side, server: Place, *words: str) -> list[float]:
     """Run ``producer.py`` with a side's tasks; returns what it measured."""
     command = [sys.executable, "-m", "tests.benchmarks.producer", side.tasks, *words]
     done = subprocess.run(
@@ -79,8 +78,11 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(LEFT_OUT)}
 
 
-def _environment(side: Side, server: RedisServer) -> dict[str, str]:
-    return plain_environment() | {"TASKBRIDGE_BROKER_URL": server.url()} | dict(side.environment)
+def _environment(side: Side, place: Place) -> dict[str, str]:
+    urls = {"TASKBRIDGE_BROKER_URL": place.url()}
+    if store_url := getattr(place, "store_url", None):
+        urls["TASKBRIDGE_STORE_URL"] = store_url()
+    return plain_environment() | urls | dict(side.environment)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from taskbridge.store.keys import Keys
 from taskbridge_celery.brokers import RedisLayout as CeleryLayout
@@ -14,6 +15,14 @@ from ..servers import RedisServer
 
 QUEUE = "bench"
 TASKS = "tests.benchmarks.tasks"
+
+
+class Place(Protocol):
+    """Where a side's queues are: a Redis, or another broker, which then has a ``store_url`` too."""
+
+    directory: Path
+
+    def url(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +40,7 @@ class Side:
     shown: str
     tasks: str
     command: tuple[str, ...]
-    left: Callable[[RedisServer], int]
+    left: Callable[[Any], int]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

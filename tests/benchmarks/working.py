@@ -15,7 +15,7 @@ from ..servers import RedisServer
 from .memory import proportional_mib
 from .processes import produce, worker
 from .runner import Case, Figures, Row, Target
-from .sides import BRIDGED, CELERY, DRAMATIQ, DRAMATIQ_32, Side
+from .sides import BRIDGED, CELERY, DRAMATIQ, DRAMATIQ_32, Place, Side
 
 COUNT = 10_000
 
@@ -62,7 +62,7 @@ def _measure(side: Side, figures: int) -> Figures:
             return (figure, proportional_mib(process))[:figures]
 
 
-def rate(side: Side, server: RedisServer, process: psutil.Process) -> float:
+def rate(side: Side, server: Place, process: psutil.Process) -> float:
     """Return messages a second, from when a tenth was acknowledged until all were."""
     seen = []
     for at_most in (COUNT * 9 // 10, 0):

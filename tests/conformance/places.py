@@ -29,6 +29,15 @@ class BrokerPlace(Protocol):
     def native_call(self, engine: str) -> NativeCall:
         """Return a plain producer of this engine's, which knows nothing of us."""
 
+    def celery_app(self) -> Any:
+        """Return a plain Celery application; it is closed by whoever uses it."""
+
+    def dramatiq_broker(self) -> Any:
+        """Return a plain Dramatiq broker; it is closed by whoever uses it."""
+
+    def name_of(self, engine: str, queue: str) -> str:
+        """What an engine calls a queue of ours here."""
+
 
 class RedisPlace:
     """A Redis that is the store, too."""
@@ -54,11 +63,20 @@ class RedisPlace:
             client.rpush(f"dramatiq:{queue}", "garbage")
 
     def native_call(self, engine: str) -> NativeCall:
-        if engine == "celery":
-            return celery_call(self.url())
+        return celery_call(self.url()) if engine == "celery" else dramatiq_call(self.dramatiq_broker())
+
+    def celery_app(self) -> Any:
+        from celery import Celery
+
+        return Celery(broker=self.url(), set_as_current=False)
+
+    def dramatiq_broker(self) -> Any:
         from dramatiq.brokers.redis import RedisBroker
 
-        return dramatiq_call(RedisBroker(url=self.url()))  # type: ignore[no-untyped-call]
+        return RedisBroker(url=self.url())  # type: ignore[no-untyped-call]
+
+    def name_of(self, engine: str, queue: str) -> str:
+        return queue
 
 
 def celery_call(url: str, **transport: Any) -> NativeCall:

@@ -14,15 +14,22 @@ from taskbridge.testing.memory_backend import MemoryBackend
 from taskbridge.testing.suite_notes import QUEUE
 from taskbridge.testing.suite_tasks import declare
 from taskbridge.testing.worker import Worker
+from tests.rabbitmq import SomeRabbit
 from tests.servers import RedisServer
 
 from .arenas import arena_of
 from .places import BrokerPlace, RedisPlace
+from .rabbit_place import RabbitPlace
 
 
 @pytest.fixture(scope="module")
 def redis_place(redis_server: RedisServer) -> RedisPlace:
     return RedisPlace(redis_server)
+
+
+@pytest.fixture(scope="module")
+def rabbitmq_place(rabbit: SomeRabbit) -> RabbitPlace:
+    return RabbitPlace(rabbit)
 
 
 class EngineSuite(BackendSuite):
@@ -77,6 +84,34 @@ class TestDramatiqItsOwnCommand(NativeSuite):
     """``dramatiq taskbridge_dramatiq.command:broker``."""
 
     engine = "dramatiq"
+
+
+class TestCeleryOnRabbitMQ(EngineSuite):
+    """Celery's messages on RabbitMQ under ``taskbridge worker``."""
+
+    broker = "rabbitmq"
+
+
+class TestDramatiqOnRabbitMQ(EngineSuite):
+    """Dramatiq's messages on RabbitMQ under ``taskbridge worker``."""
+
+    engine = "dramatiq"
+    broker = "rabbitmq"
+
+
+@pytest.mark.soak
+class TestCeleryOnRabbitMQItsOwnCommand(NativeSuite):
+    """``celery -A taskbridge_celery.command worker`` on RabbitMQ."""
+
+    broker = "rabbitmq"
+
+
+@pytest.mark.soak
+class TestDramatiqOnRabbitMQItsOwnCommand(NativeSuite):
+    """``dramatiq taskbridge_dramatiq.command:broker`` on RabbitMQ."""
+
+    engine = "dramatiq"
+    broker = "rabbitmq"
 
 
 class TestMemory(BackendSuite):

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from taskbridge.testing.suite_notes import NOTES, QUEUE
 from tests.servers import RedisServer, until
 
 from .arenas import arena_of
-from .places import RedisPlace
+from .places import BrokerPlace, RedisPlace
+from .rabbit_place import RabbitPlace
 
 HERE = "tests.conformance"
 
@@ -26,15 +29,27 @@ NATIVE_WORKERS = {
 }
 
 
-@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
-def test_a_task_that_only_a_native_worker_has_can_be_called(engine: str, redis_server: RedisServer, tmp_path: Path):
-    """A plain worker of the engine runs what a taskbridge producer sends it, bulk and bands included."""
+@pytest.fixture(params=["redis", "rabbitmq"])
+def place(request: pytest.FixtureRequest, redis_server: RedisServer) -> Iterator[BrokerPlace]:
+    """A broker of each kind, empty; the store is the Redis."""
+    place = RedisPlace(redis_server) if request.param == "redis" else RabbitPlace(request.getfixturevalue("rabbit"))
     redis_server.cli().flushall()
+    place.empty()
+    yield place
+    place.empty()
+
+
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+def test_a_task_that_only_a_native_worker_has_can_be_called(
+    engine: str, place: BrokerPlace, redis_server: RedisServer, tmp_path: Path
+):
+    """A plain worker of the engine runs what a taskbridge producer sends it, bulk and bands included."""
     notes = tmp_path / "notes"
-    environment = os.environ | {"TASKBRIDGE_BROKER_URL": redis_server.url(), NOTES: str(notes)}
+    environment = os.environ | {"TASKBRIDGE_BROKER_URL": place.url(), NOTES: str(notes)}
     program, *words = NATIVE_WORKERS[engine]
     command = [str(Path(sys.executable).parent / program), *words]
-    add = Bridge(Settings(backend=engine, broker_url=redis_server.url())).external("legacy.add", queue="legacy")
+    settings = Settings(backend=engine, broker_url=place.url(), store_url=redis_server.url())
+    add = Bridge(settings).external("legacy.add", queue="legacy")
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -49,23 +64,24 @@ def test_a_task_that_only_a_native_worker_has_can_be_called(engine: str, redis_s
 
 
 @pytest.mark.parametrize("engine", ["celery", "dramatiq"])
-def test_a_native_delay_is_kept_by_the_store(engine: str, redis_server: RedisServer, tmp_path: Path):
+def test_a_native_delay_is_kept_by_the_store(
+    engine: str, place: BrokerPlace, redis_server: RedisServer, tmp_path: Path
+):
     """A native message with a delay waits in the store, not in the worker, and runs once when it is due."""
-    with arena_of(engine, "ours", RedisPlace(redis_server), redis_server, tmp_path) as arena:
+    with arena_of(engine, "ours", place, redis_server, tmp_path) as arena:
         sent_ms = time.time() * 1000
+        queue = place.name_of(engine, QUEUE)
         if engine == "celery":
-            from celery import Celery
-
-            app = Celery(broker=redis_server.url(), set_as_current=False)
-            app.send_task("suite.plain", [77], {"text": "eta"}, queue=QUEUE, countdown=1)
+            with closing(place.celery_app()) as app:
+                app.send_task("suite.plain", [77], {"text": "eta"}, queue=queue, countdown=1)
         else:
             from dramatiq import Message
-            from dramatiq.brokers.redis import RedisBroker
 
             message = Message(
-                queue_name=QUEUE, actor_name="suite.plain", args=(77,), kwargs={"text": "eta"}, options={}
+                queue_name=queue, actor_name="suite.plain", args=(77,), kwargs={"text": "eta"}, options={}
             )
-            RedisBroker(url=redis_server.url()).enqueue(message, delay=1000)
+            with closing(place.dramatiq_broker()) as broker:
+                broker.enqueue(message, delay=1000)
 
         until(lambda: (QUEUE, "DELAYED") in arena.bridge.store.messages.counts(), 10, "the store to keep it")
         (ran,) = until(lambda: [one for one in arena.lines() if one.get("text") == "eta"], 10, "it to run")
@@ -75,12 +91,11 @@ def test_a_native_delay_is_kept_by_the_store(engine: str, redis_server: RedisSer
         assert 1 == len([one for one in arena.lines() if one.get("text") == "eta"])
 
 
-def test_a_native_chain_goes_on_through_our_worker(redis_server: RedisServer, tmp_path: Path):
+def test_a_native_chain_goes_on_through_our_worker(place: BrokerPlace, redis_server: RedisServer, tmp_path: Path):
     """Celery's own chain, sent by a plain producer, runs link by link under taskbridge's contract."""
-    from celery import Celery, chain, signature
+    from celery import chain, signature
 
-    with arena_of("celery", "ours", RedisPlace(redis_server), redis_server, tmp_path) as arena:
-        app = Celery(broker=redis_server.url(), set_as_current=False)
+    with arena_of("celery", "ours", place, redis_server, tmp_path) as arena, closing(place.celery_app()) as app:
         links = [
             signature("suite.plain", (n,), {"text": "link"}, app=app, immutable=True, queue=QUEUE) for n in (1, 2, 3)
         ]
@@ -107,19 +122,16 @@ def test_a_native_priority_keeps_its_band(redis_server: RedisServer, tmp_path: P
         assert [100, 0] == order[:2]
 
 
-def test_both_engines_are_served_by_one_worker(redis_server: RedisServer, tmp_path: Path):
+def test_both_engines_are_served_by_one_worker(place: BrokerPlace, redis_server: RedisServer, tmp_path: Path):
     """``--backends celery,dramatiq`` serves the queues of both with the same loop, in a process that starts once."""
-    redis_server.cli().flushall()
     notes = tmp_path / "notes"
     os.environ[NOTES] = str(notes)
-    environment = os.environ | {"TASKBRIDGE_BROKER_URL": redis_server.url()}
+    urls = {"TASKBRIDGE_BROKER_URL": place.url(), "TASKBRIDGE_STORE_URL": redis_server.url()}
     command = [sys.executable, "-m", "taskbridge", "worker", "taskbridge.testing.suite_tasks"]
+    command += ["--processes", "1", "--backends", "celery,dramatiq"]
     with (tmp_path / "log").open("wb") as log:
-        worker = subprocess.Popen(
-            [*command, "--processes", "1", "--backends", "celery,dramatiq"], env=environment, stdout=log, stderr=log
-        )
+        worker = subprocess.Popen(command, env=os.environ | urls, stdout=log, stderr=log)
     try:
-        place = RedisPlace(redis_server)
         place.native_call("celery")("suite.plain", [1], {"text": "celery"}, QUEUE)
         place.native_call("dramatiq")("suite.plain", [2], {"text": "dramatiq"}, QUEUE)
 
@@ -130,3 +142,36 @@ def test_both_engines_are_served_by_one_worker(redis_server: RedisServer, tmp_pa
     finally:
         worker.terminate()
         worker.wait(timeout=20)
+
+
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+def test_a_native_pipeline_or_chain_started_in_a_task_is_sent(
+    engine: str, place: BrokerPlace, redis_server: RedisServer, tmp_path: Path
+):
+    """What a native message says comes after it is sent by the engine's own hooks in our child, and runs there."""
+    with arena_of(engine, "ours", place, redis_server, tmp_path) as arena:
+        queue = place.name_of(engine, QUEUE)
+        if engine == "celery":
+            from celery import signature
+
+            with closing(place.celery_app()) as app:
+                after = signature("suite.plain", (2,), {"text": "after"}, app=app, immutable=True, queue=queue)
+                app.send_task("suite.plain", [1], {"text": "before"}, queue=queue, link=[after])
+        else:
+            from dramatiq import Message
+
+            after = {"queue_name": queue, "actor_name": "suite.plain", "args": [2], "kwargs": {"text": "after"}}
+            after |= {"options": {"pipe_ignore": True}, "message_id": "after", "message_timestamp": 1}
+            before = Message(
+                queue_name=queue,
+                actor_name="suite.plain",
+                args=(1,),
+                kwargs={"text": "before"},
+                options={"pipe_target": after},
+            )
+            with closing(place.dramatiq_broker()) as broker:
+                broker.declare_queue(queue)
+                broker.enqueue(before)
+
+        until(lambda: [one for one in arena.lines() if one.get("text") == "after"], 15, "what comes after")
+        assert ["before", "after"] == [one["text"] for one in arena.lines() if one.get("text") in ("before", "after")]

@@ -20,7 +20,8 @@ from taskbridge.testing.suite_tasks import declare
 from tests.servers import RedisServer, until
 
 from .arenas import TASKS
-from .places import RedisPlace
+from .places import BrokerPlace, RedisPlace
+from .rabbit_place import RabbitPlace
 from .running import commands_of
 
 #: What a machine of two cores may need beyond the declared time: start of the worker, the sweep's own step.
@@ -29,19 +30,26 @@ MARGIN_S = 8.0
 
 @pytest.mark.parametrize("kind", ["ours", pytest.param("native", marks=pytest.mark.soak)])
 @pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
 @pytest.mark.timeout(180)
 def test_what_a_killed_worker_held_runs_again_in_time(
-    engine: str, kind: str, redis_server: RedisServer, tmp_path: Path
+    broker: str, engine: str, kind: str, request: pytest.FixtureRequest, redis_server: RedisServer, tmp_path: Path
 ):
     """All processes of a worker are killed at once while one task runs and others wait; none is lost."""
     redis_server.cli().flushall()
-    bridge = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
+    place: BrokerPlace
+    if broker == "redis":
+        place = RedisPlace(redis_server)
+    else:
+        place = RabbitPlace(request.getfixturevalue("rabbit"))
+        place.empty()
+    url, store_url = place.url(), redis_server.url()
+    bridge = Bridge(Settings(backend=engine, broker_url=url, store_url=store_url))
     tasks = declare(bridge)
-    url = redis_server.url()
-    place = RedisPlace(redis_server)
     push_raw = partial(place.push_raw, engine, QUEUE)
     arena = Arena(bridge, tasks, notes_in(tmp_path), push_raw, place.native_call(engine))
-    environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": url}
+    urls = {"TASKBRIDGE_BROKER_URL": url, "TASKBRIDGE_STORE_URL": store_url}
+    environment = os.environ | {"TASKBRIDGE_BACKEND": engine, **urls}
     gate = tmp_path / "gate"
     sent = [tasks["waits_for"].enqueue(str(gate)), *(tasks["plain"].enqueue(n) for n in range(5))]
     first = _started(engine, kind, environment, tmp_path / "first.log")

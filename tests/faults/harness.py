@@ -21,6 +21,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial, update_wrapper
+from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
@@ -131,7 +132,7 @@ class Worker:
         stage: what it serves.
         name: of its log.
         engine: its default backend.
-        url: its broker. Defaults to the stage's Redis.
+        url: its broker. Defaults to the stage's.
         processes: how many children.
         groups: their groups, as the command has them; ``processes`` is how many they are together.
         tasks: the module of its tasks, which is imported from ``directory``.
@@ -157,7 +158,8 @@ class Worker:
     ) -> None:
         self.log = stage.folder / f"{name}.log"
         self.engine = engine or stage.engine
-        self._url = url or stage.server.url()
+        self._url = url or stage.broker_url()
+        self._store_url = stage.server.url() if stage.apart else ""
         self._evidence = stage.evidence.folder
         self._processes = processes
         many = [f"--group={group}" for group in groups] or ["--processes", str(processes)]
@@ -172,6 +174,7 @@ class Worker:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKBRIDGE_")} | {
             "TASKBRIDGE_BACKEND": self.engine,
             "TASKBRIDGE_BROKER_URL": self._url,
+            "TASKBRIDGE_STORE_URL": self._store_url,
             "FAULTS_EVIDENCE": str(self._evidence),
             "PYTHONPATH": str(ROOT),
             **self._environment,
@@ -264,8 +267,8 @@ class Worker:
 class Producer:
     """Enqueues, and keeps the numbers whose ``enqueue`` returned; ``unsure`` are those whose ``enqueue`` raised."""
 
-    def __init__(self, engine: str, url: str) -> None:
-        self.bridge = Bridge(Settings(backend=engine, broker_url=url))
+    def __init__(self, engine: str, url: str, store_url: str = "") -> None:
+        self.bridge = Bridge(Settings(backend=engine, broker_url=url, store_url=store_url))
         self.sent: set[int] = set()
         self.unsure: set[int] = set()
 
@@ -297,17 +300,21 @@ class Stage:
     Args:
         engine: celery or dramatiq.
         folder: where evidence and logs lie.
+        broker: says where the broker is. Defaults to the Redis that is the store, too.
         redis: see ``RedisServer``.
     """
 
-    def __init__(self, engine: str, folder: Path, **redis: Any) -> None:
+    def __init__(self, engine: str, folder: Path, *, broker: Callable[[], str] | None = None, **redis: Any) -> None:
         self.engine = engine
         self.folder = folder
         (folder / "evidence").mkdir(parents=True)
         self.evidence = Evidence(folder / "evidence")
         self.server = RedisServer(**({"appendonly": True} | redis))
+        self.apart = broker is not None
+        self.broker_url = broker or self.server.url
+        self.workers: list[Worker] = []
+        self.kills = 0
         self._stack = ExitStack()
-        self._workers = 0
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.server)
@@ -318,14 +325,15 @@ class Stage:
 
     def worker(self, **options: Any) -> Worker:
         """Start another worker; see ``Worker``."""
-        self._workers += 1
-        worker = Worker(self, f"worker-{self._workers}", **options)
+        worker = Worker(self, f"worker-{len(self.workers) + 1}", **options)
+        self.workers.append(worker)
         self._stack.callback(worker.close)
         return worker.start()
 
     def producer(self, url: str = "", engine: str = "") -> Producer:
         """Make a producer."""
-        producer = Producer(engine or self.engine, url or self.server.url())
+        store_url = self.server.url() if self.apart else ""
+        producer = Producer(engine or self.engine, url or self.broker_url(), store_url)
         self._stack.callback(producer.bridge.close)
         return producer
 
@@ -340,14 +348,22 @@ class Stage:
         until(done, seconds + 10, "the evidence is read")
 
 
-def at_once(folder: Path, *scenarios: Callable[[Stage], Tally], **redis: Any) -> Played:
-    """Play scenarios that mostly wait, each on both engines and on stages of their own, all at the same time."""
+def at_once(
+    folder: Path,
+    *scenarios: Callable[[Stage], Tally],
+    broker: Callable[[str], Callable[[], str]] | None = None,
+    **redis: Any,
+) -> Played:
+    """Play scenarios that mostly wait, each on both engines and on stages of their own, all at the same time.
+
+    ``broker`` gives a stage of this name one; it is the stage's Redis otherwise.
+    """
     with ExitStack() as stack:
-        stages = {
-            (scenario, engine): stack.enter_context(Stage(engine, folder / scenario.__name__ / engine, **redis))
-            for scenario in scenarios
-            for engine in ENGINES
-        }
+        stages = {}
+        for scenario, engine in product(scenarios, ENGINES):
+            url = broker(f"{scenario.__name__}-{engine}") if broker else None
+            stage = Stage(engine, folder / scenario.__name__ / engine, broker=url, **redis)
+            stages[scenario, engine] = stack.enter_context(stage)
         with ThreadPoolExecutor(len(stages)) as pool:
             return {(one.__name__, engine): pool.submit(one, stage) for (one, engine), stage in stages.items()}
 

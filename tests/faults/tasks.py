@@ -7,6 +7,7 @@ Imported by workers only, which are told the folder by ``FAULTS_EVIDENCE``.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -197,6 +198,15 @@ def leak(n: int, megabytes: int = 1) -> None:
     resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
     with (FOLDER / "memory").open("a") as file:
         file.write(f"{os.getpid()} {resident:.3f}\n")
+    note("done", n)
+
+
+@task(queue=QUEUE)
+def selfish(n: int, seconds: int) -> None:
+    """Lets no other thread run meanwhile, then has its effect."""
+    note("start", n)
+    ctypes.PyDLL(None).sleep(seconds)
+    effect(n)
     note("done", n)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 
+import amqp
+from amqp.serialization import decode_properties_basic
 from celery.app import trace
+from celery.app.amqp import Queues
 from celery.worker.consumer import Consumer
-from dramatiq import Message
+from dramatiq import Message, Worker
 from dramatiq.broker import Broker, MessageProxy
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from kombu.transport.redis import Channel
 
 
@@ -18,6 +22,9 @@ def test_celery_names():
     assert {"name", "task", "loader", "hostname", "app"} <= inspect.signature(trace.build_tracer).parameters.keys()
     assert ["self", "body", "message", "exc"] == list(inspect.signature(Consumer.on_unknown_task).parameters)
     assert ["self", "message", "exc"] == list(inspect.signature(Consumer.on_decode_error).parameters)
+    assert ["self", "body", "message"] == list(inspect.signature(Consumer.on_unknown_message).parameters)
+    assert ["self", "body", "message", "exc"] == list(inspect.signature(Consumer.on_invalid_task).parameters)
+    assert {"consume_from", "select_add"} <= set(dir(Queues))
 
 
 def test_kombu_names():
@@ -34,3 +41,15 @@ def test_dramatiq_names():
     assert fields == list(inspect.signature(Message).parameters)
     assert {"emit_before", "emit_after", "actors"} <= {*dir(Broker), *vars(Broker())}
     assert {"stuff_exception", "clear_exception"} <= set(dir(MessageProxy))
+    assert ["self", "canonical_queue_name"] == list(inspect.signature(RabbitmqBroker._ensure_queue).parameters)
+    assert {"queues_pending"} <= set(vars(RabbitmqBroker(host="localhost", middleware=[])))
+    assert {"consumer_whitelist"} <= set(vars(Worker(Broker(middleware=[]), queues={"a"})))
+
+
+def test_amqp_names():
+    """py-amqp takes what reads its frames, hands on methods by number, and parses properties where we ask it to."""
+    assert {"frame_handler", "socket_settings", "on_blocked"} <= inspect.signature(amqp.Connection).parameters.keys()
+    assert ["connection", "callback"] == list(inspect.signature(amqp.connection.frame_handler).parameters)[:2]
+    assert {"_callbacks", "send_method", "dispatch_method"} <= set(dir(amqp.Channel))
+    assert ["buf", "offset"] == list(inspect.signature(decode_properties_basic).parameters)
+    assert {"blocking_read", "heartbeat_tick", "collect"} <= set(dir(amqp.Connection))

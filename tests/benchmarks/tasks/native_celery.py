@@ -10,6 +10,11 @@ from .started import write_down
 
 app = Celery("bench", broker=os.environ["TASKBRIDGE_BROKER_URL"])
 app.conf.update(task_acks_late=True, task_default_queue="bench")
+if os.environ["TASKBRIDGE_BROKER_URL"].startswith("amqp"):
+    app.conf.update(
+        broker_transport_options={"confirm_publish": True},
+        worker_prefetch_multiplier=int(os.environ.get("BENCH_PREFETCH", "4")),
+    )
 
 
 @app.task(name="bench.noop")  # type: ignore[untyped-decorator]

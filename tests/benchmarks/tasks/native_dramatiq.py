@@ -5,18 +5,25 @@ from __future__ import annotations
 import os
 
 import dramatiq
+from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.brokers.redis import RedisBroker
 
 from .started import write_down
 
-dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))  # type: ignore[no-untyped-call]
+URL = os.environ["TASKBRIDGE_BROKER_URL"]
+ON_RABBITMQ = URL.startswith("amqp")
+QUEUE = "bench-dramatiq" if ON_RABBITMQ else "bench"
+
+dramatiq.set_broker(
+    RabbitmqBroker(url=URL, confirm_delivery=True) if ON_RABBITMQ else RedisBroker(url=URL)  # type: ignore[no-untyped-call]
+)
 
 
-@dramatiq.actor(actor_name="bench.noop", queue_name="bench")
+@dramatiq.actor(actor_name="bench.noop", queue_name=QUEUE)
 def noop(user_id: int, provider_id: int) -> None: ...
 
 
-@dramatiq.actor(actor_name="bench.mark", queue_name="bench")
+@dramatiq.actor(actor_name="bench.mark", queue_name=QUEUE)
 def mark(sent_ns: int, path: str) -> None:
     write_down(sent_ns, path)
 

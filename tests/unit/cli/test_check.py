@@ -11,6 +11,7 @@ from taskbridge import Bridge
 from taskbridge.announcement import Announcement, announce
 from taskbridge.routing import Rule, Table
 from taskbridge.routing.table import encode
+from tests.rabbitmq import SomeRabbit
 from tests.servers import RedisServer
 
 from .conftest import Cli
@@ -189,6 +190,31 @@ def test_queue_that_an_engine_cannot_have_is_found(cli: Cli):
     said = cli.json("check", "app", code=1)
 
     assert "backend dramatiq: the engine 'dramatiq' does not take these tasks" in " ".join(findings(said, "error"))
+
+
+def test_a_broker_other_than_redis_is_asked_too(cli: Cli, engine: str, rabbit: SomeRabbit, redis_server: RedisServer):
+    """It answers; and a task that may outlast its patience is told of."""
+    url = rabbit.url(consumer_timeout=60)
+    cli.set(BACKEND=engine, BROKER_URL=url, STORE_URL=redis_server.url(), HARD_TIMEOUT="90")
+
+    said = cli.json("check", "app")
+
+    assert said["ok"]
+    assert any("guest:***@" in text and "answers; 0 messages wait" in text for text in findings(said, "ok"))
+    assert any("may run 90 s, and the broker waits 60 s" in text for text in findings(said, "warning"))
+
+
+def test_a_broker_that_refuses_us_is_an_error(cli: Cli, engine: str, rabbit: SomeRabbit, redis_server: RedisServer):
+    """With its own words, and without the password."""
+    url = rabbit.url().replace("guest:guest", "guest:hush")
+    cli.set(BACKEND=engine, BROKER_URL=url, STORE_URL=redis_server.url())
+
+    said = cli.json("check", "app", code=1)
+
+    (text,) = findings(said, "error")
+    assert text.startswith(f"broker of {engine}: the broker amqp://guest:***@")
+    assert "ACCESS_REFUSED" in text
+    assert "hush" not in str(said)
 
 
 def test_routes_are_looked_at(cli: Cli, bridge: Bridge):

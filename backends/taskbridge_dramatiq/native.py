@@ -1,0 +1,123 @@
+"""Dramatiq's own broker on each kind of ours: one for its own command, and one that only sends, for our children."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dramatiq import Message
+from dramatiq.broker import Broker
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.common import current_millis, dq_name
+from dramatiq.errors import ConnectionClosed
+from dramatiq.middleware import Callbacks, CurrentMessage, Middleware, Pipelines
+
+from taskbridge.errors import BrokerUnavailable
+from taskbridge.options import BAND_SUFFIXES
+from taskbridge.rabbitmq.broker import RabbitBroker
+from taskbridge.rabbitmq.queues import PARTS, Parcel
+
+from . import wire
+
+if TYPE_CHECKING:
+    from .backend import DramatiqBackend
+
+log = logging.getLogger("taskbridge")
+
+#: Its own workers on Redis: silent for so long is dead (ms), and out of a million commands so many look for the dead.
+#: The defaults (60 s, 1,000) take minutes on a quiet queue; a live one that was silent is recognised by the store.
+HEARTBEAT_TIMEOUT_MS = 15_000
+MAINTENANCE_CHANCE = 100_000
+
+
+def name_of(backend: DramatiqBackend, queue: str, part: str = "") -> str:
+    """Return what Dramatiq calls a part of a queue."""
+    if isinstance(backend.broker, RabbitBroker):
+        return backend.broker.names.of(queue, part)
+    return f"{backend.place.queue_prefix}{queue}{part}"
+
+
+def parts_of(backend: DramatiqBackend) -> Sequence[str]:
+    """Return the parts of a queue that are read."""
+    return PARTS if isinstance(backend.broker, RabbitBroker) else BAND_SUFFIXES
+
+
+def queue_of(backend: DramatiqBackend, name: str) -> str:
+    """Return which queue of ours something that Dramatiq calls so belongs to."""
+    if isinstance(backend.broker, RabbitBroker):
+        return backend.broker.names.queue_of(name)
+    return name.removeprefix(backend.place.queue_prefix).removesuffix(wire.DELAYED)
+
+
+def read_for(backend: DramatiqBackend, names: Collection[str]) -> set[str]:
+    """Return what Dramatiq's command reads when it is told to read these: on RabbitMQ all parts of each queue."""
+    if not isinstance(backend.broker, RabbitBroker):
+        return set(names)
+    return {name_of(backend, queue_of(backend, name), part) for name in names for part in PARTS}
+
+
+def own_broker(backend: DramatiqBackend, *more: Middleware) -> Broker:
+    """Return Dramatiq's broker for its own command, every policy of its own off.
+
+    Raises:
+        ModuleNotFoundError: it needs a client that is not installed.
+    """
+    if isinstance(backend.broker, RabbitBroker):
+        from .own_rabbitmq import own_rabbitmq
+
+        return own_rabbitmq(backend.broker, _middleware(more))
+    return RedisBroker(  # type: ignore[no-untyped-call]
+        url=backend.place.broker_url,
+        middleware=_middleware(more),
+        heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
+        maintenance_chance=MAINTENANCE_CHANCE,
+    )
+
+
+def sender(backend: DramatiqBackend, *more: Middleware) -> Broker:
+    """Return Dramatiq's broker for our children: only what its own pipelines and callbacks send goes through it."""
+    broker = backend.broker
+    if not isinstance(broker, RabbitBroker):
+        return own_broker(backend, *more)
+
+    def send(name: str, raw: bytes, priority: Any) -> None:
+        broker.publisher.publish([Parcel(name, raw, {"delivery_mode": 2, "priority": priority})])
+
+    return Sender(send, _middleware(more))
+
+
+class Sender(Broker):
+    """Sends Dramatiq's messages by our own publisher; nothing is taken from it.
+
+    Args:
+        send: takes a queue's name, a message and its priority; returns when the broker has it.
+        middleware: all there is.
+    """
+
+    def __init__(self, send: Callable[[str, bytes, Any], None], middleware: list[Middleware]) -> None:
+        super().__init__(middleware=middleware)
+        self.queues: set[str] = set()
+        self._send = send
+
+    def declare_queue(self, queue_name: str) -> None:
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        if delay is not None:
+            eta = {"eta": current_millis() + delay}
+            message = message.copy(queue_name=dq_name(message.queue_name), options=eta)
+        self.emit_before("enqueue", message, delay)
+        try:
+            self._send(message.queue_name, message.encode(), message.options.get("broker_priority"))
+        except BrokerUnavailable as error:
+            raise ConnectionClosed(error) from None  # type: ignore[no-untyped-call]
+        self.emit_after("enqueue", message, delay)
+        return message
+
+
+def _middleware(more: Sequence[Middleware]) -> list[Middleware]:
+    return [CurrentMessage(), Callbacks(), Pipelines(), *more]

@@ -1,0 +1,151 @@
+"""RabbitMQ as a broker: what every engine on it has in common. py-amqp is imported when a connection is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..backend import Consumer, Delivery, Keeper, Level, Place
+from ..errors import BackendNotInstalled, TaskbridgeError
+from ..message import Message
+from ..options import band
+from ..store import Store
+from .address import parse
+from .queues import FRONT, Names, Parcel, Queue
+
+if TYPE_CHECKING:
+    from .content import Content
+    from .publisher import Line, Publisher
+
+#: How often a supervisor looks whether something waits that its children do not take, seconds; those that sleep are
+#: woken by the broker itself.
+LOOK_EVERY_S = 2.0
+
+
+class Dialect(Protocol):
+    """How an engine's messages and queues look on RabbitMQ."""
+
+    suffix: str
+    """What the names of its queues end with: no two engines share one."""
+    others: Sequence[str]
+    """The suffixes of other engines."""
+    last: Sequence[str]
+    """Endings of queues of the engine's own that are read after all others."""
+
+    def shape(self, name: str, more: Mapping[str, Any]) -> list[Queue]:
+        """Return a queue as the engine declares it, its arguments with these more, and what belongs to it."""
+
+    def encode(self, message: Message, name: str, *, front: bool) -> Parcel:
+        """Return a message as it goes to a queue."""
+
+    def decode(self, delivery: Delivery, content: Content) -> None:
+        """Fill in message and envelope, and make ``raw`` all that is worth keeping.
+
+        Raises:
+            DecodeError: it is no message of this engine.
+        """
+
+
+class RabbitBroker:
+    """One engine's queues on one RabbitMQ.
+
+    Args:
+        place: the backend's name, its broker's URL, and the prefix of its queues.
+        dialect: how the engine's messages look.
+
+    Raises:
+        ConfigError: the URL has a part that cannot be.
+        BackendNotInstalled: py-amqp is missing.
+    """
+
+    def __init__(self, place: Place, dialect: Dialect) -> None:
+        self.address = parse(place.broker_url)
+        suffix = dialect.suffix if self.address.queue_suffix is None else self.address.queue_suffix
+        self.names = Names(prefix=place.queue_prefix, suffix=suffix, last=dialect.last, others=dialect.others)
+        self.publisher = _publisher(self)
+        self.patience_s = self.address.consumer_timeout_s
+        self._dialect = dialect
+
+    def shape(self, name: str) -> list[Queue]:
+        """Return a queue of a name as it is made where it is missing, with what belongs to it."""
+        more = {} if self.address.queue_type == "classic" else {"x-queue-type": self.address.queue_type}
+        return self._dialect.shape(name, more)
+
+    def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
+        self.publisher.publish([self._parcel(message, front=front) for message in messages])
+
+    def _parcel(self, message: Message, *, front: bool) -> Parcel:
+        name = self.names.of(message.queue, FRONT if front else band(message.priority))
+        return self._dialect.encode(message, name, front=front)
+
+    def depth(self, queue: str) -> int:
+        return self.levels([queue])[0].waiting
+
+    def levels(self, queues: Sequence[str]) -> list[Level]:
+        """How much waits; since when is not told, for no message is shown without handing it out."""
+        names = [[one.name for one in self.names.read(queue)] for queue in queues]
+
+        def look(line: Line) -> list[Level]:
+            depth = line.connection.depth
+            return [Level(waiting=sum(depth(name) or 0 for name in of_queue)) for of_queue in names]
+
+        return self.publisher.ask(look) if queues else []
+
+    def scan(self, queue: str, limit: int) -> Iterator[Message]:
+        """Nothing: RabbitMQ shows a message by handing it out, and quorum queues count that against its life."""
+        return iter(())
+
+    def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
+        from .consumer import RabbitConsumer
+
+        readings = sorted((one for queue in queues for one in self.names.read(queue)), key=lambda one: one.rank)
+        return RabbitConsumer(self.address, readings, self.shape, self._dialect.decode)
+
+    def keeper(self, queues: Sequence[str]) -> Keeper:
+        return RabbitKeeper(lambda: sum(level.waiting for level in self.levels(queues)))
+
+    def ping(self) -> None:
+        self.publisher.ask(lambda line: line.connection.depth(self.names.of("default")))
+
+    def close(self) -> None:
+        self.publisher.close()
+
+
+class RabbitKeeper:
+    """There is little to keep: the broker knows who lives, and has back what the dead had fetched.
+
+    Args:
+        waiting: says how many messages wait.
+    """
+
+    def __init__(self, waiting: Callable[[], int]) -> None:
+        self._waiting = waiting
+
+    def beat(self, owners: Sequence[str]) -> None:
+        """Each worker has heartbeats of its own."""
+
+    def reclaim(self, owner: str, *, keep: Sequence[str] = (), done: Sequence[str] = ()) -> int:
+        """Nobody but the worker can give back what came by its connection; when it is dead the broker has it."""
+        return 0
+
+    def sweep(self) -> int:
+        return 0
+
+    def watch(self, ring: Callable[[], None], stopping: Event) -> None:
+        while not stopping.wait(LOOK_EVERY_S):
+            try:
+                if self._waiting():
+                    ring()
+            except TaskbridgeError:
+                continue  # who publishes and who fetches says so
+
+
+def _publisher(broker: RabbitBroker) -> Publisher:
+    try:
+        from .publisher import Publisher
+    except ModuleNotFoundError as error:
+        raise BackendNotInstalled(
+            f"RabbitMQ needs the package {error.name!r}: pip install 'taskbridge[rabbitmq]'"
+        ) from error
+    return Publisher(broker.address, broker.shape)

@@ -1,0 +1,315 @@
+"""What a worker takes from RabbitMQ: in the order of bands, as much as it asks for; what it begins not goes back."""
+
+from __future__ import annotations
+
+import random
+import select
+import struct
+import time
+from collections.abc import Sequence
+
+import amqp
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+from taskbridge.backend import Delivery
+from taskbridge.errors import BrokerUnavailable
+from tests.servers import until
+
+from .conftest import Desk
+
+pytestmark = pytest.mark.service("rabbitmq")
+
+
+def ids(deliveries: Sequence[Delivery]) -> list[str]:
+    return [one.message.id if one.message else "" for one in deliveries]
+
+
+def heard(ears: Sequence[int], seconds: float = 5.0) -> bool:
+    """Whether one of these becomes readable in time."""
+    return bool(ears) and bool(select.select(ears, [], [], seconds)[0])
+
+
+def test_bands_are_read_in_order(desk: Desk):
+    """What has waited first, then high, normal, low; first come first served within each."""
+    desk.publish("low-0", priority=0)
+    desk.publish("mid-0")
+    desk.publish("high-0", "high-1", priority=9)
+    desk.publish("waited-0", "waited-1", front=True, priority=1)
+    desk.publish("mid-1")
+    desk.publish("low-1", priority=3)
+
+    taken = ids(desk.consumer().fetch(32))
+
+    assert ["waited-0", "waited-1", "high-0", "high-1", "mid-0", "mid-1", "low-0", "low-1"] == taken
+
+
+def test_no_more_is_taken_than_is_asked_for(desk: Desk):
+    """The rest is there for others."""
+    desk.publish(*(f"m{n}" for n in range(10)))
+    desk.publish("high", priority=9)
+    consumer = desk.consumer()
+
+    assert ["high"] == ids(consumer.fetch(1))
+    assert ["m0", "m1", "m2"] == ids(consumer.fetch(3))
+    assert 7 == desk.waiting(desk.name())
+
+
+def test_queues_are_served_in_turn(desk: Desk):
+    """One of each, whatever their length; who begins changes."""
+    desk.publish(*(f"a{n}" for n in range(20)))
+    desk.publish("b0", "b1", queue=desk.other)
+    consumer = desk.consumer(desk.queue, desk.other)
+
+    first, second = ids(consumer.fetch(2)), ids(consumer.fetch(2))
+
+    assert {"a0", "b0"} == set(first)
+    assert {"a1", "b1"} == set(second)
+    assert first[0][0] != second[0][0]
+
+
+def test_what_is_acknowledged_is_gone_and_what_is_not_comes_again(desk: Desk):
+    """In whatever order: at the next fetch, or soon by itself."""
+    desk.publish(*(f"m{n}" for n in range(6)))
+    consumer = desk.consumer()
+    deliveries = consumer.fetch(6)
+    for n in (1, 0, 3, 5):
+        consumer.acknowledge(deliveries[n])
+    consumer.give_back([])
+
+    assert ["m2", "m4"] == ids(desk.consumer().fetch(6))
+    assert [False, False, True, False, True, False] == [one.withdrawn for one in deliveries]
+
+
+def test_an_idle_worker_is_woken(desk: Desk):
+    """By what is published, into any band; a quiet queue says nothing."""
+    consumer = desk.consumer()
+    for priority in (5, 9, 1):
+        assert [] == consumer.fetch(4)
+        assert not heard(consumer.ears, 0.05)
+
+        desk.publish(f"p{priority}", priority=priority)
+
+        assert heard(consumer.ears)
+        (delivery,) = until(lambda: consumer.fetch(4), 5, "the message")
+        assert f"p{priority}" == ids([delivery])[0]
+        consumer.acknowledge(delivery)
+
+
+def test_each_message_wakes_one_worker(desk: Desk):
+    """Of two that are idle one gets it, and the other sleeps on."""
+    consumers = [desk.consumer(), desk.consumer()]
+    ears = [consumer.ears for consumer in consumers]
+
+    desk.publish("one")
+
+    assert heard([*ears[0], *ears[1]])
+    assert ["one"] == [id for consumer in consumers for id in ids(consumer.fetch(1))]
+
+
+def test_a_worker_with_long_tasks_holds_nothing_beside_the_one_it_runs(desk: Desk):
+    """Asked for one, it takes one, though one of each queue was pushed; the others are there for another worker."""
+    consumer = desk.consumer(desk.queue, desk.other)
+    assert consumer.ears
+    desk.publish("low", priority=0)
+    desk.publish("high", priority=9)
+    desk.publish("other", queue=desk.other)
+    until(lambda: not desk.waiting(desk.name("-high")) and not desk.broker.depth(desk.other), 5, "all to be pushed")
+
+    (taken,) = until(lambda: consumer.fetch(1), 5, "one of them")
+
+    taken.taken = True
+    everything = {"low", "high", "other"}
+    another = desk.consumer(desk.queue, desk.other)
+    got: list[str] = []
+    until(lambda: got.extend(ids(another.fetch(5))) or len(got) == 2, 5, "the others")
+    assert everything == {*ids([taken]), *got}
+
+
+def test_what_is_not_begun_while_a_task_runs_long_is_given_back(desk: Desk):
+    """By a thread of the consumer's; what is begun stays, and its acknowledgement counts."""
+    desk.publish(*(f"m{n}" for n in range(5)))
+    consumer = desk.consumer()
+    deliveries = consumer.fetch(5)
+    deliveries[0].taken = True
+
+    until(lambda: desk.waiting(desk.name()) == 4, 5, "four to come back")
+
+    assert [False, True, True, True, True] == [one.withdrawn for one in deliveries]
+    assert ["m1", "m2", "m3", "m4"] == ids(desk.consumer().fetch(9)), "where they were"
+    consumer.acknowledge(deliveries[0])
+    assert [] == consumer.fetch(5)
+    assert [] == desk.consumer().fetch(5)
+
+
+def test_what_is_given_back_stands_where_it_stood(desk: Desk):
+    """At the front of its queue."""
+    desk.publish(*(f"m{n}" for n in range(5)))
+    consumer = desk.consumer()
+    deliveries = consumer.fetch(3)
+    deliveries[0].taken = True
+
+    consumer.give_back(deliveries[1:])
+
+    assert ["m1", "m2", "m3", "m4"] == ids(consumer.fetch(9))
+
+
+def test_a_lost_connection_takes_its_tags_along(desk: Desk):
+    """What came by it is gone from the hand and comes again under another tag; late acknowledgements mean nothing."""
+    desk.publish("one", "two", "three")
+    consumer = desk.consumer()
+    deliveries = consumer.fetch(3)
+    consumer.acknowledge(deliveries[0])
+
+    desk.node().close_connections()
+
+    until(lambda: all(one.withdrawn for one in deliveries[1:]), 5, "the thread to notice")
+    for delivery in deliveries:
+        consumer.acknowledge(delivery)
+    again = until(lambda: patient(consumer.fetch, 9), 10, "them to come again")
+    assert ["one", "two", "three"][-len(again) :] == ids(again)
+    assert not {one.tag for one in deliveries} & {one.tag for one in again}
+    assert ([], []) == (consumer.fetch(9), consumer.fetch(9))
+
+
+def patient(fetch: object, limit: int) -> list[Delivery]:
+    try:
+        return fetch(limit)  # type: ignore[operator,no-any-return]
+    except BrokerUnavailable:
+        time.sleep(0.05)
+        return []
+
+
+def test_a_broker_that_is_away_is_asked_at_most_so_often(desk: Desk):
+    """Whoever asks in between is told what was found; the pauses grow, and differ."""
+    consumer = desk.a_broker("amqp://127.0.0.1:1/").consumer([desk.queue], "worker", None)  # type: ignore[arg-type]
+    tries = []
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailable, match="is away"):
+            consumer.fetch(1)
+        tries.append(consumer._not_before_s - consumer._asked_s)  # type: ignore[attr-defined]
+        assert () == consumer.ears
+
+    assert 0 < tries[0] < 0.5
+    assert len(set(tries)) > 1, "each ask in between leaves the instant as it is"
+
+
+def test_a_queue_that_is_deleted_is_made_again(desk: Desk):
+    """While the worker is idle, and while it is not."""
+    consumer = desk.consumer()
+    assert consumer.ears
+    desk.channel.queue_delete(desk.name())
+    until(lambda: patient(consumer.fetch, 1) == [] and consumer.ears, 5, "it to go on")
+
+    desk.publish("one")
+
+    until(lambda: ids(patient(consumer.fetch, 1)) == ["one"], 5, "the message")
+    desk.channel.queue_delete(desk.name())
+    desk.publish("two")
+    until(lambda: ids(patient(consumer.fetch, 1)) == ["two"], 5, "the next")
+
+
+def test_a_message_that_cannot_be_read_costs_no_other(desk: Desk):
+    """Bytes, JSON, headers that py-amqp itself trips over: each is delivered with its problem and all it came with."""
+    strangers = [b"\xff\xfe", b"", b"[]", b'{"queue_name": 1}']
+    desk.publish("before")
+    desk.channel.confirm_select()
+    for message in [*map(amqp.Message, strangers), a_message_from_the_year_58000()]:
+        desk.channel.basic_publish(message, routing_key=desk.name())
+        desk.channel.wait(amqp.spec.Basic.Ack)
+    desk.publish("after")
+
+    deliveries = desk.consumer().fetch(32)
+
+    assert ["before", *[""] * 5, "after"] == ids(deliveries)
+    assert strangers == [one.raw for one in deliveries[1:5]]
+    assert all(one.problem for one in deliveries[1:6])
+    assert b"far" in deliveries[5].raw
+    if desk.engine == "celery":
+        assert "its properties cannot be read" in deliveries[5].problem
+
+
+def a_message_from_the_year_58000() -> amqp.Message:
+    """As a client writes one that takes milliseconds for seconds: a table of one timestamp."""
+    table = b"\x04whenT" + (1_796_000_000_000).to_bytes(8, "big")
+    message = amqp.Message(b"far")
+    message._serialize_properties = lambda: struct.pack(">HI", 0x2000, len(table)) + table
+    return message
+
+
+def test_a_message_of_the_other_engine_is_recognised(desk: Desk, rabbit: object):
+    """It says whose it is, and keeps all it came with."""
+    other = Desk({"celery": "dramatiq", "dramatiq": "celery"}[desk.engine], desk.rabbit)
+    try:
+        foreign = other.broker._parcel(other.message("one"), front=False)
+        desk.publish("ours")
+        desk.broker.publisher.publish([foreign._replace(name=desk.name())])
+
+        _, delivery = desk.consumer().fetch(5)
+
+        whose = {"celery": "a message of Dramatiq's in a queue of Celery's", "dramatiq": "a message of Celery's"}
+        assert delivery.problem.startswith(whose[desk.engine])
+        assert b"one" in delivery.raw
+        assert foreign.body in delivery.raw or b"taskbridge" in delivery.raw
+    finally:
+        other.close()
+
+
+def test_dead_engines_queues_of_their_own_are_read_last(desk: Desk):
+    """Dramatiq's delayed messages, of which what is not due yet goes to the store."""
+    if not desk.broker.names.last:
+        return
+    desk.publish("low", priority=0)
+    (parcel,) = [desk.broker._parcel(desk.message("delayed"), front=False)]
+    desk.broker.publisher.publish([parcel._replace(name=desk.name(".DQ"))])
+
+    assert ["low", "delayed"] == sorted(ids(desk.consumer().fetch(5)), reverse=True)
+    assert desk.queue == desk.broker.names.queue_of(desk.name(".DQ"))
+
+
+steps = some.lists(some.sampled_from(["publish", "high", "fetch", "one", "ack", "back", "listen", "cut"]), max_size=25)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps, seed=some.integers(0, 99))
+def test_whatever_is_done_each_message_is_acknowledged_or_comes_again(desk: Desk, steps: list[str], seed: int):
+    """Published, fetched, acknowledged, given back, pushed, cut, in any order: none is lost or comes after its end."""
+    own = Desk(desk.engine, desk.rabbit)
+    try:
+        play(own, steps, random.Random(seed))
+    finally:
+        own.close()
+
+
+def play(desk: Desk, steps: list[str], chance: random.Random) -> None:
+    consumer = desk.consumer()
+    sent: list[str] = []
+    hand: list[Delivery] = []
+    ended: set[str] = set()
+    for step in steps:
+        if step in ("publish", "high"):
+            new = [f"{len(sent)}-{step}", f"{len(sent) + 1}-{step}"]
+            desk.publish(*new, priority=9 if step == "high" else 5)
+            sent += new
+        elif step in ("fetch", "one"):
+            hand += patient(consumer.fetch, 4 if step == "fetch" else 1)
+        elif step == "ack" and hand:
+            delivery = hand.pop(chance.randrange(len(hand)))
+            ended |= set() if delivery.withdrawn else set(ids([delivery]))
+            consumer.acknowledge(delivery)
+        elif step == "back":
+            consumer.give_back(hand)
+            hand.clear()
+        elif step == "listen":
+            assert consumer.ears
+        elif step == "cut" and consumer._session:
+            consumer._session.acknowledge()
+            consumer._session.lose()
+            consumer._session = None
+    consumer.give_back(hand)
+
+    left: list[str] = []
+    last = desk.consumer()
+    until(lambda: left.extend(ids(last.fetch(32))) or len(left) >= len(sent) - len(ended), 5, "the rest")
+    assert sorted(set(sent) - ended) == sorted(left)
