@@ -190,8 +190,8 @@ def _show(report: Report) -> None:
         rows.append(row)
     table(columns, rows, numbers=columns[1:])
     say(
-        f"medians and spread of {report.rounds} rounds, {report.processes} processes each; a ratio is to {first},"
-        " and one marked ~ lies within the spread"
+        f"rounds: {report.rounds}, worker processes: {report.processes}; medians, and the ratio to {first}:"
+        " one marked ~ lies within the spread of the rounds"
     )
     for remark in [*report.remarks, *report.faults]:
         say(remark)

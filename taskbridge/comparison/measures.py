@@ -67,7 +67,7 @@ class Run:
 class Figure:
     """What one measure comes to over the rounds of a side; ``ratio`` is to the first side.
 
-    ``apart`` says that no round of the one lies within those of the other: the difference is more than their spread.
+    ``apart`` says that no round of the one lies among those of the other: the difference is more than their spread.
     """
 
     middle: float | None
@@ -144,5 +144,5 @@ def _figure(measure: Measure, rounds: list[float], first: list[float]) -> Figure
         low=min(rounds),
         high=max(rounds),
         ratio=middle / base if measure.better and not measure.fault and base > 0 and middle > 0 else None,
-        apart=min(rounds) > max(first) or max(rounds) < min(first),
+        apart=len(rounds) > 1 and (min(rounds) > max(first) or max(rounds) < min(first)),
     )
