@@ -42,10 +42,10 @@ TIMEOUT_S = 600.0
 
 def _brokers(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give it an option for the URL of each kind of broker."""
-    from ..comparison.sides import BROKERS
+    from ..comparison.sides import KINDS
 
-    for kind in reversed(BROKERS):
-        said = f"Where {kind} is, such as {BROKERS[kind]}. Defaults to TASKBRIDGE_BROKER_URL where that is one."
+    for kind in reversed(KINDS):
+        said = f"Where {kind} is, such as {KINDS[kind]}. Defaults to TASKBRIDGE_BROKER_URL where that is one."
         command = click.option(f"--{kind}", default="", metavar="URL", help=said)(command)
     return command
 

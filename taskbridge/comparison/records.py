@@ -64,7 +64,7 @@ def observe(bridge: Bridge) -> None:
         raise ConfigError(
             f"observers: {NAME} belongs to `taskbridge compare`, which starts workers with it: leave it out"
         )
-    bridge.subscribe(Recorder(Path(folder) / RECORDS, bridge.clock))
+    bridge.events.subscribe(Recorder(Path(folder) / RECORDS, bridge.clock))
 
 
 class Recorder:

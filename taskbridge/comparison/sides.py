@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..broker import KINDS
-from ..config import ENGINES, Settings
+from ..config import BROKERS, ENGINES, Settings
 from ..errors import ConfigError, nearest
 from ..redis.url import redacted, scheme
 
-#: The kinds of brokers, and an example of a URL of each.
-BROKERS = {"redis": "redis://localhost:6379/0", "sqs": "sqs://", "rabbitmq": "amqp://localhost"}
+#: The kinds of brokers, with an example of a URL of each.
+KINDS = {"redis": "redis://localhost:6379/0", "sqs": "sqs://", "rabbitmq": "amqp://localhost"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +41,8 @@ def sides_of(words: Sequence[str], urls: Mapping[str, str], store_url: str, sett
     if not words:
         raise ConfigError("expected one or more backends such as celery+redis,dramatiq+redis")
     for kind, url in urls.items():
-        if KINDS.get(scheme(url)) != kind:
-            raise ConfigError(f"--{kind}: expected a URL such as {BROKERS[kind]}, got {redacted(url)!r}")
+        if BROKERS.get(scheme(url)) != kind:
+            raise ConfigError(f"--{kind}: expected a URL such as {KINDS[kind]}, got {redacted(url)!r}")
     places = {_kind(settings.broker_url): settings.broker_url, **urls}
     sides = [_side(word, places, store_url or settings.store_url, settings) for word in words]
     seen = Counter[str]()
@@ -65,10 +64,10 @@ def _side(word: str, places: Mapping[str, str], store_url: str, settings: Settin
         url = places.get(broker, "")
     _check(word, engine, broker, settings)
     if not url:
-        raise ConfigError(f"{word}: where is the broker? Say --{broker} URL, such as --{broker} {BROKERS[broker]}")
+        raise ConfigError(f"{word}: where is the broker? Say --{broker} URL, such as --{broker} {KINDS[broker]}")
     store_url = store_url or (url if broker == "redis" else places.get("redis", ""))
     if not store_url:
-        raise ConfigError(f"{word}: the store needs a Redis: say --store URL, such as --store {BROKERS['redis']}")
+        raise ConfigError(f"{word}: the store needs a Redis: say --store URL, such as --store {KINDS['redis']}")
     name = word if named else f"{engine}+{broker}"
     return Side(name=name, engine=engine, broker=broker, broker_url=url, store_url=store_url)
 
@@ -78,9 +77,9 @@ def _check(word: str, engine: str, broker: str, settings: Settings) -> None:
         raise ConfigError(f"{word}: no backend is called {engine!r}{nearest(engine, {*ENGINES, *settings.backends})}")
     if engine == "memory":
         raise ConfigError(f"{word}: the memory backend lives in one process; no worker can be started for it")
-    if broker not in BROKERS:
-        raise ConfigError(f"{word}: no broker is called {broker!r}{nearest(broker, BROKERS)}")
+    if broker not in KINDS:
+        raise ConfigError(f"{word}: no broker is called {broker!r}{nearest(broker, KINDS)}")
 
 
 def _kind(url: str) -> str:
-    return KINDS.get(scheme(url), "")
+    return BROKERS.get(scheme(url), "")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from taskbridge import Settings
-from taskbridge.broker import KINDS
-from taskbridge.comparison.sides import BROKERS, Side, sides_of
-from taskbridge.config import BackendSettings
+from taskbridge.comparison.sides import KINDS, Side, sides_of
+from taskbridge.config import BROKERS, BackendSettings
 from taskbridge.errors import ConfigError
 
 REDIS, SQS = "redis://localhost:6399/0", "sqs://"
@@ -19,8 +18,8 @@ def sides(words: str, store_url: str = "", settings: Settings | None = None, **u
 
 def test_every_kind_of_broker_can_be_asked_for():
     """By the names that URLs have."""
-    assert set(KINDS.values()) == set(BROKERS)
-    assert list(BROKERS) == [KINDS[url.partition(":")[0]] for url in BROKERS.values()]
+    assert set(BROKERS.values()) == set(KINDS)
+    assert list(KINDS) == [BROKERS[url.partition(":")[0]] for url in KINDS.values()]
 
 
 def test_a_side_is_an_engine_on_a_broker():
