@@ -68,7 +68,9 @@ def _headline(report: Report, name: str) -> dict[str, Any]:
             continue
         told = f"{shown(here.middle)} against {shown(there.middle)} {measure.unit}"
         alike = "" if here.apart else "; within the spread"
-        cards.append({"what": measure.name, "ratio": f"{here.ratio:.2f}", "told": told + alike})
+        cards.append(
+            {"what": measure.name, "ratio": f"{'' if here.apart else '~'}{here.ratio:.2f}", "told": told + alike}
+        )
     return {"name": name, "cards": cards}
 
 
