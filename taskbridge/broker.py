@@ -30,6 +30,13 @@ class Broker(Protocol):
     def keeper(self, queues: Sequence[str]) -> Keeper: ...
     def close(self) -> None: ...
 
+    def remove(self, queues: Sequence[str]) -> None:
+        """Delete these queues with all that is in them, and what workers had fetched from any: nobody uses them now.
+
+        Raises:
+            BrokerUnavailable: no answer; some may be gone.
+        """
+
     def ping(self) -> None:
         """Ask whether it is there.
 

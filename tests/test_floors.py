@@ -23,7 +23,7 @@ FLOORS = (
         "settling attempt execution lease holding announcement routes schedules migration relay"
     ),
     "task bridge contrib.django __init__",
-    "operations observe worker",
+    "operations observe worker comparison",
     "testing dashboard cli contrib __main__",
 )
 RANK = {part: rank for rank, part in enumerate(" ".join(FLOORS).split())}
@@ -48,6 +48,8 @@ HOMES = {
     "prometheus_client": ("taskbridge/observe/",),
     "sentry_sdk": ("taskbridge/observe/",),
     "watchfiles": ("taskbridge/worker/",),
+    "jinja2": ("taskbridge/comparison/",),
+    "matplotlib": ("taskbridge/comparison/",),
     "taskbridge.relay": ("taskbridge/relay/", "taskbridge/worker/", "taskbridge/testing/", "taskbridge/cli/"),
 }
 

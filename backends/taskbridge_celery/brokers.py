@@ -40,6 +40,10 @@ class RedisLayout:
         steps = [f"{name}{SEPARATOR}{step}" for step in STEPS]
         return [f"{name}-high"], [name, steps[0]], [steps[1], steps[2], f"{name}-low"]
 
+    def keys(self, queue: str) -> list[str]:
+        """Return the lists, for each message lies in one of them whole."""
+        return [key for keys in self.bands(queue) for key in keys]
+
     def list_of(self, queue: str, band: str) -> str:
         """Return the list that carries a band of a queue."""
         return f"{self._prefix}{queue}{band}"

@@ -36,6 +36,10 @@ class RedisLayout:
         name = f"{NAMESPACE}:{self._prefix}{queue}"
         return [f"{name}-high"], [name], [f"{name}-low", name + wire.DELAYED]
 
+    def keys(self, queue: str) -> list[str]:
+        """Return the lists, and the hash of messages beside each."""
+        return [key for keys in self.bands(queue) for name in keys for key in (name, f"{name}.msgs")]
+
     def name_of(self, queue: str, band: str) -> str:
         """Return Dramatiq's name of the queue that carries a band of a queue."""
         return f"{self._prefix}{queue}{band}"

@@ -33,6 +33,7 @@ class Verbs(click.Group):
         *(
             "batches",
             "check",
+            "compare",
             "dead",
             "limits",
             "locks",

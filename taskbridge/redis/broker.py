@@ -68,6 +68,14 @@ class RedisBroker:
         with publishing(self.server):
             self.server.call("PING")
 
+    def remove(self, queues: Sequence[str]) -> None:
+        owners = self._keys.owners(self.name)
+        with publishing(self.server):
+            shelves = [
+                self._keys.shelf(self.name, owner.decode()) for owner in self.server.call("ZRANGE", owners, 0, -1)
+            ]
+            self.server.call("UNLINK", owners, *shelves, *(key for queue in queues for key in self._layout.keys(queue)))
+
     def close(self) -> None:
         self.server.close()
 

@@ -30,6 +30,9 @@ class Layout(Protocol):
     def bands(self, queue: str) -> tuple[list[str], list[str], list[str]]:
         """The keys of a queue's lists: high, normal, low."""
 
+    def keys(self, queue: str) -> list[str]:
+        """All keys of a queue: its lists, and what lies beside them."""
+
     def queue_of(self, list_name: str) -> str:
         """The queue that a list belongs to."""
 
