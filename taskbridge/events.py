@@ -170,6 +170,9 @@ class ClaimRefused(Event, frozen=True, kw_only=True):
     why: str = ""
 
 
+#: The kinds of the package, by name.
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
+
 Listener = Callable[[Event], object]
 
 L = TypeVar("L", bound=Callable[[Any], object])

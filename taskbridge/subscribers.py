@@ -56,6 +56,7 @@ class Subscribers:
 
     def __init__(self, events: Events, clock: Callable[[], Clock]) -> None:
         self._events = events
+        self._own = Events()
         self._clock = clock
         self._all: list[Subscriber] = []
 
@@ -100,6 +101,14 @@ class Subscribers:
         _check(kinds)
         return self._add(first, kinds)
 
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether any of them asked for this kind."""
+        return self._own.hears(kind)
+
+    def tell(self, event: Event) -> None:
+        """Tell them, and nobody else, of what happened in another process."""
+        self._own.emit(event)
+
     @property
     def dropped(self) -> int:
         """How many events were not told in this process, all listeners together: too many waited."""
@@ -120,7 +129,8 @@ class Subscribers:
         check_function("subscribe", listener, "event")
         subscriber = Subscriber(listener, self._clock)
         self._all.append(subscriber)
-        self._events.subscribe(subscriber.offer, *kinds)
+        for events in (self._events, self._own):
+            events.subscribe(subscriber.offer, *kinds)
         return listener
 
 
@@ -170,7 +180,7 @@ class Line:
     def put(self, event: Event) -> None:
         """Add an event, unless too many wait. A signal may interrupt this at any point."""
         if self._waiting.qsize() < MOST:
-            self._waiting.put((event, self._clock.now_ms()))
+            self._waiting.put((event, event.at_ms or self._clock.now_ms()))
             return
         self.dropped += 1
         if count := self._drops.more():

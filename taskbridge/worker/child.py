@@ -17,6 +17,7 @@ from ..bridge import Bridge
 from ..patience import patiently
 from .bell import Bell
 from .loop import Loop, Source
+from .news import Hearer
 from .slots import Slot
 from .tenure import Tenure
 
@@ -37,6 +38,7 @@ def serve(
     slot: Slot,
     bell: tuple[int, int],
     tenure: Tenure,
+    news: Hearer,
 ) -> int:
     """Be a child: run the loop, and return the exit code. Called right after the fork, with SIGTERM blocked."""
     waker = Bell(bell)
@@ -53,9 +55,11 @@ def serve(
             source.runner.start()
         started = _started(bridge)
         if started:
+            news.start()
             loop.run()
         for source in sources:
             source.runner.stop()
+        news.rest()
     return 0 if started else 1
 
 

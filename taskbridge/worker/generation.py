@@ -17,7 +17,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from ..errors import ConfigError, TaskbridgeError
+from ..events import KINDS
 from .keep import Keep
+from .news import Teller
 from .options import Exited, Fork, Forked, Ready, Refused, WorkerOptions, line, word
 from .posts import Post
 
@@ -53,7 +55,8 @@ class Generation:
         self._heard = b""
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
-        fds = (theirs.fileno(), page, *(end for bell in bells.values() for end in bell))
+        self._news, their_news = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        fds = (theirs.fileno(), page, their_news.fileno(), *(end for bell in bells.values() for end in bell))
         arguments = [str(os.getpid()), *map(str, fds), msgspec.json.encode(options).decode()]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "taskbridge.worker.template", *arguments],
@@ -62,6 +65,7 @@ class Generation:
             cwd=options.directory,
         )
         theirs.close()
+        their_news.close()
 
     @property
     def fit(self) -> bool:
@@ -137,11 +141,15 @@ class Generation:
             self._process.wait()
         if self.keep is not None:
             self.keep.stop()
+        self._news.close()
 
     def _began(self, ready: Ready) -> None:
         ends = {group: strike for group, (_, strike) in self._bells.items()}
         try:
             self.keep = Keep(self._options, ready, lambda: self.posts, ends)
+            if ready.hears:
+                kinds = [KINDS[name] for name in ready.hears]
+                self.keep.bridge.subscribe(Teller(self._news).tell, *kinds)
         except TaskbridgeError as error:
             self.refused = error
         else:

@@ -65,6 +65,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The template has imported the tasks. ``queues`` are those of each group; ``settings`` those of their bridge.
 
     ``schedules`` are the plans that this worker declares, by name; ``limits`` and ``known`` as it announces them.
+    ``hears`` are the kinds of events that its listeners are to be told of.
     """
 
     tasks: dict[str, list[str]]
@@ -73,6 +74,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     schedules: dict[str, msgspec.Raw] = {}
     limits: dict[str, tuple[int, int]] = {}
     known: dict[str, Known] = {}
+    hears: list[str] = []
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -23,6 +23,7 @@ from ..backend import Runner, runner_of
 from ..bridge import Bridge
 from ..enqueue import Sender
 from ..errors import NotSupported, TaskbridgeError
+from ..events import KINDS
 from ..observe.logs import dress, log_event, set_up_logs
 from ..operations.hints import hints
 from ..policies.timeout import refuse_tasks
@@ -30,6 +31,7 @@ from ..schedules.declared import plans_of
 from .child import Runners, die_with, forked, serve
 from .memory import own_memory
 from .modules import import_bridge
+from .news import Hearer
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
 from .slots import Slot, shared_memory
 from .tenure import Tenure
@@ -43,8 +45,11 @@ Bells = Mapping[str, tuple[int, int]]
 class Template:
     """Waits for orders to fork, and for children to end."""
 
-    def __init__(self, channel: socket.socket, memory_fd: int, bells: Bells, options: WorkerOptions) -> None:
+    def __init__(
+        self, channel: socket.socket, memory_fd: int, news: socket.socket, bells: Bells, options: WorkerOptions
+    ) -> None:
         self._channel = channel
+        self._news = news
         self._options = options
         self._memory = shared_memory(memory_fd, options.processes)
         self._bells = bells
@@ -96,6 +101,7 @@ class Template:
             schedules=schedules,
             limits=limits_of(bridge.definitions),
             known=known_of(bridge.definitions, bridge.settings.timeouts),
+            hears=[name for name, kind in KINDS.items() if bridge.subscribers.hears(kind)],
         )
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
@@ -124,7 +130,8 @@ class Template:
             die_with(parent)
             tenure = Tenure(self._options.max_tasks, self._options.max_memory_mb, own_memory())
             bell = self._bells[order.group]
-            return serve(bridge, runners, queues[order.group], order.owner, slot, bell, tenure)
+            news = Hearer(self._news, bridge)
+            return serve(bridge, runners, queues[order.group], order.owner, slot, bell, tenure, news)
 
         pid = forked(child)
         self._children.add(pid)
@@ -181,8 +188,8 @@ def _wake(_signal: int, _frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Start as the supervisor says: its pid; socket, memory and two ends a bell by file descriptor; options as JSON."""
-    supervisor, channel, memory, *ends = map(int, sys.argv[1:-1])
+    """Start as the supervisor says: its pid; options as JSON; and by file descriptor socket, memory, news, bells."""
+    supervisor, channel, memory, news, *ends = map(int, sys.argv[1:-1])
     die_with(supervisor)  # an import may take its time, and does not hear that the channel was closed
     options = msgspec.json.decode(sys.argv[-1], type=WorkerOptions)
     bells = dict(zip((group.name for group in options.groups), zip(ends[::2], ends[1::2], strict=True), strict=True))
@@ -190,7 +197,7 @@ def main() -> None:
         signal.signal(ignored, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a child hears it as soon as it can obey
     set_up_logs(options.log_level, options.log_format)
-    Template(socket.socket(fileno=channel), memory, bells, options).run()
+    Template(socket.socket(fileno=channel), memory, socket.socket(fileno=news), bells, options).run()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Rows: what it costs to be seen: no-op tasks a second with metrics, Sentry and a line of JSON for each task.
 
 The native column is taskbridge without any of it, at a level at which tasks that succeed write nothing. Sentry's server
-is one that nobody runs; what is not installed is left out, and the row says what was on.
+is one that nobody runs; an observer that is not installed is left out, and the row says what was on.
 """
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import entry_points
@@ -32,27 +32,25 @@ def cases() -> list[Case]:
     return [_case(engine, observers) for engine in BRIDGED]
 
 
-def _case(engine: str, observers: list[str]) -> Case:
+def _case(engine: str, observers: Sequence[str]) -> Case:
     plain = BRIDGED[engine]
-    without = replace(plain, command=(*plain.command, "--log-level", "WARNING"))
     name = f"{engine}: no-op tasks with {', '.join([*observers, 'logs in JSON'])}"
     return Case(
         rows=(Row(name=name, unit="per s", target=TARGET),),
         shown="taskbridge without them",
-        native=partial(_measure, without),
+        native=partial(_measure, replace(plain, command=(*plain.command, "--log-level", "WARNING"))),
         taskbridge=partial(_measure_observed, plain, observers),
     )
 
 
-def _measure_observed(side: Side, observers: list[str]) -> Figures:
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {
-            "TASKBRIDGE_OBSERVERS": ",".join(observers),
-            "TASKBRIDGE_LOG_FORMAT": "json",
-            "PROMETHEUS_MULTIPROC_DIR": folder,
-            "SENTRY_DSN": f"http://key@127.0.0.1:{free_port()}/1",
-        }
-        return _measure(replace(side, environment={**side.environment, **environment}))
+def _measure_observed(plain: Side, observers: Sequence[str]) -> Figures:
+    served = ("--metrics", f"127.0.0.1:{free_port()}") if "metrics" in observers else ()
+    environment = {
+        **plain.environment,
+        "TASKBRIDGE_OBSERVERS": ",".join(name for name in observers if name != "metrics"),  # the option brings those
+        "SENTRY_DSN": f"http://key@127.0.0.1:{free_port()}/1",
+    }
+    return _measure(replace(plain, command=(*plain.command, *served, "--log-format", "json"), environment=environment))
 
 
 def _measure(side: Side) -> Figures:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from taskbridge import Bridge, Settings
+from taskbridge import Bridge, Settings, chain
 from tests.servers import RedisServer, until
 
 from .running import commands_of, running
@@ -167,3 +167,58 @@ class TestSubscribers:
         assert 1 <= log.count("ValueError: the warehouse is away") <= 4
         for stuck in ("sleeps", "hangs"):
             assert 1 <= log.count(f"events are not told to <function {stuck}") <= 4
+
+
+STUCK = """
+import os, time
+from pathlib import Path
+from taskbridge import subscribe, task
+from taskbridge.events import Event, Failed, Retried, Sent
+
+HERE = Path(__file__).parent
+
+@subscribe(Failed, Retried, Sent)
+def hears(event: Event) -> None:
+    kept = event.at_ms - time.time() * 1000
+    with open(HERE / f"heard-{os.getpid()}", "a") as file:
+        print(type(event).__name__, event.id, event.task, event.attempt, -60_000 < kept < 1_000, file=file)
+
+@task(queue="mail", retry=None, hard_timeout=0.5)
+def hangs() -> None:
+    with open(HERE / f"ran-{os.getpid()}", "a") as file:
+        print("hangs", file=file)
+    time.sleep(60)
+
+@task(queue="mail")
+def first() -> int:
+    return 7
+
+@task(queue="mail")
+def second(n: int) -> None: ...
+"""
+
+
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+def test_what_the_supervisor_tells_is_heard_in_a_child(engine: str, redis_server: RedisServer, tmp_path: Path):
+    """A task that was ended at its hard timeout cannot tell; what the relay sends is sent in no child. Each once."""
+    redis_server.cli().flushall()
+    (tmp_path / "stuck_tasks.py").write_text(STUCK)
+    bridge = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
+    environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": redis_server.url()}
+    commands = commands_of(engine, "ours", "stuck_tasks", QUEUE, processes=2)
+    hangs = bridge.external("stuck_tasks.hangs", queue=QUEUE)
+    first = bridge.task(name="stuck_tasks.first", queue=QUEUE)(lambda: 7)
+    second = bridge.task(name="stuck_tasks.second", queue=QUEUE)(lambda n: None)
+
+    def heard() -> list[list[str]]:
+        return [words for written in lines(tmp_path, "heard").values() for words in written]
+
+    with closing(bridge), running(commands, environment, tmp_path / "log", tmp_path):
+        id = hangs.enqueue().id
+        chain(first.s(), second.s()).enqueue()
+        until(lambda: len(heard()) >= 2, 30, "both to be heard")
+    (dead,) = lines(tmp_path, "ran")
+    assert "Failed" not in [kind for kind, *_ in lines(tmp_path, "heard").get(dead, [])], "it was ended"
+    assert ["Failed", id, "stuck_tasks.hangs", "1", "True"] in heard()
+    assert [["Sent", "stuck_tasks.second"]] == [[kind, task] for kind, _, task, *_ in heard() if kind != "Failed"]
+    assert 2 == len(heard())
