@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -208,3 +209,18 @@ def _binary(name: str) -> str | None:
 def _query(options: Mapping[str, object]) -> str:
     words = "&".join(f"{name}={quote(str(value), safe='/')}" for name, value in options.items())
     return f"?{words}" if words else ""
+
+
+def main() -> None:
+    """Be a node for whoever started this process: say its URL, and keep it until it is told to end."""
+    binary = _binary("rabbitmq-server")
+    if not binary or not shutil.which("epmd"):
+        sys.exit("expected rabbitmq-server and epmd on the path")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with RabbitServer(binary) as server:
+        print(server.url(), flush=True)
+        sys.stdin.read()  # whoever started us is gone when it closes
+
+
+if __name__ == "__main__":
+    main()

@@ -183,6 +183,11 @@ class Connection:
             if self.depth(queue.name) is None:
                 self._make(queue)
 
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete queues with all that lies in them, those that are there."""
+        for name in names:
+            self._aside.queue_delete(name)
+
     def _make(self, queue: Queue) -> None:
         try:
             self._aside.queue_declare(queue.name, durable=True, auto_delete=False, arguments=dict(queue.arguments))

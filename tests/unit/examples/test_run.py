@@ -71,7 +71,8 @@ def test_percentiles_are_values_that_were_seen():
 @pytest.mark.usefixtures("redis")
 @pytest.mark.service("redis")
 @pytest.mark.parametrize("backend", ["celery", "dramatiq"])
-def test_the_demo_ends_well(tmp_path: Path, backend: str):
+@pytest.mark.parametrize("broker", ["redis", pytest.param("rabbitmq", marks=pytest.mark.soak)])
+def test_the_demo_ends_well(tmp_path: Path, broker: str, backend: str):
     """With a server of its own and a worker of each engine: all is done, once, to the cent; one row is dead.
 
     Refreshes are shared on the way, each 429 that the providers have for this file was met, and each transfer was
@@ -81,6 +82,7 @@ def test_the_demo_ends_well(tmp_path: Path, backend: str):
     """
     output = tmp_path / "demo.json"
     command = [sys.executable, "-m", "examples.fintech.demo", "--rows", str(ROWS), "--backends", backend, "--metrics"]
+    command += ["--broker", broker]
 
     done = subprocess.run(
         [*command, "--output", str(output)], check=False, cwd=ROOT, capture_output=True, text=True, timeout=90
