@@ -131,4 +131,4 @@ def _empty(url: str, word: str) -> None:
     """Delete the queues of a run from a RabbitMQ that is not ours."""
     for kinds in (CELERY, DRAMATIQ):
         place = Place(name="demo", broker_url=url, namespace="demo", queue_prefix=f"{word}-")
-        kinds["rabbitmq"].connect(place).forget(QUEUES)  # type: ignore[attr-defined]
+        kinds["rabbitmq"].connect(place).remove(QUEUES)

@@ -105,7 +105,7 @@ class RabbitBroker:
     def keeper(self, queues: Sequence[str]) -> Keeper:
         return RabbitKeeper(lambda: sum(level.waiting for level in self.levels(queues)))
 
-    def forget(self, queues: Sequence[str]) -> None:
+    def remove(self, queues: Sequence[str]) -> None:
         """Delete these queues with all that lies in them, and what the engine has beside them."""
         names = {queue.name for one in queues for reading in self.names.read(one) for queue in self.shape(reading.name)}
         self.publisher.ask(lambda line: line.connection.delete(sorted(names)))
