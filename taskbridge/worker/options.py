@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ..announcement import Known
@@ -65,6 +67,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     """The template has imported the tasks. ``queues`` are those of each group; ``settings`` those of their bridge.
 
     ``schedules`` are the plans that this worker declares, by name; ``limits`` and ``known`` as it announces them.
+    ``handed`` is what its observers have for those of the supervisor.
     """
 
     tasks: dict[str, list[str]]
@@ -73,6 +76,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     schedules: dict[str, msgspec.Raw] = {}
     limits: dict[str, tuple[int, int]] = {}
     known: dict[str, Known] = {}
+    handed: dict[str, Any] = {}
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):
