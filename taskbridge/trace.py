@@ -73,7 +73,8 @@ class Trace:
 
     def sending(self, task: str, queue: str) -> AbstractContextManager[None]:
         """Return what a call that sends this stands in."""
-        return self._around_call(task, queue) if self._sending else _NOTHING
+        closers = _opened(self._sending, task, queue) if self._sending else []
+        return _closing(closers) if closers else _NOTHING
 
     def attempting(self, entered: Callable[[], Entered], run: Callable[[], Outcome]) -> Outcome:
         """Run an attempt inside of what observers put around it."""
@@ -89,18 +90,18 @@ class Trace:
                 _called(closer, outcome)
         return outcome
 
-    @contextmanager
-    def _around_call(self, task: str, queue: str) -> Iterator[None]:
-        closers = _opened(self._sending, task, queue)
-        failed: BaseException | None = None
-        try:
-            yield
-        except BaseException as error:
-            failed = error
-            raise
-        finally:
-            for closer in reversed(closers):
-                _called(closer, failed)
+
+@contextmanager
+def _closing(closers: list[Callable[..., Any]]) -> Iterator[None]:
+    failed: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        failed = error
+        raise
+    finally:
+        for closer in reversed(closers):
+            _called(closer, failed)
 
 
 def _opened(openers: Iterable[Callable[..., Any]], *told: object) -> list[Callable[..., Any]]:

@@ -69,7 +69,7 @@ class Served(Middleware):
         self._stopping = threading.Event()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Call the observers; have all parts of its queues read, the log know whose each record is, schedules declared."""
+        """Call the observers; have all parts of its queues read, the log say whose it is, and schedules declared."""
         if worker.consumer_whitelist:
             worker.consumer_whitelist = read_for(self.backend, worker.consumer_whitelist)
         dress(logging.getLogger().handlers, self._bridge.settings.log_format)

@@ -14,9 +14,9 @@ from ..store import Record
 
 log = logging.getLogger("taskbridge.relay")
 
-#: What the store says of such a message; another that is dead by now has failed in a worker, which has told of it.
+#: What the store says of such messages; another that is dead by now has failed in a worker, which has told of it.
 #: Source: ``crashed`` and ``overdue`` of store/memory, and the scripts of store/redis.
-WHY = ("its worker died", "no worker came")
+LOST, UNKNOWN = "its worker died", "no worker came"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TellOfTheDead:
             return
         for id in ids:
             record = self.sender.store().messages.look(id)
-            if record is not None and record.state == "DEAD" and record.why.startswith(WHY):
+            if record is not None and record.state == "DEAD" and record.why.startswith((LOST, UNKNOWN)):
                 self.sender.events.emit(self._failed(record))
 
     def _failed(self, record: Record) -> Failed:
@@ -45,6 +45,5 @@ class TellOfTheDead:
             task, backend = message.task, self.sender.route(message)
         except DecodeError as error:
             log.warning("a message of another release is dead: %s", error)
-        return Failed(
-            id=record.id, task=task, queue=record.queue, backend=backend, attempt=record.attempt, why=record.why
-        )
+        why = f"WorkerLost: {record.why}" if record.why.startswith(LOST) else record.why
+        return Failed(id=record.id, task=task, queue=record.queue, backend=backend, attempt=record.attempt, why=why)

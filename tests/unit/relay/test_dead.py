@@ -33,14 +33,15 @@ def parked(bridge: Bridge, clock: BridgeClock, message: Message) -> None:
 
 
 @pytest.mark.parametrize(
-    ("way", "why"), [(lost, "its worker died or was away 1 times"), (parked, "no worker came that knows tests.send")]
+    ("way", "why"),
+    [(lost, "WorkerLost: its worker died or was away 1 times"), (parked, "no worker came that knows tests.send")],
 )
 def test_listeners_hear_of_a_message_that_died_unseen(
     way: Callable[[Bridge, BridgeClock, Message], None], why: str, bridge: Bridge, clock: BridgeClock
 ):
     """With its task, queue and reason, from whoever saw it die."""
     heard: list[Event] = []
-    bridge.subscribe(heard.append)
+    bridge.events.subscribe(heard.append)
     message = a_message()
     bridge.store.claims.begin(Begin(message=message, body=encode(message), claim="c", max_crashes=0))
 
@@ -61,7 +62,7 @@ def test_listeners_hear_of_a_message_that_died_unseen(
 def test_what_has_failed_in_a_worker_is_not_told_of_again(bridge: Bridge):
     """Nor what lives, nor what nobody knows, though it was lost before."""
     heard: list[Event] = []
-    bridge.subscribe(heard.append)
+    bridge.events.subscribe(heard.append)
     dead, alive = a_message(), a_message()
     for message in (dead, alive):
         bridge.store.claims.begin(Begin(message=message, body=encode(message), claim="c", max_crashes=0))
