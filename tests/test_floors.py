@@ -46,7 +46,8 @@ HOMES = {
     "django": ("taskbridge/inbox.py", "taskbridge/contrib/"),
     "psycopg": ("taskbridge/inbox.py",),
     "prometheus_client": ("taskbridge/observe/",),
-    "sentry_sdk": ("taskbridge/observe/",),
+    "sentry_sdk": ("taskbridge/observe/sentry/",),
+    "opentelemetry": ("taskbridge/observe/opentelemetry.py",),
     "watchfiles": ("taskbridge/worker/",),
     "taskbridge.relay": ("taskbridge/relay/", "taskbridge/worker/", "taskbridge/testing/", "taskbridge/cli/"),
 }
