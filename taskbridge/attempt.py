@@ -23,6 +23,7 @@ from .policies.unknown import judge_unknown
 from .runtime import Runtime
 from .scope import NOWHERE, inside
 from .settling import judge, returned, telling
+from .trace import Entered
 
 #: What this process has said of hard timeouts: by task, queue, attempt and timeout, with the policy that said it.
 _SAID: dict[tuple[str, str, int, int], tuple[Backoff, Overdue]] = {}
@@ -33,6 +34,14 @@ MOST_SAID = 256
 
 def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     """Run the task once, unless it is early or unknown here, and say what became of it."""
+
+    def entered() -> Entered:
+        return Entered(message=claimed.message, backend=claimed.backend, attempt=claimed.begun.attempt)
+
+    return runtime.trace.attempting(entered, partial(_attempt, claimed, runtime))
+
+
+def _attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     message = claimed.message
     definition = runtime.definitions.get(message.task)
     if claimed.delivery.problem:

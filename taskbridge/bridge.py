@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from .flow.signature import Signature
     from .holding import Hold, Holding, Limiter
 
+log = logging.getLogger("taskbridge.events")
+
 P = ParamSpec("P")
 R = TypeVar("R")
 After = TypeVar("After", bound=AfterTask)
@@ -59,6 +62,9 @@ Start = TypeVar("Start", bound=OnWorkerStart)
 
 class Bridge:
     """A registry of tasks with its backends and its store.
+
+    ``hand_over`` is what an observer in a worker's template has for itself in the supervisor, by name, as JSON values;
+    ``handed`` is that there, and None anywhere else.
 
     Args:
         settings: what it runs on. Defaults to the file and the environment, read on first use.
@@ -76,7 +82,10 @@ class Bridge:
         self.subscribe = self.subscribers.subscribe
         self.hooks = Hooks()
         self.trace = Trace()
+        self.hand_over: dict[str, Any] = {}
+        self.handed: Mapping[str, Any] | None = None
         self._observers: set[str] = set()
+        self._flushes: list[Callable[[], None]] = []
 
     @cached_property
     def settings(self) -> Settings:
@@ -331,6 +340,7 @@ class Bridge:
             clock=self.clock,
             events=self.events,
             hooks=self.hooks,
+            trace=self.trace,
             timeouts=self.settings.timeouts,
             max_payload=self.settings.max_payload,
         )
@@ -342,9 +352,22 @@ class Bridge:
 
         return Holding(store=self.store, clock=self.clock, lessor=Lessor(self.store, "code"))
 
-    def close(self) -> None:
-        """Give all connections back; those who subscribed hear what waits for them first."""
+    def on_flush(self, send: Callable[[], None]) -> None:
+        """Have an observer send what it still holds, in a bounded time: this process may be about to end."""
+        self._flushes.append(send)
+
+    def flush(self) -> None:
+        """Tell those who subscribed what waits for them, and have observers send what they hold; in a bounded time."""
         self.subscribers.close()
+        for send in self._flushes:
+            try:
+                send()
+            except Exception:
+                log.exception("the observer %r failed to send what it held", send)
+
+    def close(self) -> None:
+        """Tell those who listen what waits for them, and give all connections back."""
+        self.flush()
         for backend in self._backends.values():
             backend.close()
         if "store" in self.__dict__:

@@ -170,6 +170,8 @@ class Settings:
         observers: what is told of all that is sent and run: ``metrics``, ``sentry``, ``opentelemetry``, or another with
             an entry point; comma-separated in the environment. Defaults to none.
         log_format: ``plain`` or ``json``. Defaults to plain, and to theirs under the engines' own commands.
+        sentry_crons: whether the observer ``sentry`` tells Sentry's Crons of each tick of a schedule, which makes a
+            monitor of each there. Defaults to false.
         backends: named backends. Defaults to one per engine, on ``broker_url``.
         shares: fixed shares of traffic per task. Defaults to none.
         schedules: schedules without code, by name. Defaults to none.
@@ -185,6 +187,7 @@ class Settings:
     hard_timeout: Span | None = None
     observers: Sequence[str] = ()
     log_format: str = ""
+    sentry_crons: bool = False
     backends: Mapping[str, BackendSettings] = field(default_factory=dict)
     shares: Mapping[str, Share] = field(default_factory=dict)
     schedules: Mapping[str, ScheduleSettings] = field(default_factory=dict)
@@ -341,6 +344,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             found[name] = value
     if "observers" in found:
         found["observers"] = [word.strip() for word in found["observers"].split(",") if word.strip()]
+    if "sentry_crons" in found:
+        found["sentry_crons"] = _truth("sentry_crons", found["sentry_crons"])
     if "max_payload" in found:
         if not found["max_payload"].isdecimal():
             raise ConfigError(f"TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got {found['max_payload']!r}")
@@ -358,6 +363,13 @@ def _seconds(name: str, text: str) -> float:
 def _check_log_format(name: object) -> None:
     if name and name not in LOG_FORMATS:
         raise ConfigError(f"log_format: expected {' or '.join(LOG_FORMATS)}, got {name!r}")
+
+
+def _truth(name: str, text: str) -> bool:
+    said = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if text.strip().lower() not in said:
+        raise ConfigError(f"{PREFIX}{name.upper()}: expected 1 or 0, got {text!r}")
+    return said[text.strip().lower()]
 
 
 def _observers(names: Any) -> tuple[str, ...]:
@@ -433,6 +445,8 @@ def _table(kind: Any, words: Any, where: str) -> Any:
             raise ConfigError(f"{where} have no {word!r}{nearest(word, known)}")
         if known[word].type == "str" and not isinstance(value, str):
             raise ConfigError(f"{where}: {word}: expected text, got {type(value).__name__}")
+        if known[word].type == "bool" and not isinstance(value, bool):
+            raise ConfigError(f"{where}: {word}: expected true or false, got {value!r}")
         if known[word].type == "int" and (not isinstance(value, int) or isinstance(value, bool)):
             raise ConfigError(f"{where}: {word}: expected a whole number, got {value!r}")
     try:

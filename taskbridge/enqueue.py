@@ -77,8 +77,9 @@ def enqueue(
         PayloadTooLarge: the message is over ``max_payload``.
         BrokerUnavailable, StoreUnavailable, StoreFull: it may or may not have been sent.
     """
-    message = stamp(definition, options, args, kwargs, sender)
-    return send(definition, options, [message], sender)[0]
+    with sender.trace.sending(definition.name, options.queue):
+        message = stamp(definition, options, args, kwargs, sender)
+        return send(definition, options, [message], sender)[0]
 
 
 def enqueue_many(
@@ -103,9 +104,10 @@ def enqueue_many(
     created = existing = 0
     stream = (stamp(definition, options, *_call(call), sender, key(call) if key else None) for call in calls)
     trips = iter(lambda: list(islice(stream, BULK)), [])
-    for news in _sent(definition, options, trips, sender):
-        new = sum(news)
-        created, existing = created + new, existing + len(news) - new
+    with sender.trace.sending(definition.name, options.queue):
+        for news in _sent(definition, options, trips, sender):
+            new = sum(news)
+            created, existing = created + new, existing + len(news) - new
     return Enqueued(created, existing)
 
 
@@ -164,10 +166,15 @@ def tell(messages: Sequence[Message], created: Sequence[bool], sender: Sender) -
     for message, new in zip(messages, created, strict=True):
         if new:
             delay_ms = max(0, message.due_at_ms - message.enqueued_at_ms) if message.due_at_ms else 0
-            backend = sender.route(message)
-            sender.events.emit(
-                Sent(id=message.id, task=message.task, queue=message.queue, backend=backend, delay_ms=delay_ms)
+            sent = Sent(
+                id=message.id,
+                task=message.task,
+                queue=message.queue,
+                backend=sender.route(message),
+                delay_ms=delay_ms,
+                size=len(message.args) + len(message.kwargs),
             )
+            sender.events.emit(sent)
 
 
 def _kept(options: TaskOptions) -> bool:

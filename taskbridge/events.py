@@ -41,9 +41,11 @@ class Sent(Event, frozen=True, kw_only=True):
 
     Args:
         delay_ms: how much later it is due.
+        size: of its arguments as JSON, bytes.
     """
 
     delay_ms: int = 0
+    size: int = 0
 
 
 class Received(Event, frozen=True, kw_only=True):
@@ -97,7 +99,7 @@ class Failed(Event, frozen=True, kw_only=True):
 
     Args:
         why: the error, or what else was wrong.
-        error: the exception, in the process that ran it; None where another one tells of it.
+        error: the exception, in the process that ran it, or a ``HardTimeout``; None where no error stands for it.
         ran_ms: how long the last attempt ran, with its hooks.
     """
 

@@ -11,6 +11,7 @@ from .events import Events
 from .hooks import Hooks
 from .options import NO_TIMEOUTS, Timeouts
 from .store import Store
+from .trace import Trace
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     events: Events
     hooks: Hooks
+    trace: Trace = msgspec.field(default_factory=Trace)
     timeouts: Timeouts = NO_TIMEOUTS
     enforced: bool = True
     max_payload: int = MAX_PAYLOAD_BYTES

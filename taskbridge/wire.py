@@ -5,11 +5,15 @@ A message without it comes from a native producer. Golden: ``tests/wire``. New f
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from .message import NO_KWARGS, VERSION, Flow, Message
+
+#: Headers by which tracers join a message to who has sent it: Sentry's, and those of W3C Trace Context and Baggage.
+TRACES = ("sentry-trace", "traceparent", "tracestate", "baggage")
 
 
 class Ours(msgspec.Struct, omit_defaults=True):
@@ -62,6 +66,12 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         tags=message.tags,
         route_keys=message.route_keys,
     )
+
+
+def trace_of(headers: Mapping[str, Any]) -> msgspec.Raw:
+    """Return what a native producer's tracer has put among these headers, as JSON."""
+    found = {name: headers[name] for name in TRACES if isinstance(headers.get(name), str)}
+    return msgspec.Raw(msgspec.json.encode(found)) if found else NO_KWARGS
 
 
 def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw) -> Message:

@@ -30,6 +30,7 @@ from taskbridge.patience import patiently
 from taskbridge.policies.timeout import refuse_tasks
 from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.schedules.declared import declarer_of
+from taskbridge.wire import TRACES
 
 from . import wire
 from .backend import CeleryBackend
@@ -64,7 +65,8 @@ def serve(bridge: Bridge) -> Celery:
 
     bridge.on_declared(task_of)
     app.steps["consumer"].add(_step(served))
-    signals.worker_process_shutdown.connect(lambda **_: bridge.subscribers.close(), weak=False)
+    for signal in (signals.worker_process_shutdown, signals.worker_shutdown):
+        signal.connect(served.flush, weak=False)
     _log(bridge)
     return app
 
@@ -100,6 +102,18 @@ class Served:
         id = raw_id(raw)
         patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
         self._bridge.events.emit(Buried(id=id, task="", queue=queue, backend=self.backend.name, why=str(error)))
+
+    def observe(self) -> None:
+        """Call the observers, in the process that starts the others.
+
+        Raises:
+            ConfigError: one that cannot be, or whose settings are wrong.
+        """
+        self._bridge.observe()
+
+    def flush(self, **_: Any) -> None:
+        """Tell those who listen what they have not heard yet; this process is about to end."""
+        self._bridge.flush()
 
     def refuse(self, kept: Capabilities, where: str, definitions: Definitions) -> None:
         """Refuse tasks whose timeouts are not kept."""
@@ -164,6 +178,7 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
             super().__init__(consumer, **options)
             pool = consumer.controller.pool_cls.__module__
             served.refuse_pool(pool)
+            served.observe()
             self.beats = None
             if isinstance(served.backend.broker, RabbitBroker):
                 read_all(consumer.app, served.backend.broker)
@@ -210,8 +225,8 @@ def _message(task: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, A
     """Return the message of a request of Celery's."""
     headers = {name: getattr(request, name, None) for name in ("id", "retries", "root_id", "parent_id", "group")}
     headers |= {"task": task, "eta": None, "expires": None}
-    ours = (request.headers or {}).get("taskbridge")
-    headers |= {"taskbridge": ours} if ours else {}
+    more = request.headers or {}
+    headers |= {name: more[name] for name in ("taskbridge", *TRACES) if more.get(name)}
     embed = {name: getattr(request, name, None) for name in wire.NO_EMBED}
     routing_key = (request.delivery_info or {}).get("routing_key", "")
     raw = msgspec.json.encode(

@@ -18,7 +18,7 @@ import msgspec
 
 from taskbridge.errors import DecodeError
 from taskbridge.message import Message, foreign_id
-from taskbridge.wire import message_of, ours
+from taskbridge.wire import message_of, ours, trace_of
 
 #: Shown by Celery's own tools as the sender.
 ORIGIN = f"taskbridge{os.getpid()}@{socket.gethostname()}"
@@ -171,6 +171,7 @@ def _of_native(
         engine="celery",
         native=_native(envelope, embed),
         bound=_is_bound(embed),
+        trace=trace_of(headers),
     )
 
 

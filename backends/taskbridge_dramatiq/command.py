@@ -12,7 +12,7 @@ from typing import Any
 
 from dramatiq import Worker
 from dramatiq.broker import Broker, MessageProxy
-from dramatiq.middleware import CurrentMessage, Middleware, SkipMessage
+from dramatiq.middleware import CurrentMessage, Middleware, MiddlewareError, SkipMessage
 
 from taskbridge import default_bridge
 from taskbridge.backend import Delivery
@@ -69,11 +69,15 @@ class Served(Middleware):
         self._stopping = threading.Event()
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Have all parts of its queues read, the log know whose each record is, and schedules declared."""
+        """Call the observers; have all parts of its queues read, the log say whose it is, and schedules declared."""
         if worker.consumer_whitelist:
             worker.consumer_whitelist = read_for(self.backend, worker.consumer_whitelist)
         dress(logging.getLogger().handlers, self._bridge.settings.log_format)
-        declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
+        try:
+            self._bridge.observe()
+            declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
+        except ConfigError as error:  # any other kind Dramatiq only logs
+            raise MiddlewareError(f"{type(error).__name__}: {error}") from error
         threading.Thread(target=declarer.keep_on, args=(self._stopping,), name="schedules", daemon=True).start()
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
@@ -81,8 +85,8 @@ class Served(Middleware):
         self._stopping.set()
 
     def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
-        """Tell those who subscribed what they have not heard yet; such a process runs no exit handlers."""
-        self._bridge.subscribers.close()
+        """Tell those who listen what they have not heard yet; such a process runs no exit handlers."""
+        self._bridge.flush()
 
     def body_of(self, definition: Definition) -> Any:
         """Return an actor's body: the whole life of a delivery, then its outcome in Dramatiq's words."""

@@ -12,13 +12,16 @@ import msgspec
 
 from taskbridge.errors import DecodeError
 from taskbridge.message import Message, foreign_id
-from taskbridge.wire import message_of, ours
+from taskbridge.wire import message_of, ours, trace_of
 
 #: What makes something follow a message. Source: dramatiq/middleware, callbacks.py, group_callbacks.py, pipelines.py.
 FOLLOWED = ("pipe_target", "on_success", "on_failure", "group_completion_uuid")
 
 #: Native delayed messages lie in a queue of this suffix. Source: dramatiq/common.py, ``dq_name``.
 DELAYED = ".DQ"
+
+#: Where Sentry's middleware for Dramatiq puts its headers. Source: sentry_sdk/integrations/dramatiq.py.
+SENTRY = "_sentry_headers"
 
 
 class Native(msgspec.Struct, omit_defaults=True):
@@ -110,12 +113,17 @@ def _of_native(envelope: Envelope, queue: str) -> Message:
         engine="dramatiq",
         native=_native(envelope),
         bound=_is_bound(envelope),
+        trace=trace_of({**options, **_mapping(options.get(SENTRY))}),
     )
 
 
 def _is_bound(envelope: Envelope) -> bool:
     """Whether a pipeline, a group or a callback follows."""
     return any(envelope.options.get(name) for name in FOLLOWED)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _native(envelope: Envelope) -> msgspec.Raw:

@@ -48,6 +48,7 @@ class DramatiqRunner:
         try:
             self._broker.emit_before("process_message", message)
             if message.failed:
+                self._broker.emit_after("process_message", message, result=None)
                 return Ended(how="dead", why="a middleware of Dramatiq's failed the message")
             outcome = attempt()
             result = spoken(outcome)

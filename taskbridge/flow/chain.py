@@ -49,7 +49,11 @@ class Chain:
             PayloadTooLarge: one of its messages is over ``max_payload``.
             StoreUnavailable, StoreFull: it may or may not have been sent.
         """
-        sender = self.links[0].sender()
+        first, sender = self.links[0], self.links[0].sender()
+        with sender.trace.sending(first.definition.name, first.options.queue):
+            return self._enqueue(sender)
+
+    def _enqueue(self, sender: Sender) -> ChainReceipt:
         chains, outbox = sender.store().chains, sender.store().outbox
         id = self._id()
         first = self._link(id, 0, sender)

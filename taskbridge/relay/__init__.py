@@ -6,6 +6,7 @@ import msgspec
 
 from ..enqueue import Sender
 from ..routes.signatures import Signatures
+from .dead import TellOfTheDead
 from .due import PublishDue
 from .loop import Duty, Relay
 from .lost import SweepClaims, SweepShelves
@@ -19,14 +20,15 @@ def relay_of(sender: Sender, owner: str) -> Relay:
     store = sender.store()
     if sender.router is not None:
         sender = msgspec.structs.replace(sender, router=sender.router.knowing(Signatures(store, sender.clock)))
+    tell = TellOfTheDead(sender)
     keepers = [sender.backend(name).keeper([]) for name in _kept(sender)]
     duties = [
         Duty(name="let out what waits at a limit", run=LetOut(store), every_s=0.0),
         Duty(name="fire the ticks of schedules", run=FireTicks(store), every_s=0.0),
         Duty(name="publish what is due", run=PublishDue(sender), every_s=0.0),
-        Duty(name="sweep lapsed claims", run=SweepClaims(store), every_s=0.5),
+        Duty(name="sweep lapsed claims", run=SweepClaims(store, tell), every_s=0.5),
         Duty(name="sweep shelves of lost workers", run=SweepShelves(keepers), every_s=5.0),
-        Duty(name="release what was parked", run=ReleaseParked(store), every_s=1.0),
+        Duty(name="release what was parked", run=ReleaseParked(store, tell), every_s=1.0),
         Duty(name="forget schedules that nobody declares", run=ForgetSchedules(store), every_s=60.0),
     ]
     return Relay(owner, store, sender.clock, duties)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..backend import Keeper
@@ -17,14 +17,16 @@ BATCH = 100
 
 @dataclass(frozen=True, slots=True)
 class SweepClaims:
-    """The duty of taking lapsed claims back; the messages become ready."""
+    """The duty of taking lapsed claims back; the messages become ready, or die of it, which ``tell`` looks at."""
 
     store: Store
+    tell: Callable[[Sequence[str]], None] = lambda _ids: None
 
     def __call__(self) -> int:
         lost = self.store.claims.sweep(BATCH)
         for id in lost:
             log.warning("the claim on %s lapsed: it runs again", id)
+        self.tell(lost)
         return len(lost)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..announcement import Announcement, announced
@@ -16,14 +17,16 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class ReleaseParked:
-    """The duty towards messages that wait for a task or an argument."""
+    """The duty towards messages that wait for a task or an argument; ``tell`` is told of those that died of it."""
 
     store: Store
+    tell: Callable[[Sequence[str]], None] = lambda _ids: None
 
     def __call__(self) -> int:
         overdue = self.store.parked.overdue(BATCH)
         for id in overdue:
             log.warning("%s waited too long for a worker that knows it: dead", id)
+        self.tell(overdue)
         groups = self.store.parked.groups()
         if not groups:
             return len(overdue)

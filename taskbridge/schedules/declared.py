@@ -19,7 +19,7 @@ from ..config import ScheduleSettings
 from ..definition import Definition, Definitions
 from ..enqueue import Sender, stamp
 from ..errors import ArgumentError, ConfigError, DecodeError, TaskbridgeError
-from ..message import encode
+from ..message import NO_KWARGS, encode
 from ..options import TaskOptions
 from ..policies.schedule import Schedule, check_name, instant_ms, named
 from ..policies.ticks import Crontab, Interval, Timing
@@ -137,9 +137,9 @@ def _add(found: dict[str, msgspec.Raw], name: str, plan: Plan) -> None:
 
 
 def _plan(definition: Definition, options: TaskOptions, schedule: Schedule, sender: Sender) -> Plan:
-    """What a schedule of a task is: stamped as a call of it, but for the id and the instants, which are the tick's."""
+    """What a schedule of a task is: stamped as a call of it, but for what is the tick's own: id, instants, trace."""
     message = stamp(definition, options, tuple(schedule.args), schedule.kwargs, sender)
-    sent = message.copy(id="", enqueued_at_ms=0, due_at_ms=0, expires_at_ms=0, route_keys=None)
+    sent = message.copy(id="", enqueued_at_ms=0, due_at_ms=0, expires_at_ms=0, route_keys=None, trace=NO_KWARGS)
     return Plan(
         timing=schedule.timing,
         message=msgspec.Raw(encode(sent)),
@@ -173,7 +173,7 @@ def _schedule_of(name: str, entry: ScheduleSettings) -> Schedule:
     """A schedule of the settings as code would declare it."""
     check_name(name)
     return Schedule(
-        timing=_timing(entry),
+        timing=timing_of(entry),
         missed=entry.missed,  # type: ignore[arg-type]  # the schedule refuses what it does not know
         overlap=entry.overlap,  # type: ignore[arg-type]
         jitter=seconds_of(entry.jitter, "jitter"),
@@ -190,7 +190,8 @@ def _as_annotated(schedule: Schedule, definition: Definition) -> Schedule:
     return replace(schedule, args=args, kwargs=kwargs)
 
 
-def _timing(entry: ScheduleSettings) -> Timing:
+def timing_of(entry: ScheduleSettings) -> Timing:
+    """Return when a schedule of the settings ticks."""
     if entry.cron:
         return Crontab(entry.cron, entry.tz or "UTC")
     start_ms = instant_ms(entry.start, "start") if entry.start is not None else 0

@@ -36,6 +36,7 @@ from .route_cases import RouteCases
 from .schedule_cases import ScheduleCases
 from .suite_notes import NOTES, QUEUE
 from .suite_tasks import Kind, Money
+from .trace_cases import TraceCases
 from .waiting_cases import WaitingCases
 
 T = TypeVar("T")
@@ -126,6 +127,7 @@ class BackendSuite(
     PollingCases,
     RouteCases,
     ScheduleCases,
+    TraceCases,
     WaitingCases,
 ):
     """Every backend behaves so."""

@@ -28,6 +28,7 @@ from .suite_events import declare_heard
 from .suite_hooks import declare_hooked
 from .suite_links import declare_links
 from .suite_notes import QUEUE, note
+from .suite_traces import declare_traced
 
 _clock = SystemClock()
 
@@ -241,6 +242,7 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         **declare_heard(bridge),
         **declare_chunked(bridge),
         **declare_links(bridge),
+        **declare_traced(bridge),
         **declare_batches(bridge, declared),
     }
 

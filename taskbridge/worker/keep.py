@@ -25,6 +25,7 @@ from ..lease import host
 from ..observe.logs import log_event
 from ..operations.unserved import warn_of_unserved
 from ..relay import relay_of
+from ..relay.dead import TellOfTheDead
 from ..schedules.declared import EVERY_S as DECLARE_EVERY_S
 from ..schedules.declared import Declarer
 from .bell import strike
@@ -59,6 +60,7 @@ class Keep:
         self, options: WorkerOptions, ready: Ready, posts: Callable[[], list[Post]], bells: Mapping[str, int]
     ) -> None:
         self.bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
+        self.bridge.handed = ready.handed
         self.bridge.events.subscribe(log_event)
         self.bridge.observe(*options.observers)
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
@@ -71,6 +73,7 @@ class Keep:
         self._bells = bells
         names = options.backends or [self.bridge.settings.backend]
         self._keepers = {name: self.bridge.backend(name).keeper(self.queues) for name in names}
+        self._tell_of_the_dead = TellOfTheDead(self.bridge.sender)
         self._told: Announcement | None = None
         self._declare = Declarer(self.bridge.store, ready.schedules, ready.tasks)
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
@@ -156,7 +159,13 @@ class Keep:
             return lambda one: fail(one, overdue, self.bridge, self.name)
         if post.draining or post.ended_for == "time":  # in the latter case it had left its task just in time
             return lambda one: claims.release(one.id, one.claim)
-        return lambda one: claims.lose(one.id, one.claim)
+        return self._lose
+
+    def _lose(self, one: Running) -> bool:
+        stood = self.bridge.store.claims.lose(one.id, one.claim)
+        if stood:
+            self._tried("telling of the dead", partial(self._tell_of_the_dead, [one.id]))
+        return stood
 
     def give_back_hand(self, post: Post) -> None:
         """A child runs one task for long: what it has not begun goes back to the queues."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ..announcement import Known
@@ -66,6 +68,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
 
     ``schedules`` are the plans that this worker declares, by name; ``limits`` and ``known`` as it announces them.
     ``hears`` are the kinds of events that its listeners are to be told of.
+    ``handed`` is what its observers have for those of the supervisor.
     """
 
     tasks: dict[str, list[str]]
@@ -75,6 +78,7 @@ class Ready(msgspec.Struct, frozen=True, tag=True):
     limits: dict[str, tuple[int, int]] = {}
     known: dict[str, Known] = {}
     hears: list[str] = []
+    handed: dict[str, Any] = {}
 
 
 class Refused(msgspec.Struct, frozen=True, tag=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..bridge import Bridge
+from ..errors import HardTimeout
 from ..events import Event, Failed, Retried
 from ..policies.timeout import Overdue
 from ..store import Finish
@@ -33,8 +34,9 @@ def fail(one: Running, overdue: Overdue, bridge: Bridge, worker: str) -> bool:
 
 
 def _told(one: Running, overdue: Overdue, ran_ms: float) -> Event:
+    failed = partial(Failed, error=HardTimeout(overdue.why))
     kind = partial(
-        Failed if overdue.state == "DEAD" else partial(Retried, after_ms=overdue.due_ms, counted=overdue.counted),
+        failed if overdue.state == "DEAD" else partial(Retried, after_ms=overdue.due_ms, counted=overdue.counted),
         id=one.id,
         task=overdue.task,
         queue=overdue.queue,

@@ -63,9 +63,9 @@ class Template:
             bridge = import_bridge(self._options.modules, self._options.directory)
             names = self._options.backends or [bridge.settings.backend]
             runners = {name: _runner(bridge, name) for name in names}
-            ready = self._look(bridge)
             bridge.observe(*self._options.observers)
             _load_the_rest(bridge, names)
+            ready = self._look(bridge)
         except TaskbridgeError as error:
             self._tell(Refused(why=str(error)))
             return
@@ -102,6 +102,7 @@ class Template:
             limits=limits_of(bridge.definitions),
             known=known_of(bridge.definitions, bridge.settings.timeouts),
             hears=[name for name, kind in KINDS.items() if bridge.subscribers.hears(kind)],
+            handed=bridge.hand_over,
         )
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
@@ -178,6 +179,7 @@ def _plain(bridge: Bridge) -> dict[str, object]:
     plain: dict[str, object] = {name: getattr(settings, name) for name in ("backend", "broker_url", "store_url")}
     plain |= {name: getattr(settings, name) for name in ("namespace", "queue_prefix", "max_payload")}
     plain["observers"] = settings.observers
+    plain["sentry_crons"] = settings.sentry_crons
     plain["backends"] = {name: asdict(one) for name, one in settings.backends.items()}
     plain["shares"] = {name: {**one.to, "key": one.key} for name, one in settings.shares.items()}
     return plain

@@ -29,9 +29,9 @@ def commands_of(engine: str, kind: str, tasks: str, queue: str, processes: int =
 @contextmanager
 def running(
     commands: list[list[str]], environment: dict[str, str], log: Path, folder: Path | None = None
-) -> Iterator[None]:
+) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Run these processes, in ``folder`` when it is given, and end them."""
-    processes = []
+    processes: list[subprocess.Popen[bytes]] = []
     with log.open("wb") as output:
         for command in commands:
             program = str(Path(sys.executable).parent / command[0])
@@ -46,7 +46,7 @@ def running(
                 )
             )
         try:
-            yield
+            yield processes
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)

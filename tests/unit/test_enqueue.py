@@ -285,7 +285,7 @@ def test_listeners_hear_what_was_sent(options: dict[str, Any]):
     made = [one.id for one in (receipt, repeated) if one.created]
     assert made == [event.id for event in heard]
     delay_ms = options.get("delay", 0) * 1000
-    assert Sent(id=receipt.id, task="notify", queue="mail", backend="memory", delay_ms=delay_ms) == heard[0]
+    assert Sent(id=receipt.id, task="notify", queue="mail", backend="memory", delay_ms=delay_ms, size=5) == heard[0]
 
 
 def test_listeners_hear_of_each_of_many():

@@ -170,6 +170,39 @@ def test_what_routes_go_by_stands_at_the_end():
     assert [ROUTED, ROUTED, ROUTED] == [*read, decode(encode(ROUTED))]
 
 
+def test_a_native_producers_trace_is_the_messages():
+    """Where Sentry, and tracers of W3C's, put it in either engine's message; kept through store and wire."""
+    headers = {"sentry-trace": "1-2-1", "baggage": "sentry-trace_id=1", "traceparent": "00-1-2-01"}
+    body = json.dumps([[], {}, {}])
+    celery = {"body": body, "headers": {"id": "1", "task": "t", "lang": "py", **headers}, "properties": {}}
+    dramatiq = {
+        "queue_name": "q",
+        "actor_name": "t",
+        "args": [],
+        "kwargs": {},
+        "options": {"traceparent": "00-1-2-01", "_sentry_headers": headers | {"baggage": None} | headers},
+        "message_id": "1",
+        "message_timestamp": 5,
+    }
+
+    for native, wire in ((celery, celery_wire), (dramatiq, dramatiq_wire)):
+        message, _ = wire.decode(json.dumps(native).encode(), "q")
+        again = decode(encode(message))
+        encoded = celery_wire.encode(again, "q") if wire is celery_wire else dramatiq_wire.encode(again, "q", "r")
+        assert headers == json.loads(bytes(message.trace)) == json.loads(bytes(wire.decode(encoded, "q")[0].trace))
+
+
+@pytest.mark.parametrize("odd", [None, 7, ["a"], {"sentry-trace": None}, {"sentry-trace": {}}])
+def test_an_odd_trace_of_a_native_producer_is_none(odd: Any):
+    """It costs no message."""
+    options = {"_sentry_headers": odd, "traceparent": odd}
+    native = {"queue_name": "q", "actor_name": "t", "args": [], "kwargs": {}, "options": options}
+
+    message, _ = dramatiq_wire.decode(json.dumps(native | {"message_id": "1", "message_timestamp": 5}).encode(), "q")
+
+    assert b"{}" == bytes(message.trace)
+
+
 def test_the_stored_message_is_as_it_was():
     """The store's form of a message is fixed, and read back equal."""
     assert STORED_V1 == encode(MESSAGE)

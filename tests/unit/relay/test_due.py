@@ -123,7 +123,7 @@ def test_listeners_hear_what_the_store_made(store: MemoryStore, clock: FakeClock
     clock.advance(RELAY_LEASE_MS / 1000)
 
     assert 2 == publish()
-    assert [Sent(id=made.id, task="tests.report", queue=made.queue, backend="celery")] == heard
+    assert [Sent(id=made.id, task="tests.report", queue=made.queue, backend="celery", size=4)] == heard
 
 
 def test_what_the_store_made_counts_from_when_it_was_due(store: MemoryStore, clock: FakeClock):

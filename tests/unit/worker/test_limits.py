@@ -184,6 +184,9 @@ def test_what_was_said_is_settled(bridge: Bridge, state: str, counted: bool, kin
     assert ([True, True, False], state) == (answers, record.state)
     assert (0, attempts, overdue.why) == (record.crashes, record.attempt, record.why)
     assert {kind} == {type(event) for event in heard}
+    assert (["HardTimeout"] * 2 if kind is Failed else []) == [
+        type(event.error).__name__ for event in heard if isinstance(event, Failed)
+    ]
     assert ("tests.send", 1, overdue.why) == (heard[0].task, heard[0].attempt, heard[0].why)  # type: ignore[attr-defined]
     if state == "DEAD":
         assert "the log of the worker w" in record.traceback
