@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench soak lock clean
+.PHONY: help demo test check bench matrix soak lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -31,6 +31,10 @@ check: $(READY)  ## lint, format, types, floors, public names
 
 bench: $(READY)  ## native engines and taskbridge in turn; writes build/bench.json [BROKER=redis]
 	$(BIN)/python -m tests.benchmarks $(if $(BROKER),--broker "$(BROKER)")
+
+matrix: $(READY)  ## the suite on every engine and broker; writes what each pair keeps into docs/brokers.md
+	$(BIN)/pytest -q -m "soak or not soak" --junitxml build/conformance.xml tests/conformance/test_backends.py; \
+		$(BIN)/python -m tests.conformance.matrix build/conformance.xml
 
 soak: $(READY)  ## the tests that run for many minutes
 	$(BIN)/pytest -m soak
