@@ -40,6 +40,20 @@ def test_a_listener_that_raises_harms_nothing(caplog: pytest.LogCaptureFixture):
     assert "metrics are down" in caplog.text
 
 
+def test_a_listener_hears_from_when_it_came():
+    """Also of a kind that was emitted before; another kind than it asked for it never hears."""
+    events, heard = Events(), []
+    events.subscribe(heard.append, Failed)
+    events.emit(EVENT)
+
+    assert not events.hears(Started)
+    events.subscribe(heard.append, Started)
+    events.emit(EVENT)
+
+    assert events.hears(Started)
+    assert [EVENT] == heard
+
+
 def test_subscribe_is_a_decorator():
     """It returns the listener, so that the name still means the function."""
 

@@ -267,6 +267,43 @@ def test_a_fork_tells_of_its_own_events(tmp_path: Path):
     assert [f"{child}-{n}" for n in range(50)] == by_process[child]
 
 
+def test_a_fork_that_exits_waits_for_no_thread_of_its_parent(tmp_path: Path):
+    """What its parent has not told yet is none of its business, and takes none of its time."""
+    heard = in_a_process(
+        """
+        emit(300)
+        pid = os.fork()
+        began_s = time.monotonic()
+        if not pid:
+            import atexit
+            atexit._run_exitfuncs()  # those of a child that was begun with a fork are not run otherwise
+            os._exit(int(time.monotonic() - began_s > 0.5))
+        assert os.waitpid(pid, 0)[1] == 0
+        """,
+        tmp_path,
+    )
+
+    assert 300 == len(heard)
+    assert 1 == len({line.split()[0] for line in heard})
+
+
+def test_a_worker_in_a_test_returns_when_all_is_heard():
+    """``run_pending`` leaves nothing to wait for."""
+    bridge, heard = Bridge(Settings(backend="memory")), []
+
+    @bridge.subscribe(Succeeded)
+    def listener(event: Event) -> None:
+        time.sleep(0.05)
+        heard.append(event.id)
+
+    task = bridge.task(name="tests.quick", queue="mail")(lambda: None)
+    sent = [task.enqueue().id for _ in range(5)]
+
+    Worker(bridge).run_pending()
+
+    assert sent == heard
+
+
 def test_a_stuck_subscriber_keeps_no_program_from_ending(tmp_path: Path):
     """It ends by itself, and with its own exit code."""
     program = """

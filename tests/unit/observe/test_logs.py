@@ -121,6 +121,7 @@ def test_an_entry_is_the_same_with_and_without_a_record(tmp_path: Path, form: st
     } == retried  # fmt: skip
     assert ("expired", "redis://bank:***@host/0") == (dropped["how"], dropped["why"])
     assert ("failed", "its worker was lost") == (failed["event"], failed["why"])
+    assert not {"error", "id", "at_ms", "exception"} & failed.keys()
 
 
 def test_all_steps_are_heard_at_debug(caplog: pytest.LogCaptureFixture):
