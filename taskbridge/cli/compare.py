@@ -129,7 +129,9 @@ def _play(plan: Plan, sides: Sequence[Side], number: int, name: str) -> list[Run
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+    with Progress(
+        *columns, console=console, disable=not console.is_terminal, transient=True, refresh_per_second=2
+    ) as progress:
         whole = progress.add_task("runs", total=number * len(sides))
         messages = progress.add_task("", total=None)
 

@@ -7,7 +7,6 @@ Elsewhere nothing is told (``MISSING`` says what), and nothing is made up.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 PROC = Path("/proc")
 
 #: Whether other processes can be measured.
-CAN_LOOK = (PROC / "self/smaps_rollup").exists()
+CAN_LOOK = (PROC / "self/smaps_rollup").exists() and (PROC / "thread-self/children").exists()
 
 MISSING = "" if CAN_LOOK else "processor time and memory are not measured: only Linux tells them of other processes"
 
@@ -73,14 +72,19 @@ class Meter:
 
 
 def _family(root: int) -> list[int]:
-    children: dict[int, list[int]] = defaultdict(list)
-    for path in PROC.iterdir():
-        if path.name.isdigit() and (words := _stat(int(path.name))):
-            children[int(words[1])].append(int(path.name))
     family = [root]
     for process in family:  # grows while it is read
-        family += children[process]
+        family += _children(process)
     return [process for process in family if _stat(process)]
+
+
+def _children(process: int) -> list[int]:
+    """Those that any of its threads has started and that are there. Source: proc(5), ``/proc/pid/task/tid/children``."""
+    try:
+        threads = list((PROC / str(process) / "task").iterdir())
+        return [int(child) for thread in threads for child in (thread / "children").read_text("ascii").split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _stat(process: int) -> list[bytes]:

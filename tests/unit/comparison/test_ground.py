@@ -24,9 +24,9 @@ def engine(request: pytest.FixtureRequest, redis_server: RedisServer) -> str:
 
 
 @contextmanager
-def placed(engine: str, url: str, name: str = "mine") -> Iterator[Ground]:
+def placed(engine: str, url: str, name: str = "mine", store_url: str = "") -> Iterator[Ground]:
     settings = Settings(broker_url=url)
-    (side,) = sides_of([engine], {}, "", settings)
+    (side,) = sides_of([engine], {}, store_url, settings)
     with ground(name, side, settings) as place:
         yield place
 
@@ -41,19 +41,22 @@ def use(bridge: Bridge) -> None:
     backend.keeper(QUEUES).beat(["host.1"])
 
 
-def test_nothing_of_it_is_left_and_nothing_else_is_gone(engine: str, redis_server: RedisServer):
-    """Neither on the broker nor in the store; production in the same server stays as it is."""
+@pytest.mark.parametrize("store", [0, 1])
+def test_nothing_of_it_is_left_and_nothing_else_is_gone(engine: str, store: int, redis_server: RedisServer):
+    """Neither on the broker nor in the store, be they one or two; production in the same server stays as it is."""
     production = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
     use(production)
     before = sorted(redis_server.cli().keys())
 
-    with placed(engine, redis_server.url()) as place:
+    with placed(engine, redis_server.url(), store_url=redis_server.url(store)) as place:
         place.take(QUEUES)
         use(place.bridge)
         assert len(before) < redis_server.cli().dbsize()
         place.remove()
+        stored = place.store.call("KEYS", "{mine}*")
 
     assert before == sorted(redis_server.cli().keys())
+    assert [] == stored
     production.close()
 
 

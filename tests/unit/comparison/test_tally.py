@@ -65,4 +65,5 @@ def test_what_happens_after_the_end_is_counted():
     retried = (told(BEGUN, 10), told(RETRIED, 12), told(BEGUN, 15), told(DONE, 20))
 
     assert [1, 1, 0] == [tally_of(told(SENT, 1), *records).again for records in (twice, begun, retried)]
-    assert 1 == tally_of(*twice).ended
+    for order in (twice, twice[::-1]):
+        assert (1, [19.0]) == (tally_of(*order).ended, tally_of(told(SENT, 1), *order).end_to_end_ms)
