@@ -79,7 +79,7 @@ def _family(root: int) -> list[int]:
 
 
 def _children(process: int) -> list[int]:
-    """Those that any of its threads has started and that are there. Source: proc(5), ``/proc/pid/task/tid/children``."""
+    """Those that any of its threads has started. Source: proc(5), ``/proc/pid/task/tid/children``."""
     try:
         threads = list((PROC / str(process) / "task").iterdir())
         return [int(child) for thread in threads for child in (thread / "children").read_text("ascii").split()]
