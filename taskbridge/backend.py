@@ -6,7 +6,7 @@ inside the engine's own hooks, and acknowledges. Spans are seconds unless the na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
@@ -33,6 +33,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         processes: its queues can be read by other processes.
         native_producers: plain producers of the engine can call a task, and tasks can call what plain workers have.
         bands: priority bands are read in order.
+        ordered: within a band, what came first is fetched first.
+        scan: what waits in a queue can be looked through without taking it.
         poison: bytes that are no message are buried, and cost no other message.
         soft_timeout: a task whose time is over is interrupted from inside.
         hard_timeout: the process of one that stays is ended, and the attempt has failed.
@@ -42,6 +44,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     processes: bool = True
     native_producers: bool = True
     bands: bool = True
+    ordered: bool = True
+    scan: bool = True
     poison: bool = True
     soft_timeout: bool = True
     hard_timeout: bool = True
@@ -52,7 +56,8 @@ class Delivery(msgspec.Struct, kw_only=True):
     """A native message in a worker's hands.
 
     ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
-    ``held`` is set when the store can acknowledge it in ``finish``.
+    ``held`` is set when the store can acknowledge it in ``finish``. ``withdrawn`` is set by a consumer that has given
+    it back while a task ran for long: it is not to be begun.
     """
 
     tag: str
@@ -62,6 +67,7 @@ class Delivery(msgspec.Struct, kw_only=True):
     problem: str = ""
     envelope: Any = None
     held: Held | None = None
+    withdrawn: bool = False
 
 
 class Consumer(Protocol):
@@ -140,7 +146,7 @@ class Backend(Protocol):
         """How many native messages wait in the queue, all bands."""
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
-        """Look through what waits in the queue, up to so many, without taking it."""
+        """Look through what waits in the queue, up to so many, without taking it; nothing without ``scan``."""
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         """Return what takes messages of these queues to the worker called ``owner``."""
@@ -157,12 +163,16 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a backend stands: what its constructor is handed."""
+    """Where a backend stands: what its constructor is handed.
+
+    ``queues`` are the URLs of queues that the broker is not asked for, by name.
+    """
 
     name: str
     broker_url: str = field(repr=False)
     namespace: str
     queue_prefix: str = ""
+    queues: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(engine: str, place: Place) -> Backend:

@@ -50,11 +50,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         connect: returns its queues there; opens nothing.
         capabilities: what it keeps under our worker.
         own_command: what it keeps under the engine's own command.
+        own_ping_s: how often the engine's own command is to ask whether the broker is there, seconds, for it would stay
+            deaf; 0 is never.
     """
 
     connect: Callable[[Place], Broker]
     capabilities: Capabilities
     own_command: Capabilities
+    own_ping_s: float = 0.0
 
 
 class OnBroker:
@@ -80,6 +83,7 @@ class OnBroker:
         self.broker = kind.connect(place)
         self.capabilities = kind.capabilities
         self.own_command = kind.own_command
+        self.own_ping_s = kind.own_ping_s
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         self.broker.publish(messages, kept=kept, front=front)

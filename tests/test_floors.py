@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "errors clock events",
     "message wire codec returned outcome needs chunking options definition config",
-    "store backend redis broker store.redis",
+    "store backend redis sqs broker store.redis",
     "policies",
     (
         "patience routing scope trace observers enqueue inbox current alarm flow hooks runtime claimed settling "
@@ -41,6 +41,8 @@ HOMES = {
     "taskbridge_dramatiq": ("backends/taskbridge_dramatiq/",),
     "cronsim": ("taskbridge/policies/",),
     "redis": ("taskbridge/redis/",),
+    "boto3": ("taskbridge/sqs/",),
+    "botocore": ("taskbridge/sqs/",),
     "django": ("taskbridge/inbox.py", "taskbridge/contrib/"),
     "psycopg": ("taskbridge/inbox.py",),
     "prometheus_client": ("taskbridge/observe/",),

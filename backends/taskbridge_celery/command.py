@@ -34,9 +34,6 @@ from .worker import declare, new_app, spoken
 
 log = logging.getLogger("taskbridge")
 
-#: Ask the broker so often, seconds: a failed answer makes Celery reconnect where it would stay deaf.
-PING_S = 2.0
-
 #: Those that run a task in the main thread of its process, where a signal can interrupt it.
 POOLS = ("celery.concurrency.prefork", "celery.concurrency.solo")
 
@@ -151,12 +148,14 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
                 lambda body, message, exc: served.park(message), partial(theirs.on_unknown_task, consumer)
             )
             consumer.on_decode_error = _first(served.bury, partial(theirs.on_decode_error, consumer))
-            self.ping = consumer.timer.call_repeatedly(PING_S, served.ping)
+            every_s = served.backend.own_ping_s  # a failed answer makes Celery reconnect where it would stay deaf
+            self.ping = consumer.timer.call_repeatedly(every_s, served.ping) if every_s else None
             self.stopping = threading.Event()
             served.declare_schedules(self.stopping)
 
         def stop(self, consumer: Any) -> None:
-            self.ping.cancel()
+            if self.ping:
+                self.ping.cancel()
             self.stopping.set()
 
     return Keep

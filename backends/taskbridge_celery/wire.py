@@ -25,6 +25,9 @@ ORIGIN = f"taskbridge{os.getpid()}@{socket.gethostname()}"
 #: Celery's own body: what comes after a task. Kept as it is for a native message.
 NO_EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
+#: What of a native message's properties is kept: ``MessageGroupId`` is kombu's word for a fair queue's tenant on SQS.
+_KEPT = ("reply_to", "MessageGroupId")
+
 #: Headers that a message of ours needs in any Celery worker.
 _PLAIN_HEADERS: dict[str, Any] = {
     "lang": "py",
@@ -85,6 +88,7 @@ def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
         "expires": None,
         "taskbridge": ours(message, front=front),
     }
+    kept = {name: value for name, value in native.properties.items() if name in _KEPT} if native else {}
     properties = {
         "correlation_id": engine_id,
         "reply_to": "",
@@ -92,7 +96,7 @@ def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
         "delivery_info": {"exchange": "", "routing_key": list_name},
         "priority": 0,
         "delivery_tag": f"{message.id}.{message.seq}",
-    } | ({"reply_to": native.properties.get("reply_to", "")} if native else {})
+    } | kept
     return _encoder.encode(
         {
             "body": b"".join((b"[", message.args, b",", message.kwargs, b",", embed, b"]")).decode(),
@@ -102,6 +106,13 @@ def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
             "properties": properties,
         }
     )
+
+
+def group_of(message: Message) -> str:
+    """Return the message group that a native producer put it in; empty for none."""
+    if message.engine != "celery":
+        return ""
+    return str(_native_decoder.decode(message.native).properties.get("MessageGroupId", ""))
 
 
 def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
@@ -152,7 +163,7 @@ def _of_native(
 
 def _native(envelope: Envelope, embed: dict[str, Any]) -> msgspec.Raw:
     headers = {k: v for k, v in envelope.headers.items() if k not in ("taskbridge", "eta", "expires")}
-    properties = {k: v for k, v in envelope.properties.items() if k == "reply_to" and v}
+    properties = {k: v for k, v in envelope.properties.items() if k in _KEPT and v}
     return msgspec.Raw(
         _encoder.encode(Native(id=str(envelope.headers["id"]), headers=headers, embed=embed, properties=properties))
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from celery import Celery, signals
@@ -19,11 +20,21 @@ from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
 from taskbridge.backend import VISIBILITY_MS, Delivery, Place
+from taskbridge.broker import KINDS
 from taskbridge.definition import Definition, Definitions
 from taskbridge.errors import TaskbridgeError
 from taskbridge.outcome import Again, Done, Ended, Outcome
+from taskbridge.redis.url import scheme
+from taskbridge.sqs.client import POLL_S
+from taskbridge.sqs.names import Names
+from taskbridge.sqs.queues import ATTRIBUTES, VISIBILITY_S
+from taskbridge.sqs.url import parse
 
 Attempt = Callable[[], Outcome]
+
+#: How often kombu looks whether it may poll SQS again while all it may hold is held, seconds; with 0 it never rests.
+#: Source: kombu 5.7 transport/SQS, ``_loop1``.
+POLLING_INTERVAL_S = 0.02
 
 
 class Worker:
@@ -92,8 +103,8 @@ def new_app(place: Place, conf: Mapping[str, Any], fixups: Iterable[str] | None 
         fixups: Celery's own; None means all. Its one for Django checks the whole project in each process, and closes
             every connection after each task, whatever Django's settings say.
     """
-    keys = f"{{{place.namespace}}}:celery:"
-    app = Celery("taskbridge", broker=place.broker_url, set_as_current=False, fixups=fixups)
+    url, transport = _TRANSPORTS[KINDS[scheme(place.broker_url)]](place)
+    app = Celery("taskbridge", broker=url, set_as_current=False, fixups=fixups)
     app.conf.update(
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -105,19 +116,49 @@ def new_app(place: Place, conf: Mapping[str, Any], fixups: Iterable[str] | None 
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         worker_enable_remote_control=True,
-        broker_transport_options={
-            "visibility_timeout": VISIBILITY_MS // 1000,
-            "unacked_key": keys + "unacked",
-            "unacked_index_key": keys + "unacked_index",
-            "unacked_mutex_key": keys + "unacked_mutex",
-            "unacked_restore_interval": 2,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": 10,
-            "socket_keepalive": True,
-        },
+        broker_transport_options=transport,
     )
     app.conf.update(conf)
     return app
+
+
+def _on_redis(place: Place) -> tuple[str, dict[str, Any]]:
+    """Return kombu's URL and options: what was fetched lies under keys of our own, and comes back within a minute."""
+    keys = f"{{{place.namespace}}}:celery:"
+    return place.broker_url, {
+        "visibility_timeout": VISIBILITY_MS // 1000,
+        "unacked_key": keys + "unacked",
+        "unacked_index_key": keys + "unacked_index",
+        "unacked_mutex_key": keys + "unacked_mutex",
+        "unacked_restore_interval": 2,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 10,
+        "socket_keepalive": True,
+    }
+
+
+def _on_sqs(place: Place) -> tuple[str, dict[str, Any]]:
+    """Return kombu's URL and options: long polls, and queues as ours are when kombu makes them.
+
+    Source: kombu 5.7 transport/SQS.
+    """
+    address, names = parse(place.broker_url), Names(prefix=place.queue_prefix)
+    login = f"{quote(address.key, safe='')}:{quote(address.secret, safe='')}@" if address.key else ""
+    options: dict[str, Any] = {
+        "is_secure": address.secure,
+        "visibility_timeout": VISIBILITY_S,
+        "wait_time_seconds": POLL_S,
+        "polling_interval": POLLING_INTERVAL_S,
+        "sqs-creation-attributes": ATTRIBUTES,
+    }
+    options |= {"region": address.region} if address.region else {}
+    given = {name: {"url": url} for name, url in names.given(place.queues).items()}
+    options |= {"predefined_queues": given} if given else {}
+    return f"sqs://{login}{address.endpoint.partition('://')[2]}//", options
+
+
+#: How kombu stands on each kind of broker.
+_TRANSPORTS = {"redis": _on_redis, "sqs": _on_sqs}
 
 
 def declare(app: Celery, definition: Definition, run: Callable[..., Any]) -> None:

@@ -27,7 +27,7 @@ from taskbridge.schedules.declared import declarer_of
 
 from . import wire
 from .backend import DramatiqBackend
-from .worker import declare, new_broker, spoken
+from .worker import declare, naming_of, new_broker, spoken
 
 
 def serve(bridge: Bridge) -> Broker:
@@ -40,15 +40,12 @@ def serve(bridge: Bridge) -> Broker:
     django.set_up()
     django.keep_connections(bridge)
     served = Served(bridge, _dramatiq_backend(bridge))
-    prefix = served.backend.place.queue_prefix
     broker = new_broker(served.backend.place, served, *served.backend.middleware)
 
     def actor_of(definition: Definition) -> None:
         of_one = {definition.name: definition}
         refuse_tasks(of_one, bridge.settings.timeouts, served.backend.own_command, "Dramatiq's own command")
-        declare(broker, definition, prefix, served.body_of(definition))
-        for band in ("-high", "-low"):
-            broker.declare_queue(prefix + definition.options.queue + band)
+        declare(broker, definition, served.backend.place, served.body_of(definition))
 
     bridge.on_declared(actor_of)
     return broker
@@ -93,7 +90,7 @@ class Served(Middleware):
 
     def _deliver(self, native: Any) -> Claimed:
         raw = native.encode()
-        queue = native.queue_name.removeprefix(self.backend.place.queue_prefix).removesuffix(wire.DELAYED)
+        queue = naming_of(self.backend.place).queue_of(native.queue_name.removesuffix(wire.DELAYED))
         message, _ = wire.decode(raw, queue)
         if self._lessor is None:
             self._lessor = Lessor(self._bridge.store, self.backend.name)

@@ -17,6 +17,9 @@ from taskbridge.wire import message_of, ours
 #: Native delayed messages lie in a queue of this suffix. Source: dramatiq/common.py, ``dq_name``.
 DELAYED = ".DQ"
 
+#: What the names of Dramatiq's queues end in where it cannot share them with another engine.
+SUFFIX = "-dramatiq"
+
 
 class Native(msgspec.Struct, omit_defaults=True):
     """What a native producer's message carried beyond a ``Message``: kept through the store, given back to Dramatiq."""
@@ -42,17 +45,18 @@ _decoder = msgspec.json.Decoder(Envelope)
 _native_decoder = msgspec.json.Decoder(Native)
 
 
-def encode(message: Message, queue_name: str, redis_message_id: str, *, front: bool = False) -> bytes:
-    """Return a message as Dramatiq's Redis broker keeps it.
+def encode(message: Message, queue_name: str, redis_message_id: str = "", *, front: bool = False) -> bytes:
+    """Return a message as Dramatiq's brokers keep it.
 
     Args:
         message: what to send.
         queue_name: the queue it goes into; Dramatiq's own worker dies when the two differ.
-        redis_message_id: its key in that queue.
+        redis_message_id: its key in that queue on Redis; none elsewhere.
         front: as in ``Backend.publish``.
     """
     native = _native_decoder.decode(message.native) if message.engine == "dramatiq" else Native()
-    options = {**native.options, "redis_message_id": redis_message_id, "taskbridge": ours(message, front=front)}
+    key = {"redis_message_id": redis_message_id} if redis_message_id else {}
+    options = {**native.options, **key, "taskbridge": ours(message, front=front)}
     return _encoder.encode(
         Envelope(
             queue_name=queue_name,

@@ -16,9 +16,15 @@ from dramatiq.errors import Retry as DramatiqRetry
 from dramatiq.middleware import Callbacks, CurrentMessage, Middleware, Pipelines, SkipMessage
 
 from taskbridge.backend import Delivery, Place
+from taskbridge.broker import KINDS
 from taskbridge.definition import Definition, Definitions
-from taskbridge.errors import TaskbridgeError
+from taskbridge.errors import BackendNotInstalled, TaskbridgeError
 from taskbridge.outcome import Again, Done, Ended, Outcome
+from taskbridge.redis.url import scheme
+from taskbridge.sqs.queues import VISIBILITY_S
+from taskbridge.sqs.url import parse
+
+from .brokers import NAMING, Naming, sqs_names
 
 Attempt = Callable[[], Outcome]
 
@@ -32,9 +38,9 @@ class DramatiqRunner:
     """Runs attempts inside Dramatiq's middleware, in one of our children."""
 
     def __init__(self, place: Place, middleware: Sequence[Middleware], definitions: Definitions) -> None:
-        self._broker = new_broker(place, *middleware)
+        self._broker = _IN_CHILDREN[kind_of(place)](place, middleware_of(*middleware))
         for definition in definitions.values():
-            declare(self._broker, definition, place.queue_prefix, definition.function)
+            declare(self._broker, definition, place, definition.function)
 
     def start(self) -> None:
         dramatiq.set_broker(self._broker)
@@ -68,20 +74,105 @@ class DramatiqRunner:
         self._broker.close()
 
 
-def new_broker(place: Place, *more: Middleware) -> RedisBroker:
-    """Return a broker of Dramatiq's with every policy of its own off."""
+class Later(Broker):
+    """A broker in one of our children: actors and middleware now, Dramatiq's transport when a task sends by it."""
+
+    def __init__(self, place: Place, middleware: list[Middleware]) -> None:
+        super().__init__(middleware=middleware)
+        self._place = place
+        self._transport: Broker | None = None
+
+    def declare_queue(self, queue_name: str) -> None:
+        self.queues.setdefault(queue_name, None)
+
+    def enqueue(self, message: dramatiq.Message[Any], *, delay: int | None = None) -> dramatiq.Message[Any]:
+        if self._transport is None:
+            self._transport = _TRANSPORTS[kind_of(self._place)](self._place, self.middleware)
+        self._transport.declare_queue(message.queue_name)
+        return self._transport.enqueue(message, delay=delay)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+
+
+def new_broker(place: Place, *more: Middleware) -> Broker:
+    """Return a broker of Dramatiq's with every policy of its own off.
+
+    Raises:
+        BackendNotInstalled: the package of its transport is missing.
+    """
+    return _TRANSPORTS[kind_of(place)](place, middleware_of(*more))
+
+
+def middleware_of(*more: Middleware) -> list[Middleware]:
+    """Return what every message passes: what Dramatiq itself needs, then the team's own."""
+    return [CurrentMessage(), Callbacks(), Pipelines(), *more]
+
+
+def kind_of(place: Place) -> str:
+    """Return which kind of broker a backend stands on."""
+    return KINDS[scheme(place.broker_url)]
+
+
+def naming_of(place: Place) -> Naming:
+    """Return what Dramatiq calls its queues there."""
+    return NAMING[kind_of(place)](place)
+
+
+def _on_redis(place: Place, middleware: list[Middleware]) -> Broker:
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=place.broker_url,
-        middleware=[CurrentMessage(), Callbacks(), Pipelines(), *more],
+        middleware=middleware,
         heartbeat_timeout=HEARTBEAT_TIMEOUT_MS,
         maintenance_chance=MAINTENANCE_CHANCE,
     )
 
 
-def declare(broker: Broker, definition: Definition, prefix: str, run: Callable[..., Any]) -> None:
-    """Give Dramatiq an actor of this name whose body is ``run``."""
-    actor = dramatiq.actor(broker=broker, actor_name=definition.name, queue_name=prefix + definition.options.queue)
+def _on_sqs(place: Place, middleware: list[Middleware]) -> Broker:
+    """Return dramatiq-sqs's broker: what was fetched comes back within a minute, and queues that are given are used.
+
+    Source: dramatiq-sqs 0.4 broker.py.
+    """
+    try:
+        from dramatiq_sqs import SQSBroker
+    except ModuleNotFoundError as error:
+        raise BackendNotInstalled(
+            f"Dramatiq itself needs the package {error.name!r} to stand on SQS: pip install dramatiq-sqs"
+        ) from error
+    address = parse(place.broker_url)
+    given = sqs_names(place).given(place.queues)
+
+    class Given(SQSBroker):
+        def _get_or_create_sqs_queue(self, sqs_queue_name: str, **options: Any) -> Any:
+            if url := given.get(sqs_queue_name):
+                return self.sqs.Queue(url)
+            return super()._get_or_create_sqs_queue(sqs_queue_name, **options)
+
+    keys = {"aws_access_key_id": address.key, "aws_secret_access_key": address.secret} if address.key else {}
+    return Given(
+        middleware=middleware,
+        visibility_timeout=VISIBILITY_S,
+        endpoint_url=address.endpoint or None,
+        region_name=address.region or None,
+        **keys,
+    )
+
+
+#: Dramatiq's transport on each kind of broker.
+_TRANSPORTS: dict[str, Callable[[Place, list[Middleware]], Broker]] = {"redis": _on_redis, "sqs": _on_sqs}
+
+#: The same in our children, which send by it only where a task does: boto reads much, and asks for keys at once.
+_IN_CHILDREN = _TRANSPORTS | {"sqs": Later}
+
+
+def declare(broker: Broker, definition: Definition, place: Place, run: Callable[..., Any]) -> None:
+    """Give Dramatiq an actor of this name whose body is ``run``, and the queues that its messages may lie in."""
+    first, *others = naming_of(place).all_of(definition.options.queue)
+    actor = dramatiq.actor(broker=broker, actor_name=definition.name, queue_name=first)
     actor(run)
+    for name in others:
+        broker.declare_queue(name)
 
 
 def spoken(outcome: Outcome) -> Any:

@@ -75,7 +75,8 @@ def shown(settings: Settings) -> dict[str, object]:
     plain["max_payload"] = settings.max_payload
     plain |= {"timeout": settings.timeouts.soft_ms / 1000, "hard_timeout": settings.timeouts.hard_ms / 1000}
     plain["backends"] = {
-        name: {"engine": one.engine, "broker_url": redacted(one.broker_url)} for name, one in chosen.items()
+        name: {"engine": one.engine, "broker_url": redacted(one.broker_url), "queues": dict(one.queues)}
+        for name, one in chosen.items()
     }
     plain["shares"] = {name: {"to": dict(share.to), "key": share.key} for name, share in settings.shares.items()}
     plain["schedules"] = {

@@ -118,6 +118,8 @@ class Loop:
         if not self._hand:
             return False
         source, delivery = self._hand.popleft()
+        if delivery.withdrawn:
+            return True
         if delivery.message is None:
             self._bury(source, delivery)
         else:

@@ -15,14 +15,20 @@ from taskbridge.testing.suite_notes import QUEUE
 from taskbridge.testing.suite_tasks import declare
 from taskbridge.testing.worker import Worker
 from tests.servers import RedisServer
+from tests.sqs import SqsServer
 
 from .arenas import arena_of
-from .places import BrokerPlace, RedisPlace
+from .places import BrokerPlace, RedisPlace, SqsPlace
 
 
 @pytest.fixture(scope="module")
 def redis_place(redis_server: RedisServer) -> RedisPlace:
     return RedisPlace(redis_server)
+
+
+@pytest.fixture(scope="module")
+def sqs_place(sqs_server: SqsServer) -> SqsPlace:
+    return SqsPlace(sqs_server)
 
 
 class EngineSuite(BackendSuite):
@@ -57,6 +63,19 @@ class TestDramatiq(EngineSuite):
     engine = "dramatiq"
 
 
+class TestCeleryOnSqs(EngineSuite):
+    """Celery's messages on SQS under ``taskbridge worker``."""
+
+    broker = "sqs"
+
+
+class TestDramatiqOnSqs(EngineSuite):
+    """Dramatiq's messages on SQS under ``taskbridge worker``."""
+
+    engine = "dramatiq"
+    broker = "sqs"
+
+
 class NativeSuite(EngineSuite):
     """The engine's own command: what it cannot keep is declared."""
 
@@ -77,6 +96,23 @@ class TestDramatiqItsOwnCommand(NativeSuite):
     """``dramatiq taskbridge_dramatiq.command:broker``."""
 
     engine = "dramatiq"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+class TestCeleryOnSqsItsOwnCommand(NativeSuite):
+    """``celery -A taskbridge_celery.command worker`` on kombu's transport for SQS."""
+
+    broker = "sqs"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+class TestDramatiqOnSqsItsOwnCommand(NativeSuite):
+    """``dramatiq taskbridge_dramatiq.command:broker`` on dramatiq-sqs."""
+
+    engine = "dramatiq"
+    broker = "sqs"
 
 
 class TestMemory(BackendSuite):
