@@ -21,6 +21,9 @@ from .outgoing import Letter, send
 from .queues import Queues
 from .url import parse
 
+#: How many messages of a queue can be received now, as far as SQS knows. Source: SQS API Reference, GetQueueAttributes.
+WAITING = "ApproximateNumberOfMessages"
+
 
 class Dialect(Protocol):
     """How an engine's messages and queues look on SQS."""
@@ -124,12 +127,12 @@ class SqsBroker:
             return 0
         try:
             said = self._client.call(
-                "get_queue_attributes", QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+                "get_queue_attributes", expects="Attributes", QueueUrl=url, AttributeNames=[WAITING]
             )
         except NoQueue:
             self._queues.forget(url)
             return 0
-        return int(said["Attributes"]["ApproximateNumberOfMessages"])
+        return int(said["Attributes"][WAITING])
 
 
 class SqsKeeper:

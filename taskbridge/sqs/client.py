@@ -86,12 +86,13 @@ class Client:
         for data in ("endpoints", "partitions", "sdk-default-configuration"):
             loader.load_data(data)
 
-    def call(self, action: str, *, polls: bool = False, **words: Any) -> Mapping[str, Any]:
+    def call(self, action: str, *, polls: bool = False, expects: str = "", **words: Any) -> Mapping[str, Any]:
         """Ask for an action of SQS by boto's name of it.
 
         Args:
             action: such as ``send_message``.
             polls: it may take as long as a long poll, and is not tried again.
+            expects: a word that its answer must have. Defaults to none.
             words: its parameters, as SQS calls them.
 
         Raises:
@@ -116,6 +117,8 @@ class Client:
         kind = answer["ResponseMetadata"]["HTTPHeaders"].get("content-type", "json")
         if "json" not in kind:  # boto takes a page of words for an answer that says nothing
             raise self._garbage(f"its content type is {kind}")
+        if expects and expects not in answer:
+            raise self._garbage(f"there is no {expects} in it")
         return answer
 
     def close(self) -> None:

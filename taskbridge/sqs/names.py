@@ -53,7 +53,7 @@ class Names:
                 f"and up to {LONGEST} of them here: choose another queue, or another queue_prefix"
             )
         for other in self.others:
-            if queue.endswith(other):
+            if _whole(queue).endswith(other):
                 raise NotSupported(f"a queue whose name ends in {other!r} is another engine's on SQS, got {queue!r}")
         return name + part
 
@@ -65,11 +65,15 @@ class Names:
         """Return URLs that are given by ``emails`` or ``emails-high`` by what these are called on SQS."""
         named = {}
         for key, url in urls.items():
-            part = next((part for part in PARTS if part and key.endswith(part)), "")
-            named[self.of(key.removesuffix(part), part)] = url
+            queue = _whole(key)
+            named[self.of(queue, key.removeprefix(queue))] = url
         return named
 
     def queue_of(self, name: str) -> str:
         """Return the queue that a name is of."""
-        part = next((part for part in PARTS if part and name.endswith(part)), "")
-        return name.removesuffix(part).removeprefix(self.prefix).removesuffix(self.suffix)
+        return _whole(name).removeprefix(self.prefix).removesuffix(self.suffix)
+
+
+def _whole(name: str) -> str:
+    """Return the name of which this one is a part."""
+    return name.removesuffix(next((part for part in PARTS if part and name.endswith(part)), ""))

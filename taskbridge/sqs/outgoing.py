@@ -111,9 +111,7 @@ def _refused_again(url: str, letter: Letter, client: Client, clock: Clock) -> st
 
 
 def _send_one(url: str, letter: Letter, client: Client) -> None:
-    answer = client.call("send_message", QueueUrl=url, **letter.parameters)
-    if "MessageId" not in answer:
-        raise BrokerUnavailable(f"SQS gave {letter.id} no id: it may or may not have taken it to {url}")
+    client.call("send_message", expects="MessageId", QueueUrl=url, **letter.parameters)
 
 
 def _of(refused: Sequence[Letter], batch: Sequence[Letter], answer: Mapping[str, Any]) -> tuple[int, int, str]:

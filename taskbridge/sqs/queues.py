@@ -54,9 +54,10 @@ class Queues:
             return self._given[name]
         if name not in self._urls:
             try:
-                self._urls[name] = str(self._client.call("get_queue_url", QueueName=name)["QueueUrl"])
+                found = self._client.call("get_queue_url", expects="QueueUrl", QueueName=name)
             except NoQueue:
                 return ""
+            self._urls[name] = str(found["QueueUrl"])
         return self._urls[name]
 
     def need(self, queue: str, part: str = "") -> str:
@@ -72,7 +73,7 @@ class Queues:
         if not self._create:
             raise ConfigError(f"{self._client.shown} has no queue {name!r} and create=false: make it, {_OR_GIVE}")
         try:
-            made = self._client.call("create_queue", QueueName=name, Attributes=ATTRIBUTES)
+            made = self._client.call("create_queue", expects="QueueUrl", QueueName=name, Attributes=ATTRIBUTES)
         except ConfigError as error:
             raise ConfigError(
                 f"there is no queue {name!r}, and it was not made: make it, {_OR_GIVE}: {error}"
