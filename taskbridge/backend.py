@@ -148,6 +148,13 @@ class Backend(Protocol):
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         """Look through what waits in the queue, up to so many, without taking it; nothing without ``scan``."""
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        """Say what is amiss with how these queues are set up on the broker, each with what to change.
+
+        Raises:
+            BrokerUnavailable, ConfigError: no answer, or nobody may look.
+        """
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         """Return what takes messages of these queues to the worker called ``owner``."""
 

@@ -115,11 +115,12 @@ def _broker(bridge: Bridge, backend: Backend) -> Iterator[Finding]:
         return
     url = redacted(bridge.settings.backend_settings(backend.name).broker_url)
     try:
-        waiting = sum(map(backend.depth, queues))
+        waiting, doubts = sum(map(backend.depth, queues)), backend.doubts(queues)
     except TaskbridgeError as error:
         yield faulty(about, error)
     else:
         yield Finding(level="ok", about=about, text=f"{url} answers; {waiting} messages wait in {', '.join(queues)}")
+        yield from (Finding(level="warning", about=about, text=doubt) for doubt in doubts)
 
 
 def _store(bridge: Bridge) -> Iterator[Finding]:

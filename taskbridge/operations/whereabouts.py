@@ -22,6 +22,7 @@ NOT_KNOWN = (
     "the store knows nothing of it: a plain message leaves no trace there before a worker begins it, "
     "and what has ended is forgotten after two hours (seven days if it was published more than once)"
 )
+NO_SCAN = "its broker shows a message only to who receives it, so its queues were not looked through"
 NOT_SEEN = "a message that a worker has fetched and not yet begun lies in no queue"
 
 
@@ -162,8 +163,11 @@ def _published(message: Message | None, now_ms: int) -> str:
 def _scanned(bridge: Bridge, known: Whereabouts, limit: int, queues: Sequence[str]) -> Whereabouts:
     seen = depths(bridge, queues)
     problems, passed = list(seen.problems), 0
+    waits = {name for depth in seen.queues for name, side in depth.backends.items() if side.waiting}
+    closed = sorted(name for name in waits if not bridge.backend(name).capabilities.scan)
+    problems += [f"backend {name}: {NO_SCAN}" for name in closed]
     for depth in seen.queues:
-        for backend in [name for name, side in depth.backends.items() if side.waiting]:
+        for backend in [name for name, side in depth.backends.items() if side.waiting and name not in closed]:
             try:
                 for ahead, message in enumerate(islice(bridge.backend(backend).scan(depth.queue, limit), limit)):
                     passed += 1

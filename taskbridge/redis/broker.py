@@ -31,6 +31,10 @@ class RedisBroker:
         with publishing(self.server):
             return sum(self.server.pipeline([("LLEN", key) for key in self.lists(queue)]))
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        """None: a list needs no setting up, and the server is looked at as a store."""
+        return []
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         return ShelfConsumer(self._shelf(queues), queues, owner, store)
 

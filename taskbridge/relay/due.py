@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from ..enqueue import Sender, publish, tell
-from ..errors import DecodeError, StoreFull
+from ..errors import BrokerUnavailable, ConfigError, DecodeError, StoreFull, TaskbridgeError
 from ..message import Message, decode
 from ..routing import route
 from ..store import RELAY_LEASE_MS, Due
@@ -56,15 +56,47 @@ class PublishDue:
         copies = [(message, one.front) for one in due if (message := _published(one, now_ms))]
         messages = [message for message, _ in copies]
         self.fresh.update(one.id for one in due if one.fresh_ms)
+        published: list[Message] = []
+        problems: list[TaskbridgeError] = []
+        for front in (True, False):  # those that have waited already are fetched before what lies in the queue
+            for few in self._by_backend(message for message, waited in copies if waited is front):
+                try:
+                    self._hand_over(few, front, published, problems)
+                except StoreFull as error:
+                    log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
+                    self.hand.extend(messages)
+                    self.leased_until_s = leased_until_s
+                    return self._trickle()
+        marked = self._mark(published)
+        if problems:
+            raise problems[0]
+        return marked
+
+    def _by_backend(self, messages: Iterable[Message]) -> list[list[Message]]:
+        by_backend: dict[str, list[Message]] = {}
+        for message in messages:
+            by_backend.setdefault(route(message, self.sender.settings), []).append(message)
+        return list(by_backend.values())
+
+    def _hand_over(
+        self, messages: list[Message], front: bool, published: list[Message], problems: list[TaskbridgeError]
+    ) -> None:
+        """Publish to one backend. A queue that cannot be had holds up no other, nor does a broker that is away."""
         try:
-            for front in (True, False):  # those that have waited already are fetched before what lies in the queue
-                publish([message for message, waited in copies if waited is front], self.sender, front=front)
-        except StoreFull as error:
-            log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
-            self.hand.extend(messages)
-            self.leased_until_s = leased_until_s
-            return self._trickle()
-        return self._mark(messages)
+            publish(messages, self.sender, front=front)
+        except ConfigError as error:
+            by_queue: dict[str, list[Message]] = {}
+            for message in messages:
+                by_queue.setdefault(message.queue, []).append(message)
+            if len(by_queue) == 1:
+                problems.append(error)
+            else:
+                for few in by_queue.values():
+                    self._hand_over(few, front, published, problems)
+        except BrokerUnavailable as error:
+            problems.append(error)
+        else:
+            published += messages
 
     def _trickle(self) -> int:
         """Hand a full broker what it has room for, for one round; returns how much."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 from typing import Protocol
@@ -23,6 +24,11 @@ from .url import parse
 
 #: How many messages of a queue can be received now, as far as SQS knows. Source: SQS API Reference, GetQueueAttributes.
 WAITING = "ApproximateNumberOfMessages"
+
+
+#: A message that is received so often has been begun, or its queue's workers die all the time: each that was busy when
+#: it got the message, and each that died, has received it once.
+RECEIVED_OFTEN = 20
 
 
 class Dialect(Protocol):
@@ -89,6 +95,10 @@ class SqsBroker:
         """Nothing: SQS shows a message only to who receives it, and ``Capabilities.scan`` says so."""
         return iter(())
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        """Queues that are not there and will not be made, and those from which SQS itself takes messages away soon."""
+        return [doubt for queue in queues for part in PARTS if (doubt := self._doubt(queue, part))]
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         if not queues:
             self._client.load()
@@ -120,6 +130,20 @@ class SqsBroker:
         for (queue, part), some in letters.items():
             by_url.setdefault(self._queues.need_or(queue, part), []).extend(some)
         send(by_url, self._client, self._clock)
+
+    def _doubt(self, queue: str, part: str) -> str:
+        name, url = self._names.of(queue, part), self._queues.find(queue, part)
+        if not url:
+            return "" if part or self._queues.create else f"there is no queue {name!r}, and create=false: make it"
+        said = self._client.call("get_queue_attributes", QueueUrl=url, AttributeNames=["RedrivePolicy"])
+        policy = json.loads(said.get("Attributes", {}).get("RedrivePolicy") or "{}")
+        received = int(policy.get("maxReceiveCount") or RECEIVED_OFTEN)
+        if received >= RECEIVED_OFTEN:
+            return ""
+        return (
+            f"SQS moves a message out of {name!r} that was received {received} times, whether or not it was begun: set "
+            f"maxReceiveCount of its redrive policy to {RECEIVED_OFTEN} or more; what fails goes to our dead letters"
+        )
 
     def _waiting(self, queue: str, part: str) -> int:
         url = self._queues.find(queue, part)

@@ -190,7 +190,7 @@ class Client:
         if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
             return ConfigError(
                 f"{self.shown}: no AWS credentials ({error}): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a "
-                f"profile or a role, or say sqs://KEY:SECRET@"
+                f"profile or a role, or say key and secret in the URL, before its host"
             )
         if isinstance(error, boto.HTTPClientError | boto.ConnectionError | boto.MetadataRetrievalError):
             return BrokerUnavailable(f"the broker {self.shown} is away: {error}")

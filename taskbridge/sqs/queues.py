@@ -38,7 +38,7 @@ class Queues:
         self._client = client
         self._names = names
         self._given = names.given(given)
-        self._create = create
+        self.create = create
         self._urls: dict[str, str] = {}
         self._told: set[str] = set()
 
@@ -70,7 +70,7 @@ class Queues:
         if url := self.find(queue, part):
             return url
         name = self._names.of(queue, part)
-        if not self._create:
+        if not self.create:
             raise ConfigError(f"{self._client.shown} has no queue {name!r} and create=false: make it, {_OR_GIVE}")
         try:
             made = self._client.call("create_queue", expects="QueueUrl", QueueName=name, Attributes=ATTRIBUTES)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ..errors import ConfigError, nearest
 from ..redis.url import redacted
 
-EXAMPLE = "sqs://, or sqs://KEY:SECRET@host:port?region=eu-west-1&is_secure=false"
+EXAMPLE = "sqs://, or sqs://host:port?region=eu-west-1&is_secure=false, with key and secret before the host"
 
 #: What a server that is not Amazon's takes for a region, when nobody names one: any will do, and kombu takes this one.
 ELSEWHERE = "us-east-1"
@@ -56,7 +56,7 @@ def parse(url: str) -> Address:
     if parts.path.strip("/") or parts.fragment:
         raise ConfigError(f"expected nothing behind the host but ?region=..., and a / in the secret as %2F: {shown!r}")
     if (parts.username is None) != (parts.password is None) or (parts.username == "") != (parts.password == ""):
-        raise ConfigError(f"expected sqs://KEY:SECRET@..., both or neither, got {shown!r}")
+        raise ConfigError(f"expected key and secret before the host, both or neither, got {shown!r}")
     words = _words(parts.query, shown)
     secure = _flag("is_secure", words, shown)
     host = parts.hostname or ""

@@ -37,8 +37,8 @@ def test_a_url_says_where_and_as_whom(url: str, address: Address):
     [
         ("sqs://?regoin=eu-west-1", "did you mean 'region'"),
         ("sqs://?is_secure=no", "is_secure: expected true or false, got 'no'"),
-        ("sqs://k@host", "KEY:SECRET"),
-        ("sqs://:s@host", "KEY:SECRET"),
+        ("sqs://k@host", "key and secret"),
+        ("sqs://:s@host", "key and secret"),
         ("sqs://host:port", "a host and a port number"),
         ("sqs://k:s@host/queue", "nothing behind the host"),
         ("sqs://k:sec/ret@host", "a port number"),
