@@ -32,6 +32,13 @@ def said(words: dict[str, Any]) -> Answer:
     return 200, JSON, json.dumps(words).encode()
 
 
+class Quiet(ThreadingHTTPServer):
+    """Says nothing of clients that hang up."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """They were killed, or told to."""
+
+
 class Meddler:
     """Stands on a port of its own. ``meddle`` decides what becomes of each request; nothing is done without it.
 
@@ -56,7 +63,7 @@ class Meddler:
             def log_message(self, format: str, *args: Any) -> None:
                 """Nobody reads it."""
 
-        self._http = ThreadingHTTPServer((HOST, 0), Handler)
+        self._http = Quiet((HOST, 0), Handler)
         self._http.daemon_threads = True
         self.port = self._http.server_address[1]
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), name="meddler")

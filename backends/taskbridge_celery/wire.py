@@ -135,6 +135,8 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
             return _with_native(message, envelope, embed), envelope
         return _of_native(envelope, queue, args, kwargs, embed), envelope
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
+        if b'"actor_name"' in raw:
+            raise DecodeError(f"a message of Dramatiq's, in a queue of Celery's: {raw[:80]!r}") from None
         raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {raw[:80]!r}: {error!r}") from None
 
 

@@ -22,7 +22,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial, update_wrapper
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -57,6 +57,8 @@ class Tally:
         figures = {**asdict(self), **self.more}
         return ", ".join(f"{name} {value}" for name, value in figures.items() if name != "more")
 
+
+S = TypeVar("S", bound="Stage")
 
 #: What became of scenarios that were played at once: by name and engine.
 Played = dict[tuple[str, str], Future[Tally]]
@@ -157,7 +159,8 @@ class Worker:
     ) -> None:
         self.log = stage.folder / f"{name}.log"
         self.engine = engine or stage.engine
-        self._url = url or stage.server.url()
+        self._url = url or stage.broker_url
+        self._store_url = stage.server.url()
         self._evidence = stage.evidence.folder
         self._processes = processes
         many = [f"--group={group}" for group in groups] or ["--processes", str(processes)]
@@ -172,6 +175,7 @@ class Worker:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TASKBRIDGE_")} | {
             "TASKBRIDGE_BACKEND": self.engine,
             "TASKBRIDGE_BROKER_URL": self._url,
+            **({} if self._url.startswith("redis") else {"TASKBRIDGE_STORE_URL": self._store_url}),
             "FAULTS_EVIDENCE": str(self._evidence),
             "PYTHONPATH": str(ROOT),
             **self._environment,
@@ -264,8 +268,8 @@ class Worker:
 class Producer:
     """Enqueues, and keeps the numbers whose ``enqueue`` returned; ``unsure`` are those whose ``enqueue`` raised."""
 
-    def __init__(self, engine: str, url: str) -> None:
-        self.bridge = Bridge(Settings(backend=engine, broker_url=url))
+    def __init__(self, engine: str, url: str, store_url: str = "") -> None:
+        self.bridge = Bridge(Settings(backend=engine, broker_url=url, store_url=store_url))
         self.sent: set[int] = set()
         self.unsure: set[int] = set()
 
@@ -316,6 +320,11 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def broker_url(self) -> str:
+        """Where queues are: the Redis that is the store, too, where nothing else is said."""
+        return self.server.url()
+
     def worker(self, **options: Any) -> Worker:
         """Start another worker; see ``Worker``."""
         self._workers += 1
@@ -325,7 +334,8 @@ class Stage:
 
     def producer(self, url: str = "", engine: str = "") -> Producer:
         """Make a producer."""
-        producer = Producer(engine or self.engine, url or self.server.url())
+        url = url or self.broker_url
+        producer = Producer(engine or self.engine, url, "" if url.startswith("redis") else self.server.url())
         self._stack.callback(producer.bridge.close)
         return producer
 
@@ -342,9 +352,14 @@ class Stage:
 
 def at_once(folder: Path, *scenarios: Callable[[Stage], Tally], **redis: Any) -> Played:
     """Play scenarios that mostly wait, each on both engines and on stages of their own, all at the same time."""
+    return play(folder, Stage, *scenarios, **redis)
+
+
+def play(folder: Path, kind: type[S], *scenarios: Callable[[S], Tally], **redis: Any) -> Played:
+    """The same on stages of another kind."""
     with ExitStack() as stack:
         stages = {
-            (scenario, engine): stack.enter_context(Stage(engine, folder / scenario.__name__ / engine, **redis))
+            (scenario, engine): stack.enter_context(kind(engine, folder / scenario.__name__ / engine, **redis))
             for scenario in scenarios
             for engine in ENGINES
         }
