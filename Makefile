@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis]
+demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis|sqs]
 	$(BIN)/python -m examples.fintech.demo \
 		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)")
 

@@ -23,13 +23,14 @@ from taskbridge import Settings
 from taskbridge.errors import ConfigError
 
 from . import database, generate, report
+from .brokers import Servers, find
 from .database import NoDatabase
 from .groups import GROUPS
 from .plain import expect
 from .process import ROOT, ProcessFailed
 from .rows import POISON, NotAnExport, check_header
 from .run import Result, Workload, run
-from .server import Broker, NoServer, find
+from .server import NoServer
 from .watch import STAGES, totals
 
 
@@ -46,7 +47,7 @@ from .watch import STAGES, totals
     callback=lambda _context, _option, value: _engines(value),
     help="Which engines, in this order.",
 )
-@click.option("--broker", type=click.Choice(["redis"]), default="redis", show_default=True)
+@click.option("--broker", type=click.Choice(["redis", "sqs"]), default="redis", show_default=True)
 @click.option(
     "--processes", default=2, show_default=True, type=click.IntRange(len(GROUPS)), help="Of each worker, in two groups."
 )
@@ -72,7 +73,7 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(highlight=False, soft_wrap=True)
     try:
-        with _folder(console, keep=keep) as folder, find() as server:
+        with _folder(console, keep=keep) as folder, find(broker) as servers:
             file = _prepare(folder, transactions, rows)
             workload = Workload(
                 file=file,
@@ -82,8 +83,8 @@ def main(
                 database_url=os.environ.get(database.VARIABLE, database.DEFAULT_URL),
                 keep=keep,
             )
-            _introduce(console, workload, server, transactions)
-            results = [_run_shown(console, name, workload, server) for name in backends]
+            _introduce(console, workload, servers, transactions)
+            results = [_run_shown(console, name, workload, servers) for name in backends]
     except (NoServer, ProcessFailed, NotAnExport, NoDatabase) as error:
         raise click.ClickException(str(error)) from None
     report.show(console, results)
@@ -101,7 +102,7 @@ def _engines(words: str) -> list[str]:
     return names
 
 
-def _run_shown(console: Console, backend: str, workload: Workload, server: Broker) -> Result:
+def _run_shown(console: Console, backend: str, workload: Workload, servers: Servers) -> Result:
     columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console.rule(backend)
     with Progress(*columns, console=console) as progress:
@@ -114,7 +115,7 @@ def _run_shown(console: Console, backend: str, workload: Workload, server: Broke
             for bar, count in zip(bars, counts, strict=True):
                 progress.update(bar, completed=count)
 
-        return run(backend, workload, server, show)
+        return run(backend, workload, servers, show)
 
 
 def _prepare(folder: Path, transactions: Path | None, rows: int | None) -> Path:
@@ -132,10 +133,10 @@ def _prepare(folder: Path, transactions: Path | None, rows: int | None) -> Path:
     return file
 
 
-def _introduce(console: Console, workload: Workload, server: Broker, transactions: Path | None) -> None:
+def _introduce(console: Console, workload: Workload, servers: Servers, transactions: Path | None) -> None:
     where = "SQLite" if workload.database_url.startswith("sqlite:") else "PostgreSQL"
     must = workload.expected
-    console.print(f"Redis: {server.origin}. Database: {where}. Worker processes: {workload.processes}.")
+    console.print(f"{servers.origin}. Database: {where}. Worker processes: {workload.processes}.")
     console.print(
         f"{'Your file' if transactions else 'A generated file'} of {len(must.booked):,} transactions on"
         f" {len(must.accounts):,} accounts, and {len(must.refused)} poison row.",

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import database, measure
+from .brokers import Servers
 from .database import Database
 from .groups import GROUPS, MODULES, QUEUES
 from .plain import Expected
 from .process import answer, started
 from .reports import send_reports
-from .server import Broker, forget
 from .tasks import hello, settle
 from .verify import Verdict, verify
 from .watch import POLL_S, Show, Watch, totals
@@ -84,7 +84,7 @@ class Result:
         return [*left, *poison, *self.verdict.faults]
 
 
-def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
+def run(backend: str, workload: Workload, servers: Servers, show: Show) -> Result:
     """Run the whole workload on one engine.
 
     Raises:
@@ -95,14 +95,14 @@ def run(backend: str, workload: Workload, broker: Broker, show: Show) -> Result:
     (folder / "measures").mkdir(parents=True)
     schema = name.replace("-", "_")
     url = database.fresh(workload.database_url, schema, folder)
-    environment = _environment(backend, name, broker, url, folder / "measures")
+    environment = _environment(backend, name, servers, url, folder / "measures")
     try:
         seen = _import(workload, environment, folder, Database(url), show)
         return _result(backend, workload, folder, Database(url), seen)
     finally:
         if not workload.keep:
             database.remove(workload.database_url, schema)
-        forget(broker, name)
+        servers.forget(name)
 
 
 def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db: Database, show: Show) -> Seen:
@@ -160,14 +160,13 @@ def _left(depths: dict[str, Any]) -> int:
     return int(kept + sum((side["waiting"] or 0) + side["running"] for side in sides))
 
 
-def _environment(backend: str, name: str, broker: Broker, database_url: str, measures: Path) -> dict[str, str]:
+def _environment(backend: str, name: str, servers: Servers, database_url: str, measures: Path) -> dict[str, str]:
     """What the processes are told; no other setting of taskbridge reaches them."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TASKBRIDGE_")}
-    store_url = broker.url if broker.ours else os.environ.get("TASKBRIDGE_STORE_URL", broker.url)
     return inherited | {
         "TASKBRIDGE_BACKEND": backend,
-        "TASKBRIDGE_BROKER_URL": broker.url,
-        "TASKBRIDGE_STORE_URL": store_url,
+        "TASKBRIDGE_BROKER_URL": servers.broker_url,
+        "TASKBRIDGE_STORE_URL": servers.store_url,
         "TASKBRIDGE_NAMESPACE": name,
         "TASKBRIDGE_QUEUE_PREFIX": f"{name}-",
         database.VARIABLE: database_url,

@@ -23,6 +23,7 @@ from taskbridge import TaskbridgeError
 from taskbridge.redis.server import Server
 
 VARIABLE = "TASKBRIDGE_BROKER_URL"
+STORE_VARIABLE = "TASKBRIDGE_STORE_URL"
 
 #: The floors of the store. Source: taskbridge's design; older servers lack commands its scripts use.
 OLDEST = {"redis-server": (6, 2), "valkey-server": (7, 2)}
@@ -54,18 +55,21 @@ class Broker:
 
 
 @contextmanager
-def find() -> Iterator[Broker]:
+def find(variable: str = VARIABLE) -> Iterator[Broker]:
     """Yield a Redis that answers; one that is started here is stopped at the end.
+
+    Args:
+        variable: what may name it. Defaults to the broker's.
 
     Raises:
         NoServer: none was found, or the one that is named does not answer.
     """
-    if url := os.environ.get(VARIABLE):
+    if url := os.environ.get(variable):
         try:
             Server(url).call("PING")
         except TaskbridgeError as error:
-            raise NoServer(f"{VARIABLE} is set, but there is no Redis to use: {error}") from None
-        yield Broker(url, f"the one {VARIABLE} names", ours=False)
+            raise NoServer(f"{variable} is set, but there is no Redis to use: {error}") from None
+        yield Broker(url, f"the one {variable} names", ours=False)
         return
     for executable, origin in _candidates():
         with _started(executable) as url:

@@ -177,7 +177,7 @@ class Client:
         verb = "".join(word.capitalize() for word in action.split("_"))
         if code in _NO_QUEUE:
             return NoQueue(f"{where}: there is no such queue: {text}")
-        if code in _DENIED:
+        if code in _DENIED or code == "403":  # a status, where whoever says no speaks another protocol
             return ConfigError(f"{where} denies sqs:{verb}: {text}; see the policy in docs/brokers.md")
         if code in _UNKNOWN:
             return ConfigError(f"{where} does not know who asks: {text}; see the AWS credentials, and the region")

@@ -42,6 +42,10 @@ class Queues:
         self._urls: dict[str, str] = {}
         self._told: set[str] = set()
 
+    def known(self, queue: str, part: str = "") -> str:
+        """Return the URL of a queue or of one of its parts that this process has met; empty for any other."""
+        return self._urls.get(self._names.of(queue, part), "")
+
     def find(self, queue: str, part: str = "") -> str:
         """Return the URL of a queue or of one of its parts; empty when it is not there.
 

@@ -17,8 +17,9 @@ from .receipts import MOST, Receipt, Receipts
 
 log = logging.getLogger("taskbridge.worker")
 
-#: How often to look for a queue that is not there, or may not be read, seconds: as often as three polls.
-LOOK_S = 60.0
+#: How often to look for a queue that is not there, or may not be read, seconds: first, for a new worker is often met by
+#: the first messages of their kind, and at most, a third as often as a poll.
+LOOK_S = (0.5, 60.0)
 
 
 class Receiver:
@@ -44,6 +45,7 @@ class Receiver:
         self._clock = SystemClock()
         self._url = ""
         self._look_at_s = 0.0
+        self._look_s, self._rarely_s = LOOK_S
         self._thread: threading.Thread | None = None
 
     def ask(self) -> list[Receipt]:
@@ -64,13 +66,16 @@ class Receiver:
         return got
 
     def _there(self) -> bool:
+        if not self._url:
+            self._url = self._queues.known(self.queue, self._part)
         if self._url or self._clock.monotonic_s() < self._look_at_s:
             return bool(self._url)
         try:
             self._url = self._queues.find(self.queue, self._part) if self._part else self._queues.need(self.queue)
         except ConfigError as error:
             self._lose(error)
-        self._look_at_s = self._clock.monotonic_s() + LOOK_S
+        self._look_at_s = self._clock.monotonic_s() + self._look_s
+        self._look_s = min(self._look_s * 2, self._rarely_s)
         return bool(self._url)
 
     def _lose(self, error: ConfigError) -> None:
@@ -79,8 +84,8 @@ class Receiver:
             log.warning("the queue %s is gone and is looked for again: %s", self.name, error)
             self._queues.forget(self._url)
         else:
-            log.error("the queue %s is not served, and tried again in %.0f s: %s", self.name, LOOK_S, error)
-        self._url, self._look_at_s = "", self._clock.monotonic_s() + LOOK_S
+            log.error("the queue %s is not served, and tried again in %.0f s: %s", self.name, self._rarely_s, error)
+        self._url, self._look_at_s, self._look_s = "", self._clock.monotonic_s() + self._rarely_s, self._rarely_s
 
     def _receive(self, wait_s: int) -> list[Receipt]:
         answer = self._client.call(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import dramatiq
-from dramatiq.brokers.redis import RedisBroker
 
-dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))
+if "NATIVE_TRANSPORT" in os.environ:
+    from dramatiq_sqs import SQSBroker
+
+    dramatiq.set_broker(SQSBroker(**json.loads(os.environ["NATIVE_TRANSPORT"])))
+else:
+    from dramatiq.brokers.redis import RedisBroker
+
+    dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))
 
 
-@dramatiq.actor(actor_name="legacy.add", queue_name="legacy")
+@dramatiq.actor(actor_name="legacy.add", queue_name=os.environ.get("NATIVE_QUEUE", "legacy"))
 def add(a: int, b: int = 0) -> None:
     """Write the sum down."""
     with open(os.environ["BACKEND_SUITE_NOTES"], "a") as file:

@@ -49,7 +49,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "VISIBILITY_S", 2)
     monkeypatch.setattr(receiver, "VISIBILITY_S", 2)
     monkeypatch.setattr(receiver, "POLL_S", 2)
-    monkeypatch.setattr(receiver, "LOOK_S", 0.3)
+    monkeypatch.setattr(receiver, "LOOK_S", (0.1, 0.3))
 
 
 class Stage:

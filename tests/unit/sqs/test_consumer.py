@@ -11,6 +11,7 @@ import pytest
 
 from taskbridge.backend import Backend, Consumer, Delivery
 from taskbridge.errors import BrokerUnavailable
+from taskbridge.sqs import receiver
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock, a_message
 from tests.meddler import Answer, Meddler, error
@@ -114,13 +115,39 @@ def test_an_idle_consumer_asks_once_a_poll(stage: Stage):
 @pytest.mark.usefixtures("brief")
 def test_a_band_is_found_when_it_is_made(stage: Stage):
     """By whoever, after the consumer began."""
+    here, elsewhere = consumer(stage.backend()), stage.backend()
+    here.fetch(1)
+
+    send(elsewhere, "late", priority=9)
+
+    assert ["late"] == ids(fetched(here))
+
+
+def test_a_band_that_this_process_makes_is_found_at_once(stage: Stage):
+    """It is not looked for: that may be a minute from now."""
     backend = stage.backend()
     here = consumer(backend)
     here.fetch(1)
+    looks = stage.meddler.asked["GetQueueUrl"]
 
     send(backend, "late", priority=9)
 
-    assert ["late"] == ids(fetched(here))
+    assert ["late"] == ids(here.fetch(1))
+    assert looks + 1 == stage.meddler.asked["GetQueueUrl"]  # by whoever sent it
+
+
+def test_what_is_not_there_is_looked_for_ever_less_often(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    """Soon after the start, when its first message is likely, and then rarely, for each look is a request."""
+    monkeypatch.setattr(receiver, "LOOK_S", (0.1, 10.0))
+    here = consumer(stage.backend())
+
+    deadline_s = time.monotonic() + 2
+    while time.monotonic() < deadline_s:
+        here.fetch(1)
+        time.sleep(0.01)
+
+    parts = 3
+    assert parts * 4 <= stage.meddler.asked["GetQueueUrl"] - 1 <= parts * 5  # after 0, 0.1, 0.3, 0.7 and 1.5 s
 
 
 def test_what_is_acknowledged_is_deleted_in_batches(stage: Stage, sqs: SqsServer):
