@@ -29,8 +29,8 @@ check: $(READY)  ## lint, format, types, floors, public names
 	$(BIN)/mypy --strict taskbridge backends examples
 	$(BIN)/pytest -q tests/test_floors.py tests/test_public.py
 
-bench: $(READY)  ## native engines and taskbridge in turn; writes build/bench.json
-	$(BIN)/python -m tests.benchmarks
+bench: $(READY)  ## native engines and taskbridge in turn; writes build/bench.json [BROKER=redis|sqs]
+	$(BIN)/python -m tests.benchmarks $(if $(BROKER),--broker "$(BROKER)")
 
 soak: $(READY)  ## the tests that run for many minutes
 	$(BIN)/pytest -m soak

@@ -44,6 +44,7 @@ class Receiver:
         self._receipts = receipts
         self._clock = SystemClock()
         self._url = ""
+        self._lost = False
         self._look_at_s = 0.0
         self._look_s, self._rarely_s = LOOK_S
         self._thread: threading.Thread | None = None
@@ -66,10 +67,11 @@ class Receiver:
         return got
 
     def _there(self) -> bool:
-        if not self._url:
+        if not self._url and not self._lost:
             self._url = self._queues.known(self.queue, self._part)
         if self._url or self._clock.monotonic_s() < self._look_at_s:
             return bool(self._url)
+        self._lost = False
         try:
             self._url = self._queues.find(self.queue, self._part) if self._part else self._queues.need(self.queue)
         except ConfigError as error:
@@ -85,7 +87,8 @@ class Receiver:
             self._queues.forget(self._url)
         else:
             log.error("the queue %s is not served, and tried again in %.0f s: %s", self.name, self._rarely_s, error)
-        self._url, self._look_at_s, self._look_s = "", self._clock.monotonic_s() + self._rarely_s, self._rarely_s
+        self._lost, self._url, self._look_s = True, "", self._rarely_s
+        self._look_at_s = self._clock.monotonic_s() + self._rarely_s
 
     def _receive(self, wait_s: int) -> list[Receipt]:
         answer = self._client.call(

@@ -8,10 +8,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import chaining, chunking, enqueueing, importing, latency, policies, report, working
+from . import chaining, chunking, enqueueing, importing, latency, policies, report, sqs, working
 from .runner import Case, run
 
-FAMILIES = (enqueueing, working, policies, chaining, chunking, latency, importing)
+#: By kind of broker.
+FAMILIES = {
+    "redis": (enqueueing, working, policies, chaining, chunking, latency, importing),
+    "sqs": (sqs,),
+}
 
 #: Narrower than this and the table is folded past reading; a file or a pipe has no width of its own.
 WIDTH = 160
@@ -19,14 +23,15 @@ WIDTH = 160
 
 @click.command()
 @click.option("--rows", multiple=True, help="Only rows whose name contains this; may be given several times.")
+@click.option("--broker", default="redis", type=click.Choice(list(FAMILIES)), show_default=True)
 @click.option("--rounds", default=3, type=click.IntRange(1), show_default=True, help="Medians are taken over these.")
 @click.option(
     "--output", default="build/bench.json", type=click.Path(dir_okay=False, path_type=Path), show_default=True
 )
 @click.option("--list", "only_list", is_flag=True, help="Name the rows and end.")
-def main(rows: tuple[str, ...], rounds: int, output: Path, only_list: bool) -> None:
-    """Measure native engines and taskbridge in turn, on a Redis of the benchmark's own."""
-    cases = [case for family in FAMILIES for case in family.cases() if _wanted(case, rows)]
+def main(rows: tuple[str, ...], broker: str, rounds: int, output: Path, only_list: bool) -> None:
+    """Measure native engines and taskbridge in turn, on servers of the benchmark's own."""
+    cases = [case for family in FAMILIES[broker] for case in family.cases() if _wanted(case, rows)]
     if only_list:
         click.echo("\n".join(row.name for case in cases for row in case.rows))
         return

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
-from ..servers import RedisServer
 from .sides import Side
 
 ROOT = Path(__file__).parents[2]
@@ -24,15 +24,25 @@ STOP_S = 15.0
 LEFT_OUT = ("TASKBRIDGE_", "CELERY_", "DRAMATIQ_", "PYTHON")
 
 
+class Broker(Protocol):
+    """Where queues are."""
+
+    directory: Path
+    """Where logs may lie."""
+
+    def url(self) -> str:
+        """The URL as a user would write it."""
+
+
 @contextmanager
-def worker(side: Side, server: RedisServer) -> Iterator[psutil.Process]:
+def worker(side: Side, server: Broker) -> Iterator[psutil.Process]:
     """Run a side's worker inside the block; it and all its children are gone at the end. An error tells its log."""
     with command(side, server, side.command) as process:
         yield process
 
 
 @contextmanager
-def command(side: Side, server: RedisServer, words: Sequence[str]) -> Iterator[psutil.Process]:
+def command(side: Side, server: Broker, words: Sequence[str]) -> Iterator[psutil.Process]:
     """Run ``python -m WORDS`` as a side's process inside the block."""
     log = server.directory / "worker.log"
     with log.open("ab") as out:
@@ -49,7 +59,7 @@ def command(side: Side, server: RedisServer, words: Sequence[str]) -> Iterator[p
         _end(process)
 
 
-def produce(side: Side, server: RedisServer, *words: str) -> list[float]:
+def produce(side: Side, server: Broker, *words: str) -> list[float]:
     """Run ``producer.py`` with a side's tasks; returns what it measured."""
     command = [sys.executable, "-m", "tests.benchmarks.producer", side.tasks, *words]
     done = subprocess.run(
@@ -79,7 +89,7 @@ def plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(LEFT_OUT)}
 
 
-def _environment(side: Side, server: RedisServer) -> dict[str, str]:
+def _environment(side: Side, server: Broker) -> dict[str, str]:
     return plain_environment() | {"TASKBRIDGE_BROKER_URL": server.url()} | dict(side.environment)
 
 

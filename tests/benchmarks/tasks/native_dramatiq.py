@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import dramatiq
@@ -9,7 +10,12 @@ from dramatiq.brokers.redis import RedisBroker
 
 from .started import write_down
 
-dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))  # type: ignore[no-untyped-call]
+if "BENCH_SQS" in os.environ:
+    from dramatiq_sqs import SQSBroker
+
+    dramatiq.set_broker(SQSBroker(**json.loads(os.environ["BENCH_SQS"])))
+else:
+    dramatiq.set_broker(RedisBroker(url=os.environ["TASKBRIDGE_BROKER_URL"]))  # type: ignore[no-untyped-call]
 
 
 @dramatiq.actor(actor_name="bench.noop", queue_name="bench")
