@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis] [METRICS=1]
+demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis|sqs|rabbitmq] [METRICS=1]
 	$(BIN)/python -m examples.fintech.demo \
 		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)") $(if $(METRICS),--metrics)
 
@@ -29,7 +29,7 @@ check: $(READY)  ## lint, format, types, floors, public names
 	$(BIN)/mypy --strict taskbridge backends examples
 	$(BIN)/pytest -q tests/test_floors.py tests/test_public.py
 
-bench: $(READY)  ## native engines and taskbridge in turn; writes build/bench.json [BROKER=redis]
+bench: $(READY)  ## native engines and taskbridge in turn; writes build/bench.json [BROKER=redis|sqs|rabbitmq]
 	$(BIN)/python -m tests.benchmarks $(if $(BROKER),--broker "$(BROKER)")
 
 matrix: $(READY)  ## the suite on every engine and broker; writes what each pair keeps into docs/brokers.md

@@ -6,7 +6,7 @@ inside the engine's own hooks, and acknowledges. Spans are seconds unless the na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
@@ -33,10 +33,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         processes: its queues can be read by other processes.
         native_producers: plain producers of the engine can call a task, and tasks can call what plain workers have.
         bands: priority bands are read in order.
+        ordered: within a band, what came first is fetched first.
+        scan: what waits in a queue can be looked through without taking it.
         poison: bytes that are no message are buried, and cost no other message.
         soft_timeout: a task whose time is over is interrupted from inside.
         hard_timeout: the process of one that stays is ended, and the attempt has failed.
-        scan: what waits in a queue can be looked through without taking it.
         recovery_s: how long until what a killed worker had fetched runs again, seconds.
         patience_s: after so long without an acknowledgement its broker hands a message out again, seconds; 0 is never.
             The copy is recognised.
@@ -45,10 +46,11 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     processes: bool = True
     native_producers: bool = True
     bands: bool = True
+    ordered: bool = True
+    scan: bool = True
     poison: bool = True
     soft_timeout: bool = True
     hard_timeout: bool = True
-    scan: bool = True
     recovery_s: float = 16.0
     patience_s: float = 0.0
 
@@ -171,6 +173,13 @@ class Backend(Protocol):
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         """Look through what waits in the queue, up to so many, without taking it; nothing without ``scan``."""
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        """Say what is amiss with how these queues are set up on the broker, each with what to change.
+
+        Raises:
+            BrokerUnavailable, ConfigError: no answer, or nobody may look.
+        """
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         """Return what takes messages of these queues to the worker called ``owner``."""
 
@@ -186,12 +195,16 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a backend stands: what its constructor is handed."""
+    """Where a backend stands: what its constructor is handed.
+
+    ``queues`` are the URLs of queues that the broker is not asked for, by name.
+    """
 
     name: str
     broker_url: str = field(repr=False)
     namespace: str
     queue_prefix: str = ""
+    queues: Mapping[str, str] = field(default_factory=dict)
 
 
 def load(engine: str, place: Place) -> Backend:

@@ -257,6 +257,7 @@ class Bridge:
                 broker_url=chosen.broker_url,
                 namespace=self.settings.namespace,
                 queue_prefix=self.settings.queue_prefix,
+                queues=chosen.queues,
             )
             self._backends.setdefault(name, load(chosen.engine, place))  # of two threads, one wins
         return self._backends[name]

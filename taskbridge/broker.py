@@ -26,6 +26,7 @@ class Broker(Protocol):
     def depth(self, queue: str) -> int: ...
     def levels(self, queues: Sequence[str]) -> list[Level]: ...
     def scan(self, queue: str, limit: int) -> Iterator[Message]: ...
+    def doubts(self, queues: Sequence[str]) -> list[str]: ...
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer: ...
     def keeper(self, queues: Sequence[str]) -> Keeper: ...
     def close(self) -> None: ...
@@ -52,11 +53,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         connect: returns its queues there; opens nothing.
         capabilities: what it keeps under our worker.
         own_command: what it keeps under the engine's own command.
+        own_ping_s: how often the engine's own command is to ask whether the broker is there, seconds, for it would stay
+            deaf; 0 is never.
     """
 
     connect: Callable[[Place], Broker]
     capabilities: Capabilities
     own_command: Capabilities
+    own_ping_s: float = 0.0
 
 
 def told(kept: Capabilities, broker: Broker) -> Capabilities:
@@ -88,6 +92,7 @@ class OnBroker:
         self.broker = kind.connect(place)
         self.capabilities = told(kind.capabilities, self.broker)
         self.own_command = told(kind.own_command, self.broker)
+        self.own_ping_s = kind.own_ping_s
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         self.broker.publish(messages, kept=kept, front=front)
@@ -100,6 +105,9 @@ class OnBroker:
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         return self.broker.scan(queue, limit)
+
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        return self.broker.doubts(queues)
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         return self.broker.consumer(queues, owner, store)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -54,10 +54,20 @@ class BackendSettings:
     Args:
         engine: ``celery``, ``dramatiq``, ``memory``, or another with an entry point.
         broker_url: where its queues are. Defaults to ``broker_url`` of the settings.
+        queues: on SQS, the URLs of queues that nobody may look for, by name. Defaults to none.
     """
 
     engine: str
     broker_url: str = field(default="", repr=False)
+    queues: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        queues: Any = self.queues
+        if not isinstance(queues, Mapping):
+            raise ConfigError(f'queues: expected a table such as {{emails = "https://..."}}, got {queues!r}')
+        for name, url in queues.items():
+            if not isinstance(url, str) or "://" not in url:
+                raise ConfigError(f"queues.{name}: expected the URL of a queue, got {url!r}")
 
     @property
     def broker(self) -> str:
@@ -218,7 +228,7 @@ class Settings:
         """
         if name in self.backends:
             found = self.backends[name]
-            return BackendSettings(engine=found.engine, broker_url=found.broker_url or self.broker_url)
+            return replace(found, broker_url=found.broker_url or self.broker_url)
         if name in ENGINES:
             return BackendSettings(engine=name, broker_url=self.broker_url)
         raise ConfigError(f"no backend is called {name!r}{nearest(name, {*ENGINES, *self.backends})}")

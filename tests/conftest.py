@@ -10,12 +10,20 @@ pytest.register_assert_rewrite("taskbridge.testing")
 
 from .rabbitmq import SomeRabbit, some_rabbit  # noqa: E402  (the rewrite is told first)
 from .servers import RedisServer, missing, old_redis, some_redis  # noqa: E402  (the rewrite is told first)
+from .sqs import SqsServer  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
     """One server for all tests that only need some Redis; whoever uses it flushes it first."""
     with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqs_server() -> Iterator[SqsServer]:
+    """One SQS for all tests that only need some; whoever uses it resets it first."""
+    with SqsServer() as server:
         yield server
 
 

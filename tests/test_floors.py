@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     "errors clock events",
     "message wire codec returned outcome needs chunking options definition config",
-    "store backend redis rabbitmq broker store.redis",
+    "store backend redis rabbitmq sqs broker store.redis",
     "policies",
     (
         "patience routing scope trace observers subscribers enqueue inbox current alarm flow hooks runtime claimed "
@@ -43,6 +43,8 @@ HOMES = {
     "redis": ("taskbridge/redis/",),
     "amqp": ("taskbridge/rabbitmq/",),
     "pika": ("backends/taskbridge_dramatiq/",),
+    "boto3": ("taskbridge/sqs/",),
+    "botocore": ("taskbridge/sqs/",),
     "django": ("taskbridge/inbox.py", "taskbridge/contrib/"),
     "psycopg": ("taskbridge/inbox.py",),
     "prometheus_client": ("taskbridge/observe/",),

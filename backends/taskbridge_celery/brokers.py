@@ -13,6 +13,7 @@ from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
+from taskbridge.sqs.broker import SqsBroker
 
 from . import wire
 from .rabbitmq import CeleryDialect
@@ -89,20 +90,51 @@ class OnRedis(RedisBroker):
                     continue
 
 
+class SqsDialect:
+    """The same envelope. Celery is the first engine on SQS: its queues have plain names."""
+
+    suffix = ""
+    others: tuple[str, ...] = ("-dramatiq",)
+
+    def encode(self, message: Message, name: str, *, front: bool = False) -> bytes:
+        return wire.encode(message, name, front=front)
+
+    def decode(self, delivery: Delivery) -> None:
+        delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)
+
+    def group_of(self, message: Message) -> str:
+        return wire.group_of(message)
+
+
+def on_sqs(place: Place) -> SqsBroker:
+    """Return Celery's queues on SQS."""
+    return SqsBroker(place, SqsDialect())
+
+
 #: Under Celery's own command on Redis: it hides what it has fetched for 45 s and looks for it every two
 #: (``worker.new_app``); kombu reads its queues in turn, whatever their order; bytes that are no message break its
 #: connection. Its own hard limit is none while the broker is away, and leaves it open whether the attempt failed.
 #: Source: kombu 5.7 transport/redis.py, ``_brpop_read`` and ``queue_order_strategy``.
 #: On RabbitMQ: no message is shown without handing it out; its own command has all its queues pushed at once.
+#: On SQS: what it has fetched is hidden for as long as the queue says, 30 s where we made it.
 KINDS = {
     "redis": Kind(
         connect=OnRedis,
         capabilities=Capabilities(),
         own_command=Capabilities(bands=False, poison=False, hard_timeout=False, recovery_s=50.0),
+        own_ping_s=2.0,
     ),
     "rabbitmq": Kind(
         connect=lambda place: RabbitBroker(place, CeleryDialect()),
         capabilities=Capabilities(scan=False),
         own_command=Capabilities(scan=False, bands=False, hard_timeout=False),
+        own_ping_s=2.0,
+    ),
+    "sqs": Kind(
+        connect=on_sqs,
+        capabilities=Capabilities(ordered=False, scan=False, recovery_s=50.0),
+        own_command=Capabilities(
+            bands=False, ordered=False, scan=False, poison=False, hard_timeout=False, recovery_s=50.0
+        ),
     ),
 }

@@ -39,9 +39,6 @@ from .worker import declare, new_app, spoken
 
 log = logging.getLogger("taskbridge")
 
-#: Ask the broker so often, seconds: a failed answer makes Celery reconnect where it would stay deaf.
-PING_S = 2.0
-
 #: Those that run a task in the main thread of its process, where a signal can interrupt it.
 SOLO = "celery.concurrency.solo"
 POOLS = ("celery.concurrency.prefork", SOLO)
@@ -197,14 +194,16 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
             consumer.on_invalid_task = _first(
                 lambda body, message, exc: served.bury(message, exc), partial(theirs.on_invalid_task, consumer)
             )
-            self.ping = consumer.timer.call_repeatedly(PING_S, served.ping)
+            every_s = served.backend.own_ping_s  # a failed answer makes Celery reconnect where it would stay deaf
+            self.ping = consumer.timer.call_repeatedly(every_s, served.ping) if every_s else None
             self.stopping = threading.Event()
             served.declare_schedules(self.stopping)
             if self.beats:
                 self.beats.start(self.stopping)
 
         def stop(self, consumer: Any) -> None:
-            self.ping.cancel()
+            if self.ping:
+                self.ping.cancel()
             self.stopping.set()
 
     return Keep

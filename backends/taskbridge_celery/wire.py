@@ -26,6 +26,9 @@ ORIGIN = f"taskbridge{os.getpid()}@{socket.gethostname()}"
 #: Celery's own body: what comes after a task. Kept as it is for a native message.
 NO_EMBED: dict[str, Any] = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
+#: What of a native message's properties is kept: ``MessageGroupId`` is kombu's word for a fair queue's tenant on SQS.
+_KEPT = ("reply_to", "MessageGroupId")
+
 #: Headers that a message of ours needs in any Celery worker.
 _PLAIN_HEADERS: dict[str, Any] = {
     "lang": "py",
@@ -79,7 +82,13 @@ class Parts(msgspec.Struct, frozen=True):
     id: str
     body: bytes
     headers: dict[str, Any]
-    reply_to: str
+    kept: dict[str, Any]
+    """What of a native message's properties is kept."""
+
+    @property
+    def reply_to(self) -> str:
+        """Where a native caller waits for an answer."""
+        return str(self.kept.get("reply_to", ""))
 
 
 def parts(message: Message, header: object) -> Parts:
@@ -90,7 +99,8 @@ def parts(message: Message, header: object) -> Parts:
     headers = _PLAIN_HEADERS | {"root_id": engine_id} | (native.headers if native else {})
     headers |= {"id": engine_id, "task": message.task, "eta": None, "expires": None, "taskbridge": header}
     body = b"".join((b"[", message.args, b",", message.kwargs, b",", embed, b"]"))
-    return Parts(engine_id, body, headers, native.properties.get("reply_to", "") if native else "")
+    kept = {name: value for name, value in native.properties.items() if name in _KEPT} if native else {}
+    return Parts(engine_id, body, headers, kept)
 
 
 def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
@@ -103,7 +113,7 @@ def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
         "delivery_info": {"exchange": "", "routing_key": list_name},
         "priority": 0,
         "delivery_tag": f"{message.id}.{message.seq}",
-    }
+    } | found.kept
     return _encoder.encode(
         {
             "body": found.body.decode(),
@@ -113,6 +123,13 @@ def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
             "properties": properties,
         }
     )
+
+
+def group_of(message: Message) -> str:
+    """Return the message group that a native producer put it in; empty for none."""
+    if message.engine != "celery":
+        return ""
+    return str(_native_decoder.decode(message.native).properties.get("MessageGroupId", ""))
 
 
 def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
@@ -145,6 +162,8 @@ def read(envelope_of: Callable[[], Envelope], queue: str, raw: bytes) -> tuple[M
             return _with_native(message, envelope, embed), envelope
         return _of_native(envelope, queue, args, kwargs, embed), envelope
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
+        if b'"actor_name"' in raw:
+            raise DecodeError(f"a message of Dramatiq's, in a queue of Celery's: {raw[:80]!r}") from None
         raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {raw[:80]!r}: {error!r}") from None
 
 
@@ -182,7 +201,7 @@ def _is_bound(embed: dict[str, Any]) -> bool:
 
 def _native(envelope: Envelope, embed: dict[str, Any]) -> msgspec.Raw:
     headers = {k: v for k, v in envelope.headers.items() if k not in ("taskbridge", "eta", "expires")}
-    properties = {k: v for k, v in envelope.properties.items() if k == "reply_to" and v}
+    properties = {k: v for k, v in envelope.properties.items() if k in _KEPT and v}
     return msgspec.Raw(
         _encoder.encode(Native(id=str(envelope.headers["id"]), headers=headers, embed=embed, properties=properties))
     )

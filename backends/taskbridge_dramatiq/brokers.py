@@ -13,6 +13,7 @@ from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
+from taskbridge.sqs.broker import SqsBroker
 
 from . import wire
 from .rabbitmq import DramatiqDialect
@@ -43,6 +44,10 @@ class RedisLayout:
     def name_of(self, queue: str, band: str) -> str:
         """Return Dramatiq's name of the queue that carries a band of a queue."""
         return f"{self._prefix}{queue}{band}"
+
+    def all_of(self, queue: str) -> list[str]:
+        """Return Dramatiq's names of the queues that carry one of ours, that of its normal band first."""
+        return [self.name_of(queue, band) for band in ("", "-high", "-low")]
 
     def list_of(self, name: str) -> str:
         """Return the list of one of Dramatiq's queues."""
@@ -103,11 +108,34 @@ def _fresh(by_list: dict[str, list[bytes | str]]) -> list[bytes]:
     return [*packed, pack(("EXEC",))]
 
 
+class SqsDialect:
+    """The same JSON. Dramatiq is the second engine on SQS: its queues' names end in ``-dramatiq``."""
+
+    suffix = wire.SUFFIX
+    others: tuple[str, ...] = ()
+
+    def encode(self, message: Message, name: str, *, front: bool = False) -> bytes:
+        return wire.encode(message, name, front=front)
+
+    def decode(self, delivery: Delivery) -> None:
+        delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)
+
+    def group_of(self, message: Message) -> str:
+        """None: dramatiq-sqs has no word for it."""
+        return ""
+
+
+def on_sqs(place: Place) -> SqsBroker:
+    """Return Dramatiq's queues on SQS."""
+    return SqsBroker(place, SqsDialect())
+
+
 #: Under Dramatiq's own command on Redis: it has a consumer per queue, in no order; bytes that it cannot read strand
 #: what it fetched with them until it restarts; a silent worker is found by the commands of others
 #: (``native.MAINTENANCE_CHANCE``); its tasks run in threads, where a signal raises nothing.
 #: Source: dramatiq 2.2 worker.py and brokers/redis.py.
 #: On RabbitMQ: no message is shown without handing it out; bytes that it cannot read go to dead letters of its own.
+#: On SQS: bytes that it cannot read come again for ever. Source: dramatiq-sqs 0.4 broker.py.
 KINDS = {
     "redis": Kind(
         connect=OnRedis,
@@ -118,5 +146,18 @@ KINDS = {
         connect=lambda place: RabbitBroker(place, DramatiqDialect()),
         capabilities=Capabilities(scan=False),
         own_command=Capabilities(scan=False, bands=False, poison=False, soft_timeout=False, hard_timeout=False),
+    ),
+    "sqs": Kind(
+        connect=on_sqs,
+        capabilities=Capabilities(ordered=False, scan=False, recovery_s=50.0),
+        own_command=Capabilities(
+            bands=False,
+            ordered=False,
+            scan=False,
+            poison=False,
+            soft_timeout=False,
+            hard_timeout=False,
+            recovery_s=50.0,
+        ),
     ),
 }

@@ -17,6 +17,7 @@ from taskbridge.errors import BrokerUnavailable
 from taskbridge.options import BAND_SUFFIXES
 from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.rabbitmq.queues import PARTS, Parcel
+from taskbridge.sqs.broker import SqsBroker
 
 from . import wire
 
@@ -33,26 +34,26 @@ MAINTENANCE_CHANCE = 100_000
 
 def name_of(backend: DramatiqBackend, queue: str, part: str = "") -> str:
     """Return what Dramatiq calls a part of a queue."""
-    if isinstance(backend.broker, RabbitBroker):
+    if isinstance(backend.broker, RabbitBroker | SqsBroker):
         return backend.broker.names.of(queue, part)
     return f"{backend.place.queue_prefix}{queue}{part}"
 
 
 def parts_of(backend: DramatiqBackend) -> Sequence[str]:
     """Return the parts of a queue that are read."""
-    return PARTS if isinstance(backend.broker, RabbitBroker) else BAND_SUFFIXES
+    return PARTS if isinstance(backend.broker, RabbitBroker | SqsBroker) else BAND_SUFFIXES
 
 
 def queue_of(backend: DramatiqBackend, name: str) -> str:
     """Return which queue of ours something that Dramatiq calls so belongs to."""
-    if isinstance(backend.broker, RabbitBroker):
-        return backend.broker.names.queue_of(name)
+    if isinstance(backend.broker, RabbitBroker | SqsBroker):
+        return backend.broker.names.queue_of(name.removesuffix(wire.DELAYED))
     return name.removeprefix(backend.place.queue_prefix).removesuffix(wire.DELAYED)
 
 
 def read_for(backend: DramatiqBackend, names: Collection[str]) -> set[str]:
-    """Return what Dramatiq's command reads when it is told to read these: on RabbitMQ all parts of each queue."""
-    if not isinstance(backend.broker, RabbitBroker):
+    """Return what Dramatiq's command reads that is told to read these: on RabbitMQ and SQS all parts of each queue."""
+    if not isinstance(backend.broker, RabbitBroker | SqsBroker):
         return set(names)
     return {name_of(backend, queue_of(backend, name), part) for name in names for part in PARTS}
 
@@ -67,6 +68,10 @@ def own_broker(backend: DramatiqBackend, *more: Middleware) -> Broker:
         from .own_rabbitmq import own_rabbitmq
 
         return own_rabbitmq(backend.broker, _middleware(more))
+    if isinstance(backend.broker, SqsBroker):
+        from .own_sqs import own_sqs
+
+        return own_sqs(backend.place, backend.broker.names, _middleware(more))
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=backend.place.broker_url,
         middleware=_middleware(more),
@@ -78,6 +83,8 @@ def own_broker(backend: DramatiqBackend, *more: Middleware) -> Broker:
 def sender(backend: DramatiqBackend, *more: Middleware) -> Broker:
     """Return Dramatiq's broker for our children: only what its own pipelines and callbacks send goes through it."""
     broker = backend.broker
+    if isinstance(broker, SqsBroker):
+        return Later(lambda: own_broker(backend, *more), _middleware(more))
     if not isinstance(broker, RabbitBroker):
         return own_broker(backend, *more)
 
@@ -85,6 +92,33 @@ def sender(backend: DramatiqBackend, *more: Middleware) -> Broker:
         broker.publisher.publish([Parcel(name, raw, {"delivery_mode": 2, "priority": priority})])
 
     return Sender(send, _middleware(more))
+
+
+class Later(Broker):
+    """A broker in one of our children: actors and middleware now, Dramatiq's transport when a task sends by it.
+
+    Args:
+        transport: makes it; it reads much, and asks for keys at once.
+        middleware: all there is.
+    """
+
+    def __init__(self, transport: Callable[[], Broker], middleware: list[Middleware]) -> None:
+        super().__init__(middleware=middleware)
+        self._make = transport
+        self._transport: Broker | None = None
+
+    def declare_queue(self, queue_name: str) -> None:
+        self.queues.setdefault(queue_name, None)
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        if self._transport is None:
+            self._transport = self._make()
+        self._transport.declare_queue(message.queue_name)
+        return self._transport.enqueue(message, delay=delay)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
 
 class Sender(Broker):

@@ -22,6 +22,8 @@ DELAYED = ".DQ"
 
 #: Where Sentry's middleware for Dramatiq puts its headers. Source: sentry_sdk/integrations/dramatiq.py.
 SENTRY = "_sentry_headers"
+#: What the names of Dramatiq's queues end in where it cannot share them with another engine.
+SUFFIX = "-dramatiq"
 
 
 class Native(msgspec.Struct, omit_defaults=True):
@@ -91,6 +93,8 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
             return _with_native(message, envelope), envelope
         return _of_native(envelope, queue), envelope
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        if b'"headers"' in raw and b'"body"' in raw:
+            raise DecodeError(f"a message of Celery's, in a queue of Dramatiq's: {raw[:80]!r}") from None
         raise DecodeError(f"expected a Dramatiq message (JSON), got {raw[:80]!r}: {error!r}") from None
 
 

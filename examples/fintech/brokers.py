@@ -1,7 +1,7 @@
-"""Where the demo's queues are: the Redis that is the store, too, or a RabbitMQ beside it.
+"""Where the demo's queues are: the Redis that is the store, too, or a RabbitMQ or an SQS beside it.
 
-A RabbitMQ is the one that ``TASKBRIDGE_BROKER_URL`` names, ``amqp://...``; else a node that is started here from
-``rabbitmq-server`` on the path.
+One beside it is the one that ``TASKBRIDGE_BROKER_URL`` names, ``amqp://...`` or ``sqs://...``; else one that is started
+here: a node of RabbitMQ from ``rabbitmq-server`` on the path, or moto's SQS, all in memory.
 """
 
 from __future__ import annotations
@@ -9,9 +9,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from taskbridge import TaskbridgeError
 from taskbridge.backend import Place
@@ -22,12 +27,16 @@ from . import server
 from .groups import QUEUES
 from .process import ROOT
 
-STOP_S = 10.0
+START_S, STOP_S = 30.0, 10.0
 
 NO_RABBITMQ = """no RabbitMQ was found. Any one of these will do:
   - name one, and a Redis for the store:    TASKBRIDGE_BROKER_URL=amqp://... TASKBRIDGE_STORE_URL=redis://...
   - install one, so that rabbitmq-server is on the path; the demo starts a node of its own
       Debian, Ubuntu: apt install rabbitmq-server    macOS: brew install rabbitmq"""
+
+NO_SQS = """no SQS was found. Any one of these will do:
+  - name one, and a Redis for the store:    TASKBRIDGE_BROKER_URL=sqs://?region=eu-west-1 TASKBRIDGE_STORE_URL=redis://...
+  - install moto, which make demo does:     pip install 'moto[server]'"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,7 @@ def find(kind: str) -> Iterator[Servers]:
     Raises:
         NoServer: one was not found, or does not answer.
     """
-    with {"redis": _redis, "rabbitmq": _rabbitmq}[kind]() as servers:
+    with {"redis": _redis, "rabbitmq": _rabbitmq, "sqs": _sqs}[kind]() as servers:
         yield servers
 
 
@@ -70,12 +79,26 @@ def _rabbitmq() -> Iterator[Servers]:
     with server.find(server.STORE_VARIABLE) as redis:
         if named:
             _ask(named)
-            yield _beside(
-                redis, "RabbitMQ", named, f"the one {server.VARIABLE} names", lambda word: _empty(named, word)
-            )
+            yield _beside(redis, "RabbitMQ", named, f"the one {server.VARIABLE} names", _removed("rabbitmq", named))
             return
         with _node() as url:
             yield _beside(redis, "RabbitMQ", url, "rabbitmq-server on the path", lambda _word: None)
+
+
+@contextmanager
+def _sqs() -> Iterator[Servers]:
+    named = os.environ.get(server.VARIABLE, "")
+    with server.find(server.STORE_VARIABLE) as redis:
+        if named:
+            if not named.startswith("sqs://"):
+                raise server.NoServer(f"{server.VARIABLE} is set, and names no SQS")
+            yield _beside(redis, "SQS", named, f"the one {server.VARIABLE} names", _removed("sqs", named))
+            return
+        if not find_spec("moto"):
+            raise server.NoServer(NO_SQS)
+        with _moto() as port:
+            url = f"sqs://demo:demo@127.0.0.1:{port}?region=eu-west-1&is_secure=false"
+            yield _beside(redis, "SQS", url, "moto, in memory", lambda _word: None)
 
 
 def _beside(redis: server.Broker, kind: str, url: str, origin: str, forget: Callable[[str], None]) -> Servers:
@@ -127,8 +150,45 @@ def _ask(url: str) -> None:
         raise server.NoServer(f"{server.VARIABLE} is set, but there is no RabbitMQ to use: {error}") from None
 
 
-def _empty(url: str, word: str) -> None:
-    """Delete the queues of a run from a RabbitMQ that is not ours."""
-    for kinds in (CELERY, DRAMATIQ):
-        place = Place(name="demo", broker_url=url, namespace="demo", queue_prefix=f"{word}-")
-        kinds["rabbitmq"].connect(place).remove(QUEUES)
+def _removed(kind: str, url: str) -> Callable[[str], None]:
+    """Return what deletes the queues of a run from a broker that is not ours."""
+
+    def remove(word: str) -> None:
+        for kinds in (CELERY, DRAMATIQ):
+            place = Place(name="demo", broker_url=url, namespace="demo", queue_prefix=f"{word}-")
+            kinds[kind].connect(place).remove(QUEUES)
+
+    return remove
+
+
+@contextmanager
+def _moto() -> Iterator[int]:
+    port = server.free_port()
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.moto_server", "127.0.0.1", str(port)],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is for the demo, which then stops the worker first
+        )
+        try:
+            deadline = time.monotonic() + START_S
+            while not _answers(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    said = log.read()[-2000:].decode(errors="replace")
+                    raise server.NoServer(f"moto did not start; it said:\n{said}")
+                time.sleep(0.05)
+            yield port
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/moto-api/data.json", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False

@@ -47,7 +47,7 @@ from .watch import STAGES, totals
     callback=lambda _context, _option, value: _engines(value),
     help="Which engines, in this order.",
 )
-@click.option("--broker", type=click.Choice(["redis", "rabbitmq"]), default="redis", show_default=True)
+@click.option("--broker", type=click.Choice(["redis", "sqs", "rabbitmq"]), default="redis", show_default=True)
 @click.option(
     "--processes", default=2, show_default=True, type=click.IntRange(len(GROUPS)), help="Of each worker, in two groups."
 )

@@ -79,7 +79,8 @@ def shown(settings: Settings) -> dict[str, object]:
     plain["max_payload"] = settings.max_payload
     plain |= {"timeout": settings.timeouts.soft_ms / 1000, "hard_timeout": settings.timeouts.hard_ms / 1000}
     plain["backends"] = {
-        name: {"engine": one.engine, "broker_url": redacted(one.broker_url)} for name, one in chosen.items()
+        name: {"engine": one.engine, "broker_url": redacted(one.broker_url), "queues": dict(one.queues)}
+        for name, one in chosen.items()
     }
     plain["shares"] = {name: {"to": dict(share.to), "key": share.key} for name, share in settings.shares.items()}
     plain["schedules"] = {
@@ -119,11 +120,12 @@ def _broker(bridge: Bridge, backend: Backend) -> Iterator[Finding]:
         return
     url = redacted(bridge.settings.backend_settings(backend.name).broker_url)
     try:
-        waiting = sum(map(backend.depth, queues))
+        waiting, doubts = sum(map(backend.depth, queues)), backend.doubts(queues)
     except TaskbridgeError as error:
         yield faulty(about, error)
     else:
         yield Finding(level="ok", about=about, text=f"{url} answers; {waiting} messages wait in {', '.join(queues)}")
+        yield from (Finding(level="warning", about=about, text=doubt) for doubt in doubts)
 
 
 def _store(bridge: Bridge) -> Iterator[Finding]:

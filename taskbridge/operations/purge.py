@@ -7,6 +7,7 @@ engine's queue is ended: what the store keeps of the queue (delayed, parked, dea
 from __future__ import annotations
 
 import logging
+import select
 from collections import deque
 from collections.abc import Generator
 
@@ -24,6 +25,9 @@ log = logging.getLogger("taskbridge")
 
 #: How many messages are held at a time.
 BATCH = 100
+
+#: How long to wait for a broker that answers later, seconds.
+EAR_S = 2.0
 
 PURGED = Ended(how="purged", why="purged")
 
@@ -64,7 +68,7 @@ class Purge:
         hand: deque[Delivery] = deque()
         try:
             while left > 0:
-                hand.extend(self._consumer.fetch(min(BATCH, left)))
+                hand.extend(self._consumer.fetch(min(BATCH, left)) or self._heard(left))
                 if not hand:
                     return
                 left -= len(hand)
@@ -74,6 +78,12 @@ class Purge:
                     yield
         finally:
             self._give_back(hand)
+
+    def _heard(self, left: int) -> list[Delivery]:
+        """Wait a moment for what the consumer's ears tell of: it was asked for, and comes later."""
+        if self._consumer.ears and select.select(self._consumer.ears, [], [], EAR_S)[0]:
+            return self._consumer.fetch(min(BATCH, left))
+        return []
 
     def _end(self, delivery: Delivery) -> None:
         if delivery.message is None:

@@ -96,6 +96,10 @@ class RabbitBroker:
         """Nothing: RabbitMQ shows a message by handing it out, and quorum queues count that against its life."""
         return iter(())
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        """None: a queue that is there is taken as it is."""
+        return []
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         from .consumer import RabbitConsumer
 

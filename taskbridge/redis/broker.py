@@ -58,6 +58,10 @@ class RedisBroker:
         """Return the message so many behind the first of a list, for each place, of which there are some."""
         raise NotImplementedError
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        """None: a list needs no setting up, and the server is looked at as a store."""
+        return []
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         return ShelfConsumer(self._shelf(queues), queues, owner, store)
 

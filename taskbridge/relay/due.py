@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from ..enqueue import Sender, by_backend, publish, tell
-from ..errors import BrokerUnavailable, DecodeError, StoreFull
+from ..errors import BrokerUnavailable, ConfigError, DecodeError, StoreFull, TaskbridgeError
 from ..message import Message, decode
 from ..store import RELAY_LEASE_MS, Due
 
@@ -55,23 +55,40 @@ class PublishDue:
         copies = [(message, one.front) for one in due if (message := _published(one, now_ms))]
         self.fresh.update(one.id for one in due if one.fresh_ms)
         published: list[Message] = []
-        away: BrokerUnavailable | None = None
+        problems: list[TaskbridgeError] = []
         for front in (True, False):  # those that have waited already are fetched before what lies in the queue
             waiting = [message for message, waited in copies if waited is front]
             for name, messages in by_backend(waiting, self.sender).items():
                 try:
-                    self.sender.backend(name).publish(messages, front=front)
-                    published += messages
+                    self._hand_over(name, messages, front, published, problems)
                 except StoreFull as error:
                     log.warning("what is due trickles, %d messages at first: %s", len(messages), error)
                     self.hand.extend(messages)
                     self.leased_until_s = leased_until_s
-                except BrokerUnavailable as error:  # theirs stay leased; what goes to another broker does not wait
-                    away = error
         marked = self._mark(published)
-        if away is not None:
-            raise away
+        if problems:  # theirs stay leased
+            raise problems[0]
         return marked + (self._trickle() if self.hand else 0)
+
+    def _hand_over(
+        self, name: str, messages: list[Message], front: bool, published: list[Message], problems: list[TaskbridgeError]
+    ) -> None:
+        """Publish to one backend. A queue that cannot be had holds up no other, nor does a broker that is away."""
+        try:
+            self.sender.backend(name).publish(messages, front=front)
+        except ConfigError as error:
+            by_queue: dict[str, list[Message]] = {}
+            for message in messages:
+                by_queue.setdefault(message.queue, []).append(message)
+            if len(by_queue) == 1:
+                problems.append(error)
+            else:
+                for few in by_queue.values():
+                    self._hand_over(name, few, front, published, problems)
+        except BrokerUnavailable as error:
+            problems.append(error)
+        else:
+            published += messages
 
     def _trickle(self) -> int:
         """Hand a full broker what it has room for, for one round; returns how much."""

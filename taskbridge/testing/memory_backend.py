@@ -61,6 +61,9 @@ class MemoryBackend:
                 except DecodeError:
                     continue
 
+    def doubts(self, queues: Sequence[str]) -> list[str]:
+        return []
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         return MemoryConsumer(self, queues)
 

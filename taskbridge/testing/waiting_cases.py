@@ -47,7 +47,8 @@ class WaitingCases:
 
         lines = [one for one in arena.lines(what="guarded") if one["who"] == who]
         assert [0, 0, 0] == [record.starts for record in records if record]
-        assert [(0, 1), (1, 1), (2, 1)] == [(one["n"], one["attempt"]) for one in lines]
+        runs = [(one["n"], one["attempt"]) for one in lines]
+        assert [(0, 1), (1, 1), (2, 1)] == (runs if arena.backend.capabilities.ordered else sorted(runs))
         assert held.fencing_token < lines[0]["token"] < lines[1]["token"] < lines[2]["token"]
 
     def test_a_held_lock_may_skip_or_fail_a_message(self, arena: Arena) -> None:
@@ -69,7 +70,7 @@ class WaitingCases:
         ]
 
     def test_a_rate_limit_paces_starts_and_nothing_else(self, arena: Arena) -> None:
-        """Twenty a second, one at a time: each runs once, in order, and its queue is not slowed meanwhile."""
+        """Twenty a second, one at a time: each runs once, in the order of arrival, and nothing else is slowed."""
         who = new_id()
         sent = [arena.tasks["paced"].enqueue(who, n).id for n in range(8)]
         beside = arena.tasks["plain"].enqueue(11)
@@ -79,7 +80,8 @@ class WaitingCases:
             arena.ended(id)
 
         lines = [one for one in arena.lines(what="paced") if one["who"] == who]
-        assert list(range(8)) == [one["n"] for one in lines]
+        numbers = [one["n"] for one in lines]
+        assert list(range(8)) == (numbers if arena.backend.capabilities.ordered else sorted(numbers))
         assert 330 <= lines[-1]["at_ms"] - lines[0]["at_ms"]
         assert unfinished
 

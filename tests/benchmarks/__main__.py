@@ -8,13 +8,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from . import chaining, chunking, enqueueing, importing, latency, observing, policies, rabbitmq, report, working
+from . import chaining, chunking, enqueueing, importing, latency, observing, policies, rabbitmq, report, sqs, working
 from .runner import Case, run
 
 #: The rows of each broker.
 FAMILIES = {
     "redis": (enqueueing, working, policies, observing, chaining, chunking, latency, importing),
     "rabbitmq": (rabbitmq,),
+    "sqs": (sqs,),
 }
 
 #: Narrower than this and the table is folded past reading; a file or a pipe has no width of its own.

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from taskbridge import Bridge, Settings
-from taskbridge.testing.backend_suite import Arena, notes_in
+from taskbridge.testing.backend_suite import PATIENCE_S, Arena, notes_in
 from taskbridge.testing.suite_notes import QUEUE
 from taskbridge.testing.suite_tasks import declare
 from tests.servers import RedisServer, until
@@ -34,8 +34,9 @@ def arena_of(engine: str, kind: str, place: BrokerPlace, store: RedisServer, dir
     bridge = Bridge(settings)
     tasks = declare(bridge)
     push_raw = partial(place.push_raw, engine, QUEUE)
-    with running(commands_of(engine, kind, TASKS, QUEUE), environment, log):
-        arena = Arena(bridge, tasks, notes, push_raw, place.native_call(engine))
+    with running(commands_of(engine, kind, TASKS, place.queues(engine, QUEUE)), environment, log):
+        patience_s = PATIENCE_S * (place.slowness if kind == "native" else 1)
+        arena = Arena(bridge, tasks, notes, push_raw, place.native_call(engine), patience_s)
         first = tasks["plain"].enqueue(0, "warm")
         try:
             until(lambda: arena.lines(first.id), 30, "the worker to serve its first message")

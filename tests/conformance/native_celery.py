@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from celery import Celery
 
-app = Celery("native", broker=os.environ["TASKBRIDGE_BROKER_URL"])
+app = Celery("native", broker=os.environ.get("NATIVE_BROKER") or os.environ["TASKBRIDGE_BROKER_URL"])
+app.conf.broker_transport_options = json.loads(os.environ.get("NATIVE_TRANSPORT", "{}"))
 
 
 @app.task(name="legacy.add", queue="legacy")

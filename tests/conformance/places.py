@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from taskbridge.testing.backend_suite import NativeCall
+from taskbridge.testing.suite_notes import QUEUE
 from tests.servers import RedisServer
+from tests.sqs import ENVIRONMENT, KEY, REGION, SECRET, SqsServer
 
 
 class BrokerPlace(Protocol):
@@ -16,6 +19,11 @@ class BrokerPlace(Protocol):
     """As ``taskbridge.broker.KINDS`` calls it."""
     environment: Mapping[str, str]
     """What its clients need beside its URL."""
+    slowness: float
+    """How much longer than on Redis an engine's own command may take."""
+
+    def queues(self, engine: str, queue: str) -> list[str]:
+        """What an engine's own command is to be told to read for one queue of ours."""
 
     def url(self) -> str:
         """The URL as a user would write it."""
@@ -44,9 +52,13 @@ class RedisPlace:
 
     kind = "redis"
     environment: Mapping[str, str] = {}
+    slowness = 1.0
 
     def __init__(self, server: RedisServer) -> None:
         self._server = server
+
+    def queues(self, engine: str, queue: str) -> list[str]:
+        return [f"{queue}-high", queue, f"{queue}-low"]
 
     def url(self) -> str:
         return self._server.url()
@@ -77,6 +89,46 @@ class RedisPlace:
 
     def name_of(self, engine: str, queue: str) -> str:
         return queue
+
+
+class SqsPlace:
+    """An SQS whose queues for the suite are there, as whoever deploys a service has made them."""
+
+    kind = "sqs"
+    environment = ENVIRONMENT
+    slowness = 10.0  # each message is received and deleted by requests of its own
+
+    def __init__(self, server: SqsServer) -> None:
+        self._server = server
+
+    def queues(self, engine: str, queue: str) -> list[str]:
+        suffix = "-dramatiq" if engine == "dramatiq" else ""
+        return [f"{queue}{suffix}{part}" for part in ("-front", "-high", "", "-low")]
+
+    def url(self) -> str:
+        return self._server.url()
+
+    def empty(self) -> None:
+        self._server.reset()
+        client = self._server.client()
+        for name in [*self.queues("celery", QUEUE), *self.queues("dramatiq", QUEUE)]:
+            client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "30"})
+
+    def push_raw(self, engine: str, queue: str, raw: bytes) -> None:
+        name = self.queues(engine, queue)[2]
+        client = self._server.client()
+        url = client.get_queue_url(QueueName=name)["QueueUrl"]
+        client.send_message(QueueUrl=url, MessageBody=base64.b64encode(raw).decode())
+
+    def native_call(self, engine: str) -> NativeCall:
+        if engine == "celery":
+            url = f"sqs://{KEY}:{SECRET}@{self._server.endpoint.removeprefix('http://')}//"
+            return celery_call(url, region=REGION, is_secure=False)
+        from dramatiq_sqs import SQSBroker
+
+        keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": REGION}
+        call = dramatiq_call(SQSBroker(middleware=[], endpoint_url=self._server.endpoint, **keys))
+        return lambda name, args, kwargs, queue: call(name, args, kwargs, self.queues("dramatiq", queue)[2])
 
 
 def celery_call(url: str, **transport: Any) -> NativeCall:

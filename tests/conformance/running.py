@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from pathlib import Path
 STOP_S = 10.0
 
 
-def commands_of(engine: str, kind: str, tasks: str, queue: str, processes: int = 1) -> list[list[str]]:
-    """The commands that run a worker: ``ours``, or ``native``."""
-    n, bands = processes, [f"{queue}-high", queue, f"{queue}-low"]
+def commands_of(engine: str, kind: str, tasks: str, queues: Sequence[str], processes: int = 1) -> list[list[str]]:
+    """The commands that run a worker: ``ours``, or ``native``, which is told the names of its queues."""
+    n = processes
     if kind == "ours":
         return [["taskbridge", "worker", tasks, "--processes", str(n)]]
     own = {
-        "celery": f"celery -A taskbridge_celery.command worker -I {tasks} -c {n} -Q {','.join(bands)}",
-        "dramatiq": f"dramatiq taskbridge_dramatiq.command:broker {tasks} -p {n} -t 1 -Q {' '.join(bands)}",
+        "celery": f"celery -A taskbridge_celery.command worker -I {tasks} -c {n} -Q {','.join(queues)}",
+        "dramatiq": f"dramatiq taskbridge_dramatiq.command:broker {tasks} -p {n} -t 1 -Q {' '.join(queues)}",
     }
     return [own[engine].split(), ["taskbridge", "relay"]]
 

@@ -16,9 +16,10 @@ from taskbridge.testing.suite_tasks import declare
 from taskbridge.testing.worker import Worker
 from tests.rabbitmq import SomeRabbit
 from tests.servers import RedisServer
+from tests.sqs import SqsServer
 
 from .arenas import arena_of
-from .places import BrokerPlace, RedisPlace
+from .places import BrokerPlace, RedisPlace, SqsPlace
 from .rabbit_place import RabbitPlace
 
 
@@ -30,6 +31,11 @@ def redis_place(redis_server: RedisServer) -> RedisPlace:
 @pytest.fixture(scope="module")
 def rabbitmq_place(rabbit: SomeRabbit) -> RabbitPlace:
     return RabbitPlace(rabbit)
+
+
+@pytest.fixture(scope="module")
+def sqs_place(sqs_server: SqsServer) -> SqsPlace:
+    return SqsPlace(sqs_server)
 
 
 class EngineSuite(BackendSuite):
@@ -62,6 +68,19 @@ class TestDramatiq(EngineSuite):
     """Dramatiq's messages on Redis under ``taskbridge worker``."""
 
     engine = "dramatiq"
+
+
+class TestCeleryOnSqs(EngineSuite):
+    """Celery's messages on SQS under ``taskbridge worker``."""
+
+    broker = "sqs"
+
+
+class TestDramatiqOnSqs(EngineSuite):
+    """Dramatiq's messages on SQS under ``taskbridge worker``."""
+
+    engine = "dramatiq"
+    broker = "sqs"
 
 
 class NativeSuite(EngineSuite):
@@ -112,6 +131,23 @@ class TestDramatiqOnRabbitMQItsOwnCommand(NativeSuite):
 
     engine = "dramatiq"
     broker = "rabbitmq"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+class TestCeleryOnSqsItsOwnCommand(NativeSuite):
+    """``celery -A taskbridge_celery.command worker`` on kombu's transport for SQS."""
+
+    broker = "sqs"
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+class TestDramatiqOnSqsItsOwnCommand(NativeSuite):
+    """``dramatiq taskbridge_dramatiq.command:broker`` on dramatiq-sqs."""
+
+    engine = "dramatiq"
+    broker = "sqs"
 
 
 class TestMemory(BackendSuite):

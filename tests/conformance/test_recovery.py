@@ -94,5 +94,5 @@ def _started(engine: str, kind: str, environment: dict[str, str], log: Path) -> 
                 stderr=output,
                 start_new_session=True,
             )
-            for program, *words in commands_of(engine, kind, TASKS, QUEUE)
+            for program, *words in commands_of(engine, kind, TASKS, [f"{QUEUE}-high", QUEUE, f"{QUEUE}-low"])
         ]

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial, update_wrapper
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 
@@ -58,6 +58,8 @@ class Tally:
         figures = {**asdict(self), **self.more}
         return ", ".join(f"{name} {value}" for name, value in figures.items() if name != "more")
 
+
+S = TypeVar("S", bound="Stage")
 
 #: What became of scenarios that were played at once: by name and engine.
 Played = dict[tuple[str, str], Future[Tally]]
@@ -364,6 +366,18 @@ def at_once(
             url = broker(f"{scenario.__name__}-{engine}") if broker else None
             stage = Stage(engine, folder / scenario.__name__ / engine, broker=url, **redis)
             stages[scenario, engine] = stack.enter_context(stage)
+        with ThreadPoolExecutor(len(stages)) as pool:
+            return {(one.__name__, engine): pool.submit(one, stage) for (one, engine), stage in stages.items()}
+
+
+def play(folder: Path, kind: type[S], *scenarios: Callable[[S], Tally], **redis: Any) -> Played:
+    """The same on stages of another kind."""
+    with ExitStack() as stack:
+        stages = {
+            (scenario, engine): stack.enter_context(kind(engine, folder / scenario.__name__ / engine, **redis))
+            for scenario in scenarios
+            for engine in ENGINES
+        }
         with ThreadPoolExecutor(len(stages)) as pool:
             return {(one.__name__, engine): pool.submit(one, stage) for (one, engine), stage in stages.items()}
 

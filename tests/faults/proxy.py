@@ -10,6 +10,7 @@ import selectors
 import socket
 import threading
 import time
+from contextlib import suppress
 from typing import Self
 
 from ..servers import HOST
@@ -112,12 +113,12 @@ class Proxy:
         for late in [late for late in self._late if late[0] <= now_s]:
             self._late.remove(late)
             _, far, data = late
-            far.sendall(data)
-            far.shutdown(socket.SHUT_WR)
-            far.settimeout(1)
-            while far.recv(1 << 16):
-                pass
-            far.close()
+            with far, suppress(OSError):  # the server may have had enough of it
+                far.sendall(data)
+                far.shutdown(socket.SHUT_WR)
+                far.settimeout(1)
+                while far.recv(1 << 16):
+                    pass
 
     def _close(self, *ends: socket.socket) -> None:
         for end in ends:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -15,13 +16,18 @@ import sqlite3
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
-from taskbridge import Backoff, Current, Lock, RateLimit, SoftTimeout, current, default_bridge, task
+from taskbridge import Backoff, Current, Lock, RateLimit, Retry, SoftTimeout, current, default_bridge, task
 
 FOLDER = Path(os.environ["FAULTS_EVIDENCE"])
 
 QUEUE = "faults"
+
+#: As ``launch`` has them, for the processes that import this.
+for place, value in json.loads(os.environ.get("FAULTS_CONSTANTS", "{}")).items():
+    setattr(import_module(place.rpartition(".")[0]), place.rpartition(".")[2], value)
 
 
 @task(queue=QUEUE)
@@ -49,6 +55,28 @@ def flaky(n: int, failures: int = 1) -> None:
         raise ConnectionError(f"failure {current().attempt} of {failures}")
     note("start", n)
     effect(n)
+    note("done", n)
+
+
+@task(queue=QUEUE, retry=Backoff(max_retries=1))
+def much_later(n: int, seconds: float) -> None:
+    """Asks for so long a wait, once, then has its effect."""
+    if current().attempt == 1:
+        note("fail", n)
+        raise Retry("later", after=seconds)
+    note("start", n)
+    effect(n)
+    note("done", n)
+
+
+@task(queue=QUEUE)
+def grips(n: int, seconds: float) -> None:
+    """Holds the GIL for about so long: no thread of its process runs meanwhile."""
+    note("start", n)
+    began_s, count = time.monotonic(), 1_000_000
+    sum(range(count))
+    count *= max(1, int(seconds / (time.monotonic() - began_s)))
+    sum(range(count))
     note("done", n)
 
 

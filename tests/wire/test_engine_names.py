@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import amqp
 from amqp.serialization import decode_properties_basic
@@ -12,7 +13,10 @@ from celery.worker.consumer import Consumer
 from dramatiq import Message, Worker
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
+from dramatiq_sqs import SQSBroker
 from kombu.transport.redis import Channel
+from kombu.transport.SQS import Channel as SqsChannel
+from kombu.transport.SQS import Transport as SqsTransport
 
 
 def test_celery_names():
@@ -33,6 +37,23 @@ def test_kombu_names():
     assert [0, 3, 6, 9] == Channel.priority_steps
     options = set(Channel.from_transport_options)
     assert {"unacked_key", "unacked_index_key", "unacked_mutex_key", "visibility_timeout"} <= options
+
+
+def test_kombu_names_on_sqs():
+    """kombu reads the options that worker.py gives it, and calls queues of ours as we do."""
+    source = inspect.getsource(SqsChannel)
+    for option in ("visibility_timeout", "sqs-creation-attributes", "predefined_queues", "region", "is_secure"):
+        assert f"'{option}'" in source or f'"{option}"' in source
+    assert {"wait_time_seconds", "MessageGroupId"} <= set(re.findall(r"\w+", source))
+    assert "polling_interval" in inspect.getsource(SqsTransport)
+    assert "Ab_1-low" == SqsChannel.entity_name(None, "Ab_1-low")
+
+
+def test_dramatiq_names_on_sqs():
+    """dramatiq-sqs takes the words that worker.py gives it, and finds its queues where they are given."""
+    assert {"middleware", "visibility_timeout", "namespace"} <= inspect.signature(SQSBroker).parameters.keys()
+    assert "sqs_queue_name" in inspect.signature(SQSBroker._get_or_create_sqs_queue).parameters
+    assert "b64encode(message.encode())" in inspect.getsource(SQSBroker.enqueue)
 
 
 def test_dramatiq_names():

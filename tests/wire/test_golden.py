@@ -333,3 +333,43 @@ def test_anything_else_is_a_decode_error(wire: Any, raw: bytes):
     """No bytes make a decoder raise anything but DecodeError."""
     with pytest.raises(DecodeError):
         wire.decode(raw, "q")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "why"),
+    [
+        (celery_wire, dramatiq_wire, "a message of Dramatiq's, in a queue of Celery's"),
+        (dramatiq_wire, celery_wire, "a message of Celery's, in a queue of Dramatiq's"),
+    ],
+)
+def test_the_other_engines_message_is_recognised(ours: Any, theirs: Any, why: str):
+    """It is a stranger's, and whose is said."""
+    with pytest.raises(DecodeError, match=why):
+        ours.decode(theirs.encode(MESSAGE, "ledger"), "ledger")
+
+
+def test_dramatiqs_message_has_a_key_on_redis_alone():
+    """Elsewhere there is no hash to find it in; nothing else differs."""
+    there = json.loads(dramatiq_wire.encode(MESSAGE, "ledger"))
+    on_redis = json.loads(dramatiq_wire.encode(MESSAGE, "ledger", "5f0c.3"))
+
+    del on_redis["options"]["redis_message_id"]
+    assert on_redis == there
+
+
+def test_a_celery_producers_group_comes_back():
+    """kombu's word for a tenant of a fair queue travels through the store, and is told to SQS again."""
+    native = {
+        "body": "[[1],{},{}]",
+        "headers": {"id": "abc", "task": "t"},
+        "properties": {"MessageGroupId": "tenant-7", "reply_to": "r", "delivery_tag": "d"},
+    }
+
+    message, _ = celery_wire.decode(json.dumps(native).encode(), "ledger")
+    kept = decode(encode(message))
+
+    assert "tenant-7" == celery_wire.group_of(kept)
+    assert ("tenant-7", "r") == tuple(
+        json.loads(celery_wire.encode(kept, "ledger"))["properties"][name] for name in ("MessageGroupId", "reply_to")
+    )
+    assert "" == celery_wire.group_of(MESSAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from celery import Celery
@@ -9,7 +10,7 @@ from celery import Celery
 from .started import write_down
 
 app = Celery("bench", broker=os.environ["TASKBRIDGE_BROKER_URL"])
-app.conf.update(task_acks_late=True, task_default_queue="bench")
+app.conf.update(task_acks_late=True, task_default_queue="bench", **json.loads(os.environ.get("BENCH_CELERY", "{}")))
 if os.environ["TASKBRIDGE_BROKER_URL"].startswith("amqp"):
     app.conf.update(
         broker_transport_options={"confirm_publish": True},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import dramatiq
@@ -14,9 +15,14 @@ URL = os.environ["TASKBRIDGE_BROKER_URL"]
 ON_RABBITMQ = URL.startswith("amqp")
 QUEUE = "bench-dramatiq" if ON_RABBITMQ else "bench"
 
-dramatiq.set_broker(
-    RabbitmqBroker(url=URL, confirm_delivery=True) if ON_RABBITMQ else RedisBroker(url=URL)  # type: ignore[no-untyped-call]
-)
+if "BENCH_SQS" in os.environ:
+    from dramatiq_sqs import SQSBroker
+
+    dramatiq.set_broker(SQSBroker(**json.loads(os.environ["BENCH_SQS"])))
+else:
+    dramatiq.set_broker(
+        RabbitmqBroker(url=URL, confirm_delivery=True) if ON_RABBITMQ else RedisBroker(url=URL)  # type: ignore[no-untyped-call]
+    )
 
 
 @dramatiq.actor(actor_name="bench.noop", queue_name=QUEUE)

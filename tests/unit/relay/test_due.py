@@ -10,7 +10,7 @@ import pytest
 
 from taskbridge.config import Settings, Share
 from taskbridge.enqueue import Sender
-from taskbridge.errors import BrokerUnavailable, StoreFull
+from taskbridge.errors import BrokerUnavailable, ConfigError, StoreFull
 from taskbridge.events import Event, Sent
 from taskbridge.message import VERSION, Message
 from taskbridge.relay.due import BATCH, ROUND_S, TRICKLE, PublishDue
@@ -21,10 +21,11 @@ from taskbridge.testing import FakeClock, a_message
 
 
 class Engine:
-    """Keeps what it is handed; away as often as told, and full while told."""
+    """Keeps what it is handed; away as often as told, full while told, and without a queue where told."""
 
-    def __init__(self, away: int = 0, *, full: bool = False) -> None:
+    def __init__(self, away: int = 0, *, full: bool = False, lacks: str = "") -> None:
         self.away = away
+        self.lacks = lacks
         self.full = full
         self.waiting = 0
         self.messages: list[Message] = []
@@ -35,6 +36,8 @@ class Engine:
             raise BrokerUnavailable("away")
         if self.full and not kept:
             raise StoreFull("no memory left")
+        if self.lacks in {message.queue for message in messages}:
+            raise ConfigError(f"there is no queue {self.lacks!r}")
         self.messages += messages
 
     def depth(self, queue: str) -> int:
@@ -70,6 +73,40 @@ def test_what_is_due_is_published_once(store: MemoryStore, clock: FakeClock):
 
     assert [message.copy(released_at_ms=clock.now_ms())] == engine.messages
     assert ("OUT", "DELAYED") == (state(store, message), state(store, later))
+
+
+def test_a_queue_that_cannot_be_had_holds_up_no_other(store: MemoryStore, clock: FakeClock):
+    """What belongs there comes again, and the operator is told; the rest is published once."""
+    engine = Engine(lacks="gone")
+    others = [a_message(queue=queue) for queue in ("mail", "urgent")]
+    stuck = a_message(queue="gone")
+    store.outbox.put([others[0], stuck, others[1]], 0)
+    publish = duty(store, clock, celery=engine)
+
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="gone"):
+            publish()
+        clock.advance(RELAY_LEASE_MS / 1000)
+
+    assert sorted(one.id for one in others) == sorted(one.id for one in engine.messages)
+    assert ["OUT", "OUT", "READY"] == [state(store, one) for one in (*others, stuck)]
+
+
+def test_a_backend_that_is_away_holds_up_no_other(store: MemoryStore, clock: FakeClock):
+    """What the others were handed is not handed to them again."""
+    engines = {"celery": Engine(), "dramatiq": Engine(away=2)}
+    settings = Settings(backend="celery", shares={"elsewhere": Share(to={"dramatiq": 100})})
+    here, there = a_message(), a_message(task="elsewhere")
+    store.outbox.put([there, here], 0)
+    publish = duty(store, clock, settings, **engines)
+
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailable):
+            publish()
+        clock.advance(RELAY_LEASE_MS / 1000)
+    publish()
+
+    assert ([here.id], [there.id]) == tuple([one.id for one in engine.messages] for engine in engines.values())
 
 
 def test_what_could_not_be_published_comes_again(store: MemoryStore, clock: FakeClock):
