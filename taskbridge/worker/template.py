@@ -96,7 +96,7 @@ class Template:
             schedules=schedules,
             limits=limits_of(bridge.definitions),
             known=known_of(bridge.definitions, bridge.settings.timeouts),
-            handed=bridge.hand_over,
+            handed=bridge.observing.hand_over,
         )
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:
