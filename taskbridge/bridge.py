@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +25,7 @@ from .errors import ConfigError, NotSupported, StoreUnavailable
 from .events import Events
 from .flow.chunked import unwrapped
 from .hooks import AfterTask, BeforeTask, Hooks, Middleware, OnFailure, OnWorkerStart
-from .observers import load as load_observer
+from .observers import Observing
 from .options import TaskOptions, refuse_declared, refuse_unknown
 from .policies.lock import Lock
 from .policies.needs import checked
@@ -49,8 +48,6 @@ if TYPE_CHECKING:
     from .flow.signature import Signature
     from .holding import Hold, Holding, Limiter
 
-log = logging.getLogger("taskbridge.events")
-
 P = ParamSpec("P")
 R = TypeVar("R")
 After = TypeVar("After", bound=AfterTask)
@@ -62,9 +59,6 @@ Start = TypeVar("Start", bound=OnWorkerStart)
 
 class Bridge:
     """A registry of tasks with its backends and its store.
-
-    ``hand_over`` is what an observer in a worker's template has for itself in the supervisor, by name, as JSON values;
-    ``handed`` is that there, and None anywhere else.
 
     Args:
         settings: what it runs on. Defaults to the file and the environment, read on first use.
@@ -82,10 +76,7 @@ class Bridge:
         self.subscribe = self.subscribers.subscribe
         self.hooks = Hooks()
         self.trace = Trace()
-        self.hand_over: dict[str, Any] = {}
-        self.handed: Mapping[str, Any] | None = None
-        self._observers: set[str] = set()
-        self._flushes: list[Callable[[], None]] = []
+        self.observing = Observing()
 
     @cached_property
     def settings(self) -> Settings:
@@ -280,14 +271,7 @@ class Bridge:
         Raises:
             ConfigError: an observer nobody has, or whose package or settings are missing.
         """
-        for name in dict.fromkeys((*self.settings.observers, *more)):
-            if name not in self._observers:
-                self._observers.add(name)
-                try:
-                    load_observer(name)(self)
-                except BaseException:
-                    self._observers.discard(name)
-                    raise
+        self.observing.call((*self.settings.observers, *more), self)
 
     @cached_property
     def sender(self) -> Sender:
@@ -353,18 +337,10 @@ class Bridge:
 
         return Holding(store=self.store, clock=self.clock, lessor=Lessor(self.store, "code"))
 
-    def on_flush(self, send: Callable[[], None]) -> None:
-        """Have an observer send what it still holds, in a bounded time: this process may be about to end."""
-        self._flushes.append(send)
-
     def flush(self) -> None:
         """Tell those who subscribed what waits for them, and have observers send what they hold; in a bounded time."""
         self.subscribers.close()
-        for send in self._flushes:
-            try:
-                send()
-            except Exception:
-                log.exception("the observer %r failed to send what it held", send)
+        self.observing.flush()
 
     def close(self) -> None:
         """Tell those who listen what waits for them, and give all connections back."""

@@ -6,15 +6,59 @@ opens nothing: what it needs, it opens with the first event, in whichever proces
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .errors import ConfigError, nearest
+
+log = logging.getLogger("taskbridge.events")
 
 GROUP = "taskbridge.observers"
 
 #: Subscribes to ``bridge.events``, adds to ``bridge.hooks``, ``bridge.trace``.
 Observer = Callable[[Any], None]
+
+
+class Observing:
+    """The observers of one bridge.
+
+    ``hand_over`` is what those of a worker's template have for themselves in the supervisor, by name, as JSON values;
+    ``handed`` is that there, and None anywhere else.
+    """
+
+    def __init__(self) -> None:
+        self.hand_over: dict[str, Any] = {}
+        self.handed: Mapping[str, Any] | None = None
+        self._called: set[str] = set()
+        self._flushes: list[Callable[[], None]] = []
+
+    def call(self, names: Iterable[str], bridge: Any) -> None:
+        """Call each of these with its bridge, once.
+
+        Raises:
+            ConfigError: an observer nobody has, or whose package or settings are missing.
+        """
+        for name in dict.fromkeys(names):
+            if name not in self._called:
+                self._called.add(name)
+                try:
+                    load(name)(bridge)
+                except BaseException:
+                    self._called.discard(name)
+                    raise
+
+    def on_flush(self, send: Callable[[], None]) -> None:
+        """Have an observer send what it still holds, in a bounded time: this process may be about to end."""
+        self._flushes.append(send)
+
+    def flush(self) -> None:
+        """Have them send it; one that fails is logged."""
+        for send in self._flushes:
+            try:
+                send()
+            except Exception:
+                log.exception("the observer %r failed to send what it held", send)
 
 
 def load(name: str) -> Observer:

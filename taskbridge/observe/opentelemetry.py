@@ -31,7 +31,7 @@ def observe(bridge: Bridge) -> None:
     bridge.trace.around_sending(spans.sending)
     bridge.trace.around_attempt(spans.attempt)
     bridge.events.subscribe(spans.sent, Sent)
-    bridge.on_flush(flush)
+    bridge.observing.on_flush(flush)
 
 
 def headers() -> Mapping[str, str]:

@@ -60,7 +60,7 @@ class Keep:
         self, options: WorkerOptions, ready: Ready, posts: Callable[[], list[Post]], bells: Mapping[str, int]
     ) -> None:
         self.bridge = Bridge(load({}, **msgspec.json.decode(ready.settings)))
-        self.bridge.handed = ready.handed
+        self.bridge.observing.handed = ready.handed
         self.bridge.events.subscribe(log_event)
         self.bridge.observe(*options.observers)
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"

@@ -102,7 +102,7 @@ class Template:
             limits=limits_of(bridge.definitions),
             known=known_of(bridge.definitions, bridge.settings.timeouts),
             hears=[name for name, kind in KINDS.items() if bridge.subscribers.hears(kind)],
-            handed=bridge.hand_over,
+            handed=bridge.observing.hand_over,
         )
 
     def _listen(self, bridge: Bridge, runners: Runners, queues: dict[str, list[str]]) -> None:

@@ -82,3 +82,20 @@ def test_observers_are_a_list_of_names(given: Any):
     """A text alone is not taken for one, letter by letter."""
     with pytest.raises(ConfigError, match="observers: expected a list of names"):
         Settings(backend="memory", observers=given)
+
+
+def test_observers_send_what_they_hold_when_a_bridge_is_closed(caplog: pytest.LogCaptureFixture):
+    """Each, though another fails; the log says which."""
+    bridge, sent = a_bridge(), list[str]()
+
+    def broken() -> None:
+        raise OSError("no route")
+
+    bridge.observing.on_flush(broken)
+    bridge.observing.on_flush(lambda: sent.append("held"))
+
+    bridge.close()
+
+    assert ["held"] == sent
+    assert "failed to send what it held" in caplog.text
+    assert "no route" in caplog.text

@@ -39,18 +39,18 @@ def connect(bridge: Bridge) -> None:
     Raises:
         ConfigError: the DSN is none.
     """
-    if bridge.handed is not None:
-        _init(default_integrations=False, **bridge.handed.get(NAME, {}).get("client", {}))
+    if bridge.observing.handed is not None:
+        _init(default_integrations=False, **bridge.observing.handed.get(NAME, {}).get("client", {}))
     elif not sentry_sdk.is_initialized():
         _init(disabled_integrations=_of_celery())
     client = sentry_sdk.get_client()
     if client.is_active():
-        handed = bridge.hand_over.setdefault(NAME, {})
+        handed = bridge.observing.hand_over.setdefault(NAME, {})
         handed["client"] = {name: client.options.get(name) for name in HANDED}
-    elif bridge.handed is None:
+    elif bridge.observing.handed is None:
         log.warning("nothing is reported to Sentry: set SENTRY_DSN, or call sentry_sdk.init() where tasks are declared")
     bridge.hooks.on_worker_start(_Fork(os.getpid()).take)
-    bridge.on_flush(flush)
+    bridge.observing.on_flush(flush)
 
 
 def flush() -> None:

@@ -57,8 +57,8 @@ class Crons:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self._monitors: dict[tuple[str, str], Monitor | None] = {}
-        if bridge.handed is None:
-            bridge.hand_over.setdefault(NAME, {})["schedules"] = self._names()
+        if bridge.observing.handed is None:
+            bridge.observing.hand_over.setdefault(NAME, {})["schedules"] = self._names()
 
     def started(self, event: Started) -> None:
         """A tick runs."""
@@ -98,8 +98,12 @@ class Crons:
         return self._monitors[name, event.task]
 
     def _monitor_of(self, name: str, task: str) -> Monitor | None:
-        if self._bridge.handed is not None:
-            return Monitor(slug_of(name)) if name in self._bridge.handed.get(NAME, {}).get("schedules", ()) else None
+        if self._bridge.observing.handed is not None:
+            return (
+                Monitor(slug_of(name))
+                if name in self._bridge.observing.handed.get(NAME, {}).get("schedules", ())
+                else None
+            )
         timing = self._timings(task).get(name)
         return monitor_of(name, timing) if timing is not None else None
 

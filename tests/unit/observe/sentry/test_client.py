@@ -68,7 +68,7 @@ def test_a_supervisor_has_the_client_of_its_template(init: Init, monkeypatch: py
     template.observe()
     monkeypatch.setenv("SENTRY_DSN", DSN)
     supervisor = a_bridge()
-    supervisor.handed = template.hand_over
+    supervisor.observing.handed = template.observing.hand_over
 
     supervisor.observe()
 
@@ -86,7 +86,7 @@ def test_a_client_that_the_user_has_switched_off_is_off_in_the_supervisor(init: 
     sentry_sdk.get_global_scope().set_client(None)
     monkeypatch.setenv("SENTRY_DSN", DSN)
     supervisor = a_bridge()
-    supervisor.handed = template.hand_over
+    supervisor.observing.handed = template.observing.hand_over
 
     supervisor.observe()
 

@@ -135,7 +135,7 @@ def test_a_supervisor_tells_of_a_tick_that_it_has_ended(observed: Observed, sent
     ticked(template)
     begun = sentry.check_ins[0]
     supervisor = observed()
-    supervisor.handed = template.hand_over
+    supervisor.observing.handed = template.observing.hand_over
     supervisor.observe()
     kept = init()
     tick_ms = round(datetime(2026, 1, 1, 12, 5, tzinfo=UTC).timestamp() * 1000)
