@@ -143,7 +143,8 @@ def test_a_child_that_is_killed_keeps_its_counts(stage: Stage, tmp_path: Path):
     assert (30, 30) == (between("taskbridge_succeeded_total"), between("bank_opened_total"))
     assert 0 == between("bank_living") < living
     assert (63, 60) == (after("taskbridge_started_total"), after("bank_opened_total"))
-    assert files == here.files().keys()
+    more = {name.partition("_")[2] for name in here.files().keys() - files}
+    assert 1 >= len(more), f"the supervisor's own at most, which begins with the first that it counts: {more}"
 
 
 def test_children_that_are_replaced_leave_nothing_behind(stage: Stage, tmp_path: Path):

@@ -83,7 +83,8 @@ class Reports:
         return event, {}
 
     def describe(self, event: Event, about: About) -> None:
-        """Add what the event is about; what the task has set by itself stays."""
+        """Take out what nobody may see, and add what the event is about; what the task has set by itself stays."""
+        self._clean(event)
         tags: Any = event.setdefault("tags", {})
         named = {"task": about.task, "queue": about.queue, "backend": about.backend, "message_id": about.id}
         for name, value in named.items():
@@ -94,7 +95,6 @@ class Reports:
         contexts["taskbridge"] = self._context(about, whole=event.get("type") != "transaction")
         if about.task and not event.get("transaction"):
             event["transaction"] = cut(about.task)
-        self._clean(event)
 
     def _context(self, about: About, *, whole: bool) -> dict[str, Any]:
         message = about.message
@@ -110,7 +110,10 @@ class Reports:
         return found
 
     def _arguments(self, message: Message) -> dict[str, Any]:
-        args, kwargs = msgspec.json.decode(message.args), msgspec.json.decode(message.kwargs)
+        try:
+            args, kwargs = msgspec.json.decode(message.args), msgspec.json.decode(message.kwargs)
+        except (msgspec.DecodeError, RecursionError) as error:  # the task was not run, either
+            return {"...": f"[cannot be read: {type(error).__name__}]"}
         signature = self._definitions[message.task].arguments.signature
         try:
             named = dict(signature.bind_partial(*args).arguments)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import sentry_sdk
+from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.transport import Transport
 
 from taskbridge import Bridge, Settings
@@ -45,6 +46,7 @@ def test_without_one_the_environment_makes_it(init: Init, monkeypatch: pytest.Mo
     assert ("http://key@127.0.0.1:9/7", "staging", "bank@1") == tuple(
         options[name] for name in ("dsn", "environment", "release")
     )
+    assert [CeleryIntegration] == options["disabled_integrations"]
     assert before == threading.active_count()
 
 

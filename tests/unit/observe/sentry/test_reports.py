@@ -23,6 +23,7 @@ from taskbridge.errors import HardTimeout
 from taskbridge.events import Buried, Failed
 from taskbridge.execution import deliver
 from taskbridge.message import Message, encode
+from taskbridge.observe.sentry.reports import About, Reports
 from taskbridge.store import LEASE_MS, Begin
 from taskbridge.testing import a_message
 
@@ -251,6 +252,22 @@ def test_arguments_that_do_not_fit_are_not_shown(stage: Stage, sentry: Kept):
     assert "TypeError" == error["exception"]["values"][-1]["type"]
     assert secret not in str(error)
     assert {"argument 1", "argument 2"} == error["contexts"]["taskbridge"]["arguments"].keys()
+
+
+def test_arguments_that_nobody_can_read_are_not_shown(stage: Stage, sentry: Kept):
+    """Too deep to be decoded: the report says so, and hides what it hides of any other."""
+    raising(stage, AssertionError("run"), retry=ONCE)
+    secret = os.urandom(8).hex()
+    deep = f'[{"[" * 20_000}{"]" * 20_000}, {{"password": "{secret}"}}]'
+
+    message = a_message(args=msgspec.Raw(deep.encode()))
+    about = About(id=message.id, task=message.task, queue="mail", backend="memory", attempt=1, message=message)
+
+    event: Any = {"contexts": {"dramatiq": {"data": deep}}}
+    Reports(stage.bridge.definitions).describe(event, about)
+
+    assert {"...": "[cannot be read: RecursionError]"} == event["contexts"]["taskbridge"]["arguments"]
+    assert secret not in str(event)
 
 
 def test_what_is_shown_is_bounded_and_steers_no_terminal(stage: Stage, sentry: Kept):
