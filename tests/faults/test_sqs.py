@@ -20,8 +20,8 @@ from ..meddler import Answer, Meddler, error
 from ..servers import age, until
 from ..sqs import SqsServer
 from .harness import Played, Producer, Stage, Tally, play
+from .producing import kinds, produce
 from .proxy import Proxy
-from .test_store_away import kinds, produce
 
 pytestmark = [pytest.mark.service("redis"), pytest.mark.service("sqs"), pytest.mark.timeout(250)]
 
