@@ -11,6 +11,8 @@ from taskbridge.testing.suite_notes import QUEUE
 from tests.servers import RedisServer
 from tests.sqs import ENVIRONMENT, KEY, REGION, SECRET, SqsServer
 
+from .running import bands_of
+
 
 class BrokerPlace(Protocol):
     """A broker of one kind."""
@@ -58,7 +60,7 @@ class RedisPlace:
         self._server = server
 
     def queues(self, engine: str, queue: str) -> list[str]:
-        return [f"{queue}-high", queue, f"{queue}-low"]
+        return bands_of(queue)
 
     def url(self) -> str:
         return self._server.url()

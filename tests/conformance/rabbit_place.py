@@ -13,6 +13,7 @@ from taskbridge.testing.suite_notes import QUEUE
 from tests.rabbitmq import SomeRabbit, connected
 
 from .places import dramatiq_call
+from .running import bands_of
 
 #: What the two engines' names of queues end with.
 SUFFIXES = {"celery": "", "dramatiq": "-dramatiq"}
@@ -27,9 +28,13 @@ class RabbitPlace:
 
     kind = "rabbitmq"
     environment: Mapping[str, str] = {}
+    slowness = 1.0
 
     def __init__(self, rabbit: SomeRabbit) -> None:
         self._rabbit = rabbit
+
+    def queues(self, engine: str, queue: str) -> list[str]:
+        return bands_of(queue)
 
     def url(self, **options: object) -> str:
         return self._rabbit.url(**options)

@@ -14,6 +14,11 @@ from pathlib import Path
 STOP_S = 10.0
 
 
+def bands_of(queue: str) -> list[str]:
+    """What an engine's own command is told to read for one queue, where no other is beside those of its bands."""
+    return [f"{queue}-high", queue, f"{queue}-low"]
+
+
 def commands_of(engine: str, kind: str, tasks: str, queues: Sequence[str], processes: int = 1) -> list[list[str]]:
     """The commands that run a worker: ``ours``, or ``native``, which is told the names of its queues."""
     n = processes

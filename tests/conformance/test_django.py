@@ -26,7 +26,7 @@ import pytest
 from taskbridge import Bridge, Settings
 from tests.servers import RedisServer, missing, until
 
-from .running import commands_of, running
+from .running import bands_of, commands_of, running
 
 pytestmark = pytest.mark.service("postgres")
 
@@ -236,7 +236,10 @@ def play(engine: str, kind: str, url: str, project: Project) -> Seen:
         wait("book_async", first + COUNT)
 
     terminated = []
-    with closing(bridge), running(commands_of(engine, kind, "bank.tasks", QUEUE, 2), environment, log, project.folder):
+    with (
+        closing(bridge),
+        running(commands_of(engine, kind, "bank.tasks", bands_of(QUEUE), 2), environment, log, project.folder),
+    ):
         book(0)
         terminated.append(project.terminate())
         book(COUNT)

@@ -11,7 +11,7 @@ from taskbridge import Bridge, Settings
 from taskbridge.operations.gauges import InStore, Limit, Serving, Stored, Waiting, gauges
 from tests.servers import RedisServer, until
 
-from .running import commands_of, running
+from .running import bands_of, commands_of, running
 
 pytestmark = pytest.mark.service("redis")
 
@@ -29,7 +29,7 @@ def test_a_workers_work_is_seen_from_elsewhere(engine: str, redis_server: RedisS
     gate = tmp_path / "gate"
     bridge = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
     environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": redis_server.url()}
-    commands = commands_of(engine, "ours", "tests.conformance.gauged", "gauged", processes=2)
+    commands = commands_of(engine, "ours", "tests.conformance.gauged", bands_of("gauged"), processes=2)
 
     def look() -> InStore:
         found = gauges(bridge, ["gauged"])

@@ -15,7 +15,7 @@ from taskbridge import Bridge, Settings
 from taskbridge.store import Record
 from tests.servers import RedisServer, until
 
-from .running import commands_of, running
+from .running import bands_of, commands_of, running
 
 QUEUE = "late"
 
@@ -75,7 +75,7 @@ def play(engine: str, kind: str, url: str, folder: Path) -> Waited:
     book = bridge.external("ledger_tasks.book", queue=QUEUE)
     environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": url}
     starts, runs, log = folder / "starts", folder / "runs", folder / "log"
-    with closing(bridge), running(commands_of(engine, kind, "ledger_tasks", QUEUE), environment, log, folder):
+    with closing(bridge), running(commands_of(engine, kind, "ledger_tasks", bands_of(QUEUE)), environment, log, folder):
         sent = [book.enqueue(n).id for n in range(3)]
         until(lambda: len(words(starts)) >= 3, 30, "three starts")
         begun = [bridge.store.messages.look(id) for id in sent]

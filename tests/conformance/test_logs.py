@@ -18,7 +18,7 @@ import pytest
 from taskbridge import Bridge, Settings
 from tests.servers import RedisServer, until
 
-from .running import commands_of, running
+from .running import bands_of, commands_of, running
 
 QUEUE = "ledger"
 
@@ -103,7 +103,7 @@ def play(engine: str, kind: str, form: str, url: str, folder: Path) -> Played:
     bridge = Bridge(Settings(backend=engine, broker_url=url))
     environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": url}
     environment |= {"TASKBRIDGE_LOG_FORMAT": form}
-    (command, *beside), log = commands_of(engine, kind, "ledger_tasks", QUEUE), folder / "log"
+    (command, *beside), log = commands_of(engine, kind, "ledger_tasks", bands_of(QUEUE)), folder / "log"
     command += {"ours": ["--log-level", "DEBUG"], "nativecelery": ["-l", "DEBUG"], "nativedramatiq": ["-v"]}[
         kind if kind == "ours" else kind + engine
     ]

@@ -22,7 +22,7 @@ from tests.servers import RedisServer, until
 from .arenas import TASKS
 from .places import BrokerPlace, RedisPlace
 from .rabbit_place import RabbitPlace
-from .running import commands_of
+from .running import bands_of, commands_of
 
 #: What a machine of two cores may need beyond the declared time: start of the worker, the sweep's own step.
 MARGIN_S = 8.0
@@ -94,5 +94,5 @@ def _started(engine: str, kind: str, environment: dict[str, str], log: Path) -> 
                 stderr=output,
                 start_new_session=True,
             )
-            for program, *words in commands_of(engine, kind, TASKS, [f"{QUEUE}-high", QUEUE, f"{QUEUE}-low"])
+            for program, *words in commands_of(engine, kind, TASKS, bands_of(QUEUE))
         ]

@@ -22,7 +22,7 @@ from taskbridge import Bridge, Settings, chain
 from tests.envelopes import Envelopes, Nowhere
 from tests.servers import RedisServer, until
 
-from .running import commands_of, running
+from .running import bands_of, commands_of, running
 
 pytestmark = pytest.mark.service("redis")
 
@@ -132,7 +132,7 @@ def test_a_failing_task_is_one_report_in_the_trace_of_its_producer(
 
     And one transaction per attempt where there are any; what is no failure is no report.
     """
-    commands = commands_of(engine, "ours", TASKS, QUEUE) if kind == "ours" else own(engine)
+    commands = commands_of(engine, "ours", TASKS, bands_of(QUEUE)) if kind == "ours" else own(engine)
 
     with staged(engine, commands, url, log, REPORTED_NATIVE=native, REPORTED_TRACES=traces) as stage:
         theirs = stage.trace
@@ -180,7 +180,7 @@ def test_a_task_of_the_engines_own_keeps_the_report_of_the_sdk(engine: str, url:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_native_producers_trace_goes_on(engine: str, kind: str, url: str, log: Path):
     """A plain Celery or Dramatiq application with the SDK's integration calls one of our tasks by its name."""
-    commands = commands_of(engine, "ours", TASKS, QUEUE) if kind == "ours" else own(engine)
+    commands = commands_of(engine, "ours", TASKS, bands_of(QUEUE)) if kind == "ours" else own(engine)
     trace = "0af7651916cd43dd8448eb211c80319c"
     headers = {"sentry-trace": f"{trace}-b7ad6b7169203331", "baggage": f"sentry-trace_id={trace}"}
 
@@ -201,7 +201,7 @@ def test_a_native_producers_trace_goes_on(engine: str, kind: str, url: str, log:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_later_link_of_a_chain_fails_in_the_trace_of_the_chains_producer(engine: str, url: str, log: Path):
     """Though another worker process has sent it on its way, and after a delay."""
-    with staged(engine, commands_of(engine, "ours", TASKS, QUEUE, processes=2), url, log) as stage:
+    with staged(engine, commands_of(engine, "ours", TASKS, bands_of(QUEUE), processes=2), url, log) as stage:
         first, second = (stage.bridge.task(name=f"reported.{name}", queue=QUEUE)(link) for name in ("first", "second"))
         theirs = stage.trace
         chain(first.s(5), second.using(delay=0.5).s()).enqueue()
@@ -218,7 +218,9 @@ def test_what_only_the_supervisor_sees_fail_is_reported_too(engine: str, client:
     """A hard timeout and a lost worker: in the trace of the producer, by the client that the template handed over."""
     words = {} if client == "of the application" else {"REPORTED_DSN": "", "SENTRY_DSN": "{dsn}"}
 
-    with staged(engine, commands_of(engine, "ours", TASKS, QUEUE), url, log, REPORTED_TIMED="1", **words) as stage:
+    with staged(
+        engine, commands_of(engine, "ours", TASKS, bands_of(QUEUE)), url, log, REPORTED_TIMED="1", **words
+    ) as stage:
         theirs = stage.trace
         slow, dies = stage.send("slow"), stage.send("dies")
         stage.until_reported(2)
@@ -234,7 +236,9 @@ def test_what_only_the_supervisor_sees_fail_is_reported_too(engine: str, client:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_children_of_a_template_that_has_sent_something_send_too(engine: str, url: str, log: Path):
     """Each by a thread of its own, though threads do not live through a fork."""
-    with staged(engine, commands_of(engine, "ours", TASKS, QUEUE, processes=2), url, log, REPORTED_EARLY="1") as stage:
+    with staged(
+        engine, commands_of(engine, "ours", TASKS, bands_of(QUEUE), processes=2), url, log, REPORTED_EARLY="1"
+    ) as stage:
         for n in range(4):
             stage.settled(f"word {n}")
 
@@ -245,7 +249,7 @@ def test_children_of_a_template_that_has_sent_something_send_too(engine: str, ur
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_held_at_the_end_is_sent(engine: str, kind: str, url: str, log: Path):
     """A worker that is told to end right after a failure, while Sentry is slow to answer: all of it arrives."""
-    commands = commands_of(engine, "ours", TASKS, QUEUE) if kind == "ours" else own(engine)
+    commands = commands_of(engine, "ours", TASKS, bands_of(QUEUE)) if kind == "ours" else own(engine)
 
     with staged(engine, commands, url, log, answer=partial(time.sleep, 0.2)) as stage:
         for n in range(5):
@@ -261,7 +265,9 @@ def test_a_sentry_that_does_not_answer_costs_no_work(engine: str, url: str, log:
     """Two hundred failures while nobody answers: each is dead as soon as ever, and the worker ends in time."""
     never = threading.Event()
 
-    with staged(engine, commands_of(engine, "ours", TASKS, QUEUE), url, log, answer=partial(never.wait, 60)) as stage:
+    with staged(
+        engine, commands_of(engine, "ours", TASKS, bands_of(QUEUE)), url, log, answer=partial(never.wait, 60)
+    ) as stage:
         task = stage.bridge.external("reported.fails", queue=QUEUE)
         task.enqueue_many([(n, "x") for n in range(200)])
         until(lambda: 200 == len(stage.bridge.store.dead.list(500)), 60, "all are dead")
@@ -276,7 +282,7 @@ def test_a_sentry_that_does_not_answer_costs_no_work(engine: str, url: str, log:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_worker_does_not_start_with_a_wrong_dsn(engine: str, kind: str, url: str, log: Path):
     """And says what is wrong with it."""
-    commands = commands_of(engine, "ours", TASKS, QUEUE) if kind == "ours" else own(engine)
+    commands = commands_of(engine, "ours", TASKS, bands_of(QUEUE)) if kind == "ours" else own(engine)
     words = {"REPORTED_DSN": "", "SENTRY_DSN": "https://sentry.test/1"}
 
     with staged(engine, commands[:1], url, log, **words) as stage:

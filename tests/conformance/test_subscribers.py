@@ -16,7 +16,7 @@ import pytest
 from taskbridge import Bridge, Settings, chain
 from tests.servers import RedisServer, until
 
-from .running import commands_of, running
+from .running import bands_of, commands_of, running
 
 QUEUE = "mail"
 
@@ -84,7 +84,7 @@ def play(engine: str, kind: str, url: str, folder: Path) -> Played:
     bridge = Bridge(Settings(backend=engine, broker_url=url))
     send = bridge.external("mail_tasks.send", queue=QUEUE)
     environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": url}
-    commands, log = commands_of(engine, kind, "mail_tasks", QUEUE, processes=2), folder / "log"
+    commands, log = commands_of(engine, kind, "mail_tasks", bands_of(QUEUE), processes=2), folder / "log"
 
     def ran() -> int:
         return sum(len(ids) for ids in lines(folder, "ran").values())
@@ -205,7 +205,7 @@ def test_what_the_supervisor_tells_is_heard_in_a_child(engine: str, redis_server
     (tmp_path / "stuck_tasks.py").write_text(STUCK)
     bridge = Bridge(Settings(backend=engine, broker_url=redis_server.url()))
     environment = os.environ | {"TASKBRIDGE_BACKEND": engine, "TASKBRIDGE_BROKER_URL": redis_server.url()}
-    commands = commands_of(engine, "ours", "stuck_tasks", QUEUE, processes=2)
+    commands = commands_of(engine, "ours", "stuck_tasks", bands_of(QUEUE), processes=2)
     hangs = bridge.external("stuck_tasks.hangs", queue=QUEUE)
     first = bridge.task(name="stuck_tasks.first", queue=QUEUE)(lambda: 7)
     second = bridge.task(name="stuck_tasks.second", queue=QUEUE)(lambda n: None)

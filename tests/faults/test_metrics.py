@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ..conformance.running import commands_of, running
+from ..conformance.running import bands_of, commands_of, running
 from ..prometheus import Prometheus, Scraped
 from ..servers import HOST, free_port, until
 from .harness import QUEUE, ROOT, Stage, Worker, send
@@ -246,7 +246,7 @@ def test_a_scrape_is_answered_while_the_store_is_away(stage: Stage, tmp_path: Pa
 def test_the_engines_own_command_counts_too(stage: Stage, tmp_path: Path):
     """Its processes have seats in the same folder; a worker of ours, with other queues, serves them."""
     here = Measured(stage, tmp_path / "metrics", "--queues", "elsewhere")
-    commands = commands_of(stage.engine, "native", TASKS, QUEUE)
+    commands = commands_of(stage.engine, "native", TASKS, bands_of(QUEUE))
     with running(commands[:1], environment(stage, here.folder), tmp_path / "native.log", ROOT):
         here.send("looks", [(n,) for n in range(3)])
         said = here.until(sent=3, succeeded=3, rescheduled=3, seconds=40)
