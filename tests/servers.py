@@ -29,6 +29,12 @@ T = TypeVar("T")
 
 HOST = "127.0.0.1"
 
+#: A Redis Cluster listens so far above its port, too. Source: redis.io, "Scale with Redis Cluster".
+CLUSTER_BUS = 10_000
+
+#: From here on the kernel hands ports to clients. Source: Linux, ip_local_port_range.
+CLIENTS_FROM = 32_768
+
 #: How long a server may take to come up, to go, or to find its replica, seconds.
 START_S = 20.0
 
@@ -215,6 +221,8 @@ class RedisServer(Process):
         settings: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(binary or some_redis())
+        while "cluster-enabled" in (settings or {}) and self.port + CLUSTER_BUS >= CLIENTS_FROM:
+            self.port = free_port()
         self._password = password
         self._acl = acl
         self._certificate = certify(self.directory) if tls else None
