@@ -172,7 +172,7 @@ def kill_a_worker(stage: SqsStage) -> Tally:
     """All processes of a worker die at once, one message running and others taken or waiting; nothing is brief here."""
     producer = stage.producer()
     worker = stage.worker(processes=2)
-    producer.send("plain", range(2), 2.0)
+    producer.send("plain", range(2), 10.0)
     until(lambda: len(stage.evidence.look().starts) == 2, 30, "two run")
     producer.send_all("plain", range(2, 30))
     time.sleep(0.5)
