@@ -20,8 +20,8 @@ demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=f
 	$(BIN)/python -m examples.fintech.demo \
 		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)") $(if $(METRICS),--metrics)
 
-test: $(READY)  ## every test but the soak, on two processes [PROCESSES=1]
-	$(BIN)/pytest --numprocesses $(or $(PROCESSES),2) --dist loadscope
+test: $(READY)  ## every test but the soak, on three processes, for most of it waits [PROCESSES=1]
+	$(BIN)/pytest --numprocesses $(or $(PROCESSES),3) --dist loadscope --no-loadscope-reorder
 
 check: $(READY)  ## lint, format, types, floors, public names
 	$(BIN)/ruff check .

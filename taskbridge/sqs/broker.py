@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 from typing import Protocol
-from weakref import WeakSet
 
 from ..backend import Consumer, Delivery, Keeper, Level, Place
 from ..clock import SystemClock
@@ -73,7 +72,7 @@ class SqsBroker:
         self._client = Client(address, redacted(place.broker_url))
         self._queues = Queues(self._client, self.names, place.queues, create=address.create)
         self._clock = SystemClock()
-        self._consumers: WeakSet[SqsConsumer] = WeakSet()
+        self._consumers: set[SqsConsumer] = set()
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         """Send in batches. ``kept`` means nothing here, for SQS is never full; ``front`` goes to queues of its own."""
