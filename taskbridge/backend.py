@@ -16,6 +16,7 @@ import msgspec
 from .definition import Definitions
 from .errors import BackendNotInstalled, ConfigError, NotSupported, nearest
 from .message import Message
+from .native import Inventory
 from .outcome import Outcome
 from .store import Held, Store
 
@@ -188,6 +189,9 @@ class Backend(Protocol):
 
     def runner(self, definitions: Definitions) -> Runner:
         """Return what runs these tasks inside the engine's hooks; imports the engine."""
+
+    def inventory(self) -> Inventory:
+        """Return what of the engine's own is declared in this process; imports the engine."""
 
     def close(self) -> None:
         """Give the connections back."""

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 #: ``store.redis`` is a part of its own: the store's words stand below the Redis client, its scripts above.
 FLOORS = (
     "errors clock events",
-    "message wire codec returned outcome needs chunking options definition config",
+    "message native wire codec returned outcome needs chunking options definition config",
     "store backend redis rabbitmq sqs broker store.redis",
     "policies",
     (

@@ -7,6 +7,7 @@ from typing import Any
 from taskbridge.backend import Place, Runner
 from taskbridge.broker import OnBroker
 from taskbridge.definition import Definitions
+from taskbridge.native import Inventory
 
 from .brokers import KINDS
 
@@ -33,3 +34,8 @@ class CeleryBackend(OnBroker):
         from .worker import CeleryRunner
 
         return CeleryRunner(self.place, self.conf, definitions)
+
+    def inventory(self) -> Inventory:
+        from .inventory import tasks
+
+        return Inventory(tasks=tuple(tasks()), settings=tuple(f"conf[{name!r}]" for name in self.conf))

@@ -8,6 +8,7 @@ from typing import Any
 from taskbridge.backend import Place, Runner
 from taskbridge.broker import OnBroker
 from taskbridge.definition import Definitions
+from taskbridge.native import Inventory
 
 from .brokers import KINDS
 
@@ -35,3 +36,9 @@ class DramatiqBackend(OnBroker):
         from .worker import DramatiqRunner
 
         return DramatiqRunner(sender(self, *self.middleware), partial(name_of, self), definitions)
+
+    def inventory(self) -> Inventory:
+        from .inventory import tasks
+
+        given = tuple(f"the middleware {type(one).__name__}" for one in self.middleware)
+        return Inventory(tasks=tuple(tasks()), settings=given)

@@ -38,6 +38,7 @@ class Verbs(click.Group):
             "limits",
             "locks",
             "metrics",
+            "migrate",
             "purge",
             "queues",
             "relay",

@@ -40,16 +40,21 @@ def _hint(definition: Definition, default: Timeouts) -> str:
 
 def patience_hints(backend: Backend, bridge: Bridge) -> list[str]:
     """Return a sentence for each task that may run for longer than a backend's broker waits for an acknowledgement."""
-    patience_s = backend.capabilities.patience_s
-    longest = {name: _longest_s(one, bridge.settings.timeouts) for name, one in bridge.definitions.items()}
-    return [
-        f"{name} may run {longest_s:g} s, and the broker waits {patience_s:g} s for an acknowledgement: under "
-        "taskbridge worker it runs once and costs a connection, under the engine's own command it may run again and "
-        f"end the worker; raise the broker's consumer_timeout above {longest_s + MARGIN_S:g} s, and say so in the "
-        "URL: ?consumer_timeout="
-        for name, longest_s in longest.items()
-        if patience_s and longest_s + MARGIN_S > patience_s
-    ]
+    default = bridge.settings.timeouts
+    return [hint for one in bridge.definitions.values() if (hint := patience_hint(one, backend, default))]
+
+
+def patience_hint(definition: Definition, backend: Backend, default: Timeouts) -> str:
+    """Return that sentence for one task; empty where its broker waits for long enough."""
+    patience_s, longest_s = backend.capabilities.patience_s, _longest_s(definition, default)
+    if not patience_s or longest_s + MARGIN_S <= patience_s:
+        return ""
+    return (
+        f"{definition.name} may run {longest_s:g} s, and the broker waits {patience_s:g} s for an acknowledgement: "
+        "under taskbridge worker it runs once and costs a connection, under the engine's own command it may run "
+        f"again and end the worker; raise the broker's consumer_timeout above {longest_s + MARGIN_S:g} s, and say so "
+        "in the URL: ?consumer_timeout="
+    )
 
 
 def _longest_s(definition: Definition, default: Timeouts) -> float:

@@ -14,6 +14,7 @@ from ..backend import Capabilities, Consumer, Delivery, Keeper, Level, Place, Ru
 from ..definition import Definitions
 from ..errors import DecodeError
 from ..message import Message, decode, encode
+from ..native import EMPTY, Inventory
 from ..options import BAND_SUFFIXES, band
 from ..outcome import Outcome
 from ..store import Store
@@ -72,6 +73,9 @@ class MemoryBackend:
 
     def runner(self, definitions: Definitions) -> Runner:
         return PlainRunner()
+
+    def inventory(self) -> Inventory:
+        return EMPTY
 
     def close(self) -> None:
         self._lists.clear()
