@@ -58,7 +58,7 @@ def _attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
             if refusal is not None:
                 return refusal
         args, kwargs = definition.arguments.decode(message.args, message.kwargs, without=unknown)
-    except (DecodeError, msgspec.DecodeError) as error:
+    except (DecodeError, msgspec.DecodeError, RecursionError) as error:  # nested too deeply to be read in here
         return Ended(how="dead", why=str(error), error=error)
     try:
         claimed.timeouts = _kept(claimed, definition, runtime)

@@ -116,7 +116,7 @@ def decode(body: bytes) -> Message:
     """
     try:
         message = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"expected a taskbridge message, got {body[:80]!r}: {error}") from error
     if message.v != VERSION:
         raise DecodeError(f"expected a message of version {VERSION}, got version {message.v}; run a newer release")

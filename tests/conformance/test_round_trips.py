@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import sentry_sdk
 
 from taskbridge import Bridge, Lock, RateLimit, Settings
 from taskbridge.backend import Delivery
+from taskbridge.events import Event, Succeeded
+from taskbridge.observe.logs import log_event
 from taskbridge.relay import relay_of
 from taskbridge.worker.loop import Loop, Source
 from taskbridge.worker.slots import SLOT_SIZE, Slot
+from tests.envelopes import Nowhere
 from tests.servers import RedisServer
 
 pytestmark = pytest.mark.service("redis")
@@ -33,10 +38,17 @@ POLICIES: dict[str, dict[str, Any]] = {
 }
 
 
-def trips(server: RedisServer, engine: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> int:
+def trips(
+    server: RedisServer,
+    engine: str,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    observe: Callable[[Bridge], object] = lambda bridge: None,
+) -> int:
     """Run so many tasks one by one; returns how many scripts the child has called meanwhile, but for its fetches."""
     server.cli().flushall()
     bridge = Bridge(Settings(backend=engine, broker_url=server.url()))
+    observe(bridge)
 
     @bridge.task(name="t", queue="mail", **options)
     def task(user: int) -> None: ...
@@ -74,6 +86,52 @@ def commands(server: RedisServer) -> int:
     """How many scripts clients have called; a child calls nothing else."""
     stats: Any = server.cli().info("commandstats")
     return int(stats["cmdstat_evalsha"]["calls"])
+
+
+def all_commands(server: RedisServer) -> dict[str, int]:
+    """How often each command was called, but for this one, and for the look at the routes once a second."""
+    stats: Any = server.cli().info("commandstats")
+    apart = [f"cmdstat_{name}" for name in ("info", "config|resetstat", "config", "lindex", "lrange")]
+    return {name: told["calls"] for name, told in stats.items() if name not in apart}
+
+
+@pytest.fixture
+def observe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Bridge], None]]:
+    """Turns all on that can be told of a bridge: metrics, traces to Sentry and OpenTelemetry, the log, a subscriber."""
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    nowhere = Nowhere({"dsn": "http://key@127.0.0.1:9/1"})
+    sentry_sdk.init("http://key@127.0.0.1:9/1", transport=nowhere, default_integrations=False, traces_sample_rate=1.0)
+
+    def turn_on(bridge: Bridge) -> None:
+        bridge.observe("metrics", "sentry", "opentelemetry")
+        bridge.events.subscribe(log_event)
+        bridge.subscribe(lambda event: None)
+
+    yield turn_on
+    sentry_sdk.get_global_scope().set_client(None)
+
+
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+def test_to_be_seen_costs_no_trip(
+    redis_server: RedisServer, engine: str, monkeypatch: pytest.MonkeyPatch, observe: Callable[[Bridge], None]
+):
+    """With metrics, Sentry, OpenTelemetry, the log and a subscriber, store and broker are asked what they were asked
+    without: command for command, from enqueue to the acknowledgement."""
+    trips(redis_server, engine, {}, monkeypatch)
+    told: list[Event] = []
+
+    def both(bridge: Bridge) -> None:
+        observe(bridge)
+        bridge.events.subscribe(told.append, Succeeded)
+
+    asked = []
+    for chosen in (lambda bridge: None, both):
+        redis_server.cli().config_resetstat()
+        trips(redis_server, engine, POLICIES["all"], monkeypatch, chosen)
+        asked.append(all_commands(redis_server))
+
+    assert asked[0] == asked[1]
+    assert COUNT == len(told)
 
 
 @pytest.mark.parametrize("engine", ["celery", "dramatiq"])

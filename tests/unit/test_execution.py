@@ -219,7 +219,13 @@ def test_unknown_arguments_are_not_dropped_unasked(stage: Stage, policy: str, st
         assert ("tests.send currency rate", NOON_MS + 60_000) == (record.group, record.at_ms)
 
 
-@pytest.mark.parametrize("args", [b'["one"]', b"{}", b"[1", b"[[]]"])
+#: More than this interpreter reads.
+DEEP = b"[" * 10_000 + b"]" * 10_000
+
+
+@pytest.mark.parametrize(
+    "args", [b'["one"]', b"{}", b"[1", b"[[]]", DEEP], ids=["text", "object", "cut", "list", "deep"]
+)
 def test_arguments_that_cannot_be_read_are_dead(stage: Stage, args: bytes):
     """A retry would read them the same: at once, with what was in them."""
 
@@ -227,6 +233,18 @@ def test_arguments_that_cannot_be_read_are_dead(stage: Stage, args: bytes):
     def send(amount: int) -> None: ...
 
     outcome = stage.run(a_message(args=msgspec.Raw(args)))
+
+    assert isinstance(outcome, Ended)
+    assert ("dead", 1) == (outcome.how, len(stage.bridge.store.dead.list(10)))
+
+
+def test_keyword_arguments_nested_too_deeply_are_dead(stage: Stage):
+    """The names alone cannot be read: the worker lives, and the message is where it can be seen."""
+
+    @stage.bridge.task(name="tests.send", retry=AT_ONCE)
+    def send(amount: int) -> None: ...
+
+    outcome = stage.run(a_message(kwargs=msgspec.Raw(b'{"amount":%b}' % DEEP)))
 
     assert isinstance(outcome, Ended)
     assert ("dead", 1) == (outcome.how, len(stage.bridge.store.dead.list(10)))

@@ -61,7 +61,17 @@ def test_older_message_has_the_defaults():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"null", b"[]", b"{}", b"\xff\xfe", b'{"id":1,"task":"t","queue":"q"}', b'{"id":"\xff"}']
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b'{"id":1,"task":"t","queue":"q"}',
+        b'{"id":"\xff"}',
+        pytest.param(b'{"id":"1","task":"t","queue":"q","args":' + b"[" * 10_000 + b"]" * 10_000 + b"}", id="deep"),
+    ],
 )
 def test_what_is_no_message_is_refused(body: bytes):
     """Bytes from anywhere raise one error, which shows their beginning."""
