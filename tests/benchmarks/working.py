@@ -62,14 +62,14 @@ def _measure(side: Side, figures: int) -> Figures:
             return (figure, proportional_mib(process))[:figures]
 
 
-def rate(side: Side, server: Place, process: psutil.Process) -> float:
+def rate(side: Side, server: Place, process: psutil.Process, count: int = COUNT) -> float:
     """Return messages a second, from when a tenth was acknowledged until all were."""
     seen = []
-    for at_most in (COUNT * 9 // 10, 0):
+    for at_most in (count * 9 // 10, 0):
         deadline_s = time.monotonic() + PATIENCE_S
         while (left := side.left(server)) > at_most:
-            assert process.status() != psutil.STATUS_ZOMBIE, f"{side.shown} ended with {left} of {COUNT} left"
-            assert time.monotonic() < deadline_s, f"{side.shown}: {left} of {COUNT} left after {PATIENCE_S} s"
+            assert process.status() != psutil.STATUS_ZOMBIE, f"{side.shown} ended with {left} of {count} left"
+            assert time.monotonic() < deadline_s, f"{side.shown}: {left} of {count} left after {PATIENCE_S} s"
             time.sleep(LOOK_S)
         seen.append((time.monotonic(), left))
     (from_s, first), (until_s, last) = seen
