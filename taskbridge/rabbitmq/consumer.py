@@ -131,6 +131,7 @@ class RabbitConsumer:
                 self._session = self._connected()
             with self._guarded(self._session) as session:
                 yield session
+            self._asked_s = _clock.monotonic_s()  # a slow answer is no long task
 
     @contextmanager
     def _guarded(self, session: Session) -> Iterator[Session]:

@@ -7,6 +7,7 @@ import select
 import struct
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import amqp
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as some
 
 from taskbridge.backend import Delivery
 from taskbridge.errors import BrokerUnavailable
+from taskbridge.rabbitmq.session import Session
 from tests.servers import until
 
 from .conftest import Desk
@@ -142,6 +144,25 @@ def test_what_is_not_begun_while_a_task_runs_long_is_given_back(desk: Desk):
     consumer.acknowledge(deliveries[0])
     assert ([], []) == (consumer.fetch(5), another.fetch(5))
     assert "m0" not in ids(another.fetch(5))
+
+
+def test_what_a_slow_broker_has_handed_over_is_not_given_back(desk: Desk, monkeypatch: pytest.MonkeyPatch):
+    """That the answer took long says nothing of tasks: the thread that looks right then finds no long one."""
+    desk.publish("a", "b", "c")
+    consumer, take = desk.consumer(), Session.take
+
+    def slowly(session: Session, *words: Any, **more: Any) -> list[Delivery]:
+        time.sleep(0.7)
+        return take(session, *words, **more)
+
+    monkeypatch.setattr("taskbridge.rabbitmq.consumer.LONG_RUN_S", 0.6)
+    monkeypatch.setattr(Session, "take", slowly)
+
+    got = consumer.fetch(3)
+    consumer.tend()
+
+    assert ["a", "b", "c"] == ids(got)
+    assert not any(one.withdrawn for one in got)
 
 
 def test_what_is_given_back_stands_where_it_stood(desk: Desk):
