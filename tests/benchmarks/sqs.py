@@ -107,21 +107,21 @@ def _asked(engine: str) -> Case:
             for one in what
         ),
         shown=f"a loop of {CALL[engine]}; {NATIVE[engine].shown}",
-        native=partial(_count, engine, "native"),
-        taskbridge=partial(_count, engine, "taskbridge"),
+        native=partial(counted, engine, "native"),
+        taskbridge=partial(counted, engine, "taskbridge"),
     )
 
 
 def _enqueue(how: str, engine: str, who: str) -> Figures:
-    with one_core(), _place() as place:
+    with one_core(), place_of() as place:
         if who == "native":
             return tuple(produce(place.native(engine, NATIVE[engine]), place, "one", str(ONE_BY_ONE)))
         return tuple(produce(place.ours(engine), place, how, str(IN_BULK if how == "bulk" else ONE_BY_ONE)))
 
 
 def _work(engine: str, who: str) -> Figures:
-    with _place() as place:
-        side, name = _side(place, engine, who)
+    with place_of() as place:
+        side, name = side_of(place, engine, who)
         produce(side, place, "fill", str(TASKS))
         with worker(side, place):
             first = _until_left(place, name, TASKS * 9 // 10)
@@ -143,10 +143,10 @@ def _until_left(place: Place, name: str, at_most: int) -> int:
     return seen
 
 
-def _count(engine: str, who: str) -> Figures:
+def counted(engine: str, who: str) -> Figures:
     """Return the requests that sending in bulk and running without a pause cost, per task."""
-    with _place(counted=True) as place:
-        side, name = _side(place, engine, who)
+    with place_of(counted=True) as place:
+        side, name = side_of(place, engine, who)
         produce(side, place, "fill", str(TASKS))
         sent = place.meddler.asked.total()
         with worker(side, place):
@@ -154,14 +154,14 @@ def _count(engine: str, who: str) -> Figures:
         return sent / TASKS, (place.meddler.asked.total() - sent) / TASKS
 
 
-def _side(place: Place, engine: str, who: str) -> tuple[Side, str]:
+def side_of(place: Place, engine: str, who: str) -> tuple[Side, str]:
     if who == "native":
         return place.native(engine, NATIVE[engine]), QUEUE
     return place.ours(engine), QUEUE + SUFFIX[engine]
 
 
 @contextmanager
-def _place(*, counted: bool = False) -> Iterator[Place]:
+def place_of(*, counted: bool = False) -> Iterator[Place]:
     with ExitStack() as stack:
         sqs, redis = stack.enter_context(SqsServer()), stack.enter_context(RedisServer())
         yield Place(sqs, redis, stack.enter_context(Meddler(sqs)), counted=counted)
