@@ -62,16 +62,17 @@ class Measured:
         return self.scrape()("taskbridge_worker_replaced_total", reason=reason)
 
     def until(self, seconds: float = 20, **counts: int) -> Scraped:
-        """Scrape until the sums of these series are so many, and return what was said then."""
+        """Scrape until the sums of these series are so many, and return what is said then.
 
-        def reached() -> Scraped | None:
+        A scrape reads one file after another, so what is counted beside these is there with the next.
+        """
+
+        def reached() -> bool:
             said = self.scrape()
-            there = {name: said(f"taskbridge_{name}_total") for name in counts}
-            return said if there == counts else None
+            return {name: said(f"taskbridge_{name}_total") for name in counts} == counts
 
-        found = until(reached, seconds, f"{counts}; {self.scrape().families and self.worker.read()[-2000:]}")
-        assert found is not None
-        return found
+        until(reached, seconds, f"{counts}; {self.scrape().families and self.worker.read()[-2000:]}")
+        return self.scrape()
 
     def files(self) -> dict[str, int]:
         """The files of numbers, and their sizes; what only the living say comes and goes."""

@@ -1,4 +1,7 @@
-"""What each event counts. A few microseconds a task: three events, nine numbers."""
+"""What each event counts. A few microseconds a task: three events, nine numbers.
+
+Its spans are counted before it is: whoever sees the event counted finds them when they look again.
+"""
 
 from __future__ import annotations
 
@@ -82,31 +85,31 @@ def _received(row: Row, event: events.Received) -> None:
 
 
 def _started(row: Row, event: events.Started) -> None:
-    row.started.inc(1)
     row.waited.observe(event.waited_ms / 1000)
     for what, parked_ms in (("lock", event.parked_ms - event.throttled_ms), ("limit", event.throttled_ms)):
         if parked_ms:
             row.parked_for[what].observe(parked_ms / 1000)
+    row.started.inc(1)
 
 
 def _succeeded(row: Row, event: events.Succeeded) -> None:
-    row.succeeded.inc(1)
     row.ran["succeeded"].observe(event.ran_ms / 1000)
+    row.succeeded.inc(1)
 
 
 def _retried(row: Row, event: events.Retried) -> None:
+    if event.ran_ms:  # one that came too early did not run
+        row.ran["retried" if event.counted else "rescheduled"].observe(event.ran_ms / 1000)
     if event.counted:
         row.retried[exception_of(None, event.why)].inc(1)
     else:
         row.rescheduled.inc(1)
-    if event.ran_ms:  # one that came too early did not run
-        row.ran["retried" if event.counted else "rescheduled"].observe(event.ran_ms / 1000)
 
 
 def _failed(row: Row, event: events.Failed) -> None:
-    row.failed[exception_of(event.error, event.why)].inc(1)
     if event.ran_ms:  # one whose arguments cannot be read did not
         row.ran["failed"].observe(event.ran_ms / 1000)
+    row.failed[exception_of(event.error, event.why)].inc(1)
 
 
 def _dropped(row: Row, event: events.Dropped) -> None:
