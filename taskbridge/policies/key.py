@@ -72,8 +72,11 @@ def _split(template: str) -> tuple[str, ...]:
 
 
 def _json(value: Any) -> bytes:
-    """Return one JSON for equal values; a dict's keys are text there, as they are when they travel."""
-    return _encoder.encode(msgspec.to_builtins(value, str_keys=True))
+    """Return one JSON for equal values, in every process; a dict's keys are text there, as they are when they travel.
+
+    Sets are put in order before they become lists: theirs depends on the process.
+    """
+    return _encoder.encode(msgspec.to_builtins(value, str_keys=True, order="deterministic"))
 
 
 def _canonical(value: Any) -> str:

@@ -172,7 +172,8 @@ class Project:
     def notes(self, what: str = "") -> list[dict[str, Any]]:
         """What the tasks wrote down."""
         file = self.folder / "notes"
-        lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        text = file.read_text() if file.exists() else ""
+        lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]  # one may be half written
         return [line for line in lines if what in ("", line["what"])]
 
     def entries(self) -> list[int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -107,6 +110,21 @@ def test_every_annotation_makes_a_key(bridge: Bridge):
 
     assert one == other
     assert one != needs(bridge, task, {1: {"a"}, 2: set()})
+
+
+def test_processes_agree_on_the_key_of_a_set():
+    """Each has an order of its own for the same set, by its hash seed; a lock must not."""
+    code = (
+        "from taskbridge.policies.key import key_of; print(key_of('{t}', {'t': {1: {'a', 'b', 'c'}, 2: {'x', 'y'}}}))"
+    )
+
+    def key(seed: int) -> str:
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, timeout=60
+        ).stdout
+
+    assert {r'{"1"\u003a["a","b","c"],"2"\u003a["x","y"]}' + "\n"} == {key(seed) for seed in range(4)}
 
 
 @pytest.mark.parametrize(
