@@ -26,6 +26,9 @@ _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _dict_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
+#: How the JSON of a value begins that has others in it.
+_CONTAINERS = (b"[", b"{")
+
 #: A number below this is the same in every JSON.
 _SURELY_WHOLE = 2**53
 
@@ -110,11 +113,12 @@ class Arguments:
         return msgspec.Raw(_encoder.encode(sent_args)), msgspec.Raw(_encoder.encode(sent_kwargs))
 
     def canonical(self, args: msgspec.Raw, kwargs: msgspec.Raw) -> bytes:
-        """Return one JSON for the same call, whether its arguments were passed by position or by name."""
+        """Return one JSON for the same call in every process, whether arguments were passed by position or by name."""
         sent = _list_decoder.decode(args) if args != b"[]" else []
         named = dict(zip(self._positional, sent, strict=False))
         named |= _dict_decoder.decode(kwargs) if kwargs != b"{}" else {}
-        return _sorting_encoder.encode((named, sent[len(self._positional) :]))
+        ordered = {name: self._ordered(name, raw) for name, raw in named.items()}
+        return _sorting_encoder.encode((ordered, [self._ordered("*", raw) for raw in sent[len(self._positional) :]]))
 
     def unknown(self, kwargs: msgspec.Raw) -> tuple[str, ...]:
         """Return the keyword arguments that this function does not have, sorted."""
@@ -247,6 +251,14 @@ class Arguments:
         if type(value) is int and decoder is not None and decoder.type is int and abs(value) < _SURELY_WHOLE:
             return msgspec.Raw(b"%d" % value)  # an id, as most arguments are: it comes back as it is
         return carried(value, decoder, annotation, f"{self.task}: argument {name!r}")
+
+    def _ordered(self, name: str, raw: msgspec.Raw) -> msgspec.Raw:
+        """Put what has no order of its own into one: a set travels as a list in the order of its process."""
+        if memoryview(raw)[:1] not in _CONTAINERS:
+            return raw
+        parameter = name if name == "*" or name in self._positional else self._of_keyword(name)
+        plain = msgspec.to_builtins(self._value(parameter, raw), str_keys=True, order="sorted")
+        return msgspec.Raw(_sorting_encoder.encode(plain))
 
     def _value(self, name: str, raw: msgspec.Raw) -> Any:
         decoder = self._decoders.get(name) or _any_decoder
