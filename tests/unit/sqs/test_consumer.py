@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import select
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -374,3 +376,17 @@ def test_a_poll_that_ends_after_closing_gives_back(stage: Stage, meddler: Meddle
     send(backend, "a")
 
     assert ["a"] == ids(fetched(consumer(backend)))
+
+
+def test_a_consumer_that_nobody_holds_ends_with_its_broker(stage: Stage):
+    """Else its thread would hide for ever what it had fetched."""
+    backend = stage.backend()
+    send(backend, "a")
+    before = {*threading.enumerate()}
+    assert ["a"] == ids(fetched(consumer(backend)))
+    gc.collect()
+    (thread,) = [one for one in threading.enumerate() if one.name == "receipts" and one not in before]
+
+    backend.close()
+
+    until(lambda: not thread.is_alive(), 5, "its thread to end")
