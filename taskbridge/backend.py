@@ -247,6 +247,18 @@ def runner_of(backend: Backend, definitions: Definitions) -> Runner:
         raise NotSupported(f"the engine {backend.engine!r} does not take these tasks: {error}") from error
 
 
+def inventory_of(backend: Backend) -> Inventory:
+    """Return what of the engine's own is declared in this process.
+
+    Raises:
+        BackendNotInstalled: the engine's package is missing.
+    """
+    try:
+        return backend.inventory()
+    except ModuleNotFoundError as error:
+        raise _not_installed(backend.engine, error) from error
+
+
 def _not_installed(engine: str, error: ModuleNotFoundError) -> BackendNotInstalled:
     return BackendNotInstalled(
         f"the backend {engine!r} needs the package {error.name!r}: pip install 'taskbridge[{engine}]'"

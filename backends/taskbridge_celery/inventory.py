@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from celery import Celery
@@ -54,8 +55,8 @@ def _options(app: Celery, task: Any, function: Any) -> Iterator[NativeOption]:
     if task.expires:
         yield NativeOption(said=f"expires={task.expires!r}", ours=f"expires={task.expires!r}")
     if task.priority is not None:
-        same = "on Redis Celery's 0 comes first, ours is 9 first; calls by Celery keep their band"
-        yield NativeOption(said=f"priority={task.priority}", ours=f"priority={task.priority}", differs=same)
+        text = "ours is 9 first on every broker, Celery's on RabbitMQ alone; on Redis its 0 comes first: choose anew"
+        yield NativeOption(said=f"priority={task.priority}", differs=text)
     if not task.acks_late:
         text = "a task whose worker dies begins again, so it must bear that: with current().inbox() an effect is once"
         yield NativeOption(said="acks_late=False", differs=text)
@@ -80,7 +81,8 @@ def _timeouts(app: Celery, task: Any) -> Iterator[NativeOption]:
 def _retries(task: Any, function: Any) -> Iterator[NativeOption]:
     """Celery retries what it was told to; we retry unless told not to."""
     kinds = [kind.__name__ for kind in getattr(task, "autoretry_for", ())]
-    by_hand = "retry" in function.__code__.co_names
+    code = getattr(inspect.unwrap(function), "__code__", None)  # a class's instance has none
+    by_hand = code is not None and "retry" in code.co_names
     if not kinds and not by_hand:
         yield NativeOption(said="no retries", ours="retry=None")
         return
@@ -110,7 +112,10 @@ def _backoff(task: Any) -> tuple[float, float]:
 
 
 def _rate(rate: str) -> NativeOption:
-    ours = rate if "/" in rate else f"{rate}/s"
+    """Celery's rates may have a fraction, and mean seconds where they name no unit; ours are of whole numbers."""
+    count, _, unit = rate.partition("/")
+    whole = Fraction(count).limit_denominator(1_000)
+    ours = f"{whole.numerator}/{whole.denominator if whole.denominator > 1 else ''}{unit or 's'}"
     text = "for each worker there, for all workers together here"
     return NativeOption(said=f"rate_limit={rate!r}", ours=f"rate_limit=RateLimit({ours!r})", differs=text)
 

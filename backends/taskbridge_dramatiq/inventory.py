@@ -35,13 +35,13 @@ def _native(broker: Broker, actor: Actor[Any, Any]) -> NativeTask:
 
 def _options(broker: Broker, actor: Actor[Any, Any]) -> Iterator[NativeOption]:
     chosen = actor.options
-    for middleware in broker.middleware:
-        if isinstance(middleware, TimeLimit):
-            limit_s = chosen.get("time_limit", middleware.time_limit) / 1000
-            differs = "SoftTimeout in place of TimeLimitExceeded"
-            yield NativeOption(said=f"time_limit={limit_s:g} s", ours=f"timeout={limit_s:g}", differs=differs)
-        if isinstance(middleware, Retries):
-            yield _retries(middleware, actor)
+    for limits in (one for one in broker.middleware if isinstance(one, TimeLimit)):
+        limit_ms = chosen.get("time_limit", limits.time_limit)
+        if limit_ms and limit_ms < float("inf"):
+            said, differs = f"time_limit={limit_ms / 1000:g} s", "SoftTimeout in place of TimeLimitExceeded"
+            yield NativeOption(said=said, ours=f"timeout={limit_ms / 1000:g}", differs=differs)
+    retries = next((one for one in broker.middleware if isinstance(one, Retries)), None)
+    yield _retries(retries, actor) if retries else NativeOption(said="no retries", ours="retry=None")
     if (age_ms := chosen.get("max_age")) is not None:
         yield NativeOption(said=f"max_age={age_ms / 1000:g} s", ours=f"expires={age_ms / 1000:g}")
     if actor.priority:

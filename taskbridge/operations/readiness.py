@@ -6,19 +6,19 @@ do not move; of those it is told how to declare them, and what is not the same a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from ..announcement import announced
-from ..backend import Backend, Capabilities, runner_of
+from ..announcement import Announcement, announced
+from ..backend import Backend, Capabilities, inventory_of, runner_of
 from ..bridge import Bridge
 from ..definition import Definition
-from ..errors import BackendNotInstalled, ConfigError, StoreUnavailable, TaskbridgeError
+from ..errors import ConfigError, StoreUnavailable, TaskbridgeError
 from ..native import Inventory, NativeTask
 from ..policies.timeout import refuse_tasks
-from ..routes.checks import Landscape
+from ..routes.checks import Landscape, taken
 from .hints import patience_hint
 
 #: ``ready``: nothing to do. ``wait``: it can move when something else is done. ``declare``: it is the engine's own.
@@ -77,7 +77,7 @@ def readiness(bridge: Bridge, origin: str, target: str) -> Report:
     if origin == target:
         raise ConfigError(f"expected two backends, got {origin!r} twice")
     here, there = bridge.backend(origin), bridge.backend(target)
-    inventory = _inventory(here)
+    inventory = inventory_of(here)
     ours = {name: one for name, one in bridge.definitions.items() if not one.external}
     own = [one for one in inventory.tasks if one.name not in ours]
     if not ours and not own:
@@ -88,32 +88,17 @@ def readiness(bridge: Bridge, origin: str, target: str) -> Report:
     return Report(origin=origin, target=target, tasks=told, general=[*_general(here, there, inventory), *lost])
 
 
-def _inventory(backend: Backend) -> Inventory:
+def _serving(bridge: Bridge, target: str) -> tuple[Sequence[Announcement] | None, list[str]]:
+    """The workers that live on the target; None where the store does not say, and why."""
     try:
-        return backend.inventory()
-    except ModuleNotFoundError as error:
-        text = (
-            f"the backend {backend.name!r} needs the package {error.name!r}: pip install 'taskbridge[{backend.engine}]'"
-        )
-        raise BackendNotInstalled(text) from error
-
-
-def _serving(bridge: Bridge, target: str) -> tuple[dict[str, set[str]] | None, list[str]]:
-    """The queues that live workers on the target read each task from; None where the store does not say."""
-    try:
-        landscape = Landscape(
-            settings=bridge.settings, backend=bridge.backend, workers=announced(bridge.store), definitions={}
-        )
+        workers = announced(bridge.store)
     except StoreUnavailable as error:
         return None, [f"who would take the messages is not known: {error}"]
-    found: dict[str, set[str]] = {}
-    for worker in landscape.serving(target):
-        for task in worker.tasks:
-            found.setdefault(task, set()).update(worker.queues)
-    return found, []
+    there = Landscape(settings=bridge.settings, backend=bridge.backend, workers=workers, definitions=bridge.definitions)
+    return there.serving(target), []
 
 
-def _ours(definition: Definition, bridge: Bridge, there: Backend, serving: dict[str, set[str]] | None) -> Readiness:
+def _ours(definition: Definition, bridge: Bridge, there: Backend, serving: Sequence[Announcement] | None) -> Readiness:
     name, queue = definition.name, definition.options.queue
     try:
         runner_of(there, {name: definition})
@@ -121,7 +106,7 @@ def _ours(definition: Definition, bridge: Bridge, there: Backend, serving: dict[
     except TaskbridgeError as error:
         return Readiness(task=name, queue=queue, verdict="refused", notes=[str(error)])
     notes = list(_changes(definition, bridge, there))
-    if serving is None or queue in serving.get(name, ()):
+    if serving is None or taken(name, queue, serving):
         return Readiness(task=name, queue=queue, verdict="ready", notes=notes)
     first = f"no live worker on {there.name} takes it from queue {queue}: start one"
     return Readiness(task=name, queue=queue, verdict="wait", notes=[first, *notes])

@@ -123,6 +123,11 @@ def problems(table: Table, rule: Rule, before: Rule | None, landscape: Landscape
         yield from _unserved(rule, matched, landscape)
 
 
+def taken(task: str, queue: str, workers: Sequence[Announcement]) -> bool:
+    """Whether one of these workers takes a task from a queue; from any where that is not known, and empty."""
+    return any(task in one.tasks and (not queue or queue in one.queues) for one in workers)
+
+
 def left_nothing(table: Table, rule: Rule) -> list[Rule]:
     """Return the rules behind this one that it leaves nothing to."""
     behind = table.rules[table.rules.index(rule) + 1 :]
@@ -199,7 +204,7 @@ def _unserved(rule: Rule, matched: Mapping[str, Known | None], landscape: Landsc
     lost = []
     for task, known in matched.items():
         queue = rule.queue or (known.queue if known else "")
-        if not any(task in one.tasks and (not queue or queue in one.queues) for one in serving):
+        if not taken(task, queue, serving):
             lost.append(f"{task} of queue {queue}" if queue else task)
     if lost:
         text = f"no live worker on {rule.to!r} takes {_few(lost)}: nobody would take the messages"

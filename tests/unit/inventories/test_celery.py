@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -59,7 +60,6 @@ def test_name_of_its_own_is_kept(app: Celery):
     assert "@task(name='bank.pay', queue='celery', retry=None)" == read(app, name="bank.pay").declaration
 
 
-@pytest.mark.filterwarnings("ignore::celery.exceptions.CDeprecationWarning")
 @pytest.mark.parametrize(
     ("options", "ours"),
     [
@@ -67,7 +67,8 @@ def test_name_of_its_own_is_kept(app: Celery):
         ({"rate_limit": "10/m"}, "retry=None, rate_limit=RateLimit('10/m')"),
         ({"rate_limit": 7}, "retry=None, rate_limit=RateLimit('7/s')"),
         ({"expires": 60}, "retry=None, expires=60"),
-        ({"priority": 3}, "retry=None, priority=3"),
+        ({"rate_limit": "0.5/m"}, "retry=None, rate_limit=RateLimit('1/2m')"),
+        ({"rate_limit": "2.5/s"}, "retry=None, rate_limit=RateLimit('5/2s')"),
         ({"autoretry_for": (ValueError,)}, "retry=Backoff(max_retries=3, base=180, cap=180, retry_on=(ValueError,))"),
         (
             {"autoretry_for": (Exception,), "retry_backoff": True, "retry_kwargs": {"max_retries": 7}},
@@ -90,11 +91,13 @@ def test_options_are_ours(app: Celery, options: dict[str, Any], ours: str):
     eval(found.declaration.removeprefix("@"), words)(pay)
 
 
+@pytest.mark.filterwarnings("ignore::celery.exceptions.CDeprecationWarning")
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"rate_limit": "10/m"}, "for each worker there, for all workers together here"),
         ({}, "a task whose worker dies begins again"),
+        ({"priority": 3}, "ours is 9 first on every broker"),
         ({"serializer": "pickle"}, "arguments are plain JSON"),
         ({"base": Loud}, "on_failure: of the class's own"),
         ({"autoretry_for": (ValueError,), "retry_kwargs": {"max_retries": None}}, "there is always a last attempt"),
@@ -116,6 +119,26 @@ def test_own_retries_are_found_in_the_code(app: Celery):
     assert "write raise Retry(after=...) for self.retry()" in differences(found)
     assert "self is not handed over" in differences(found)
     assert () == found.untyped
+
+
+def test_tasks_that_are_classes_or_wrapped_are_read(app: Celery):
+    """Of a class what ``run`` asks for, of a wrapped function what is inside."""
+
+    class Ledger(Task):
+        name = "bank.ledger"
+
+        def run(self, user_id: int) -> None:
+            self.retry()
+
+    @wraps(again)
+    def around(self: Any, user_id: int) -> None:
+        return again(self, user_id)
+
+    app.register_task(Ledger())
+    (ledger,) = [one for one in tasks_of(app) if one.name == "bank.ledger"]
+
+    assert "retry_on=()" in ledger.declaration
+    assert "retry_on=()" in read(app, around, bind=True, name="bank.around").declaration
 
 
 def test_configuration_counts(app: Celery):

@@ -8,6 +8,7 @@ from typing import Any
 import dramatiq
 import pytest
 from dramatiq.brokers.stub import StubBroker
+from dramatiq.middleware import Retries
 
 from taskbridge.native import NativeTask
 from taskbridge_dramatiq.inventory import tasks
@@ -76,6 +77,22 @@ def test_what_differs_is_said(options: dict[str, Any], told: str):
     assert callbacks in map(type, dramatiq.get_broker().middleware)
 
     assert told in "\n".join(read(**options).differences)
+
+
+@pytest.mark.parametrize("limit_ms", [float("inf"), None])
+def test_no_limit_is_no_timeout(limit_ms: float | None):
+    """Some say it with infinity."""
+    assert "timeout" not in read(time_limit=limit_ms).declaration
+
+
+def test_what_the_broker_does_not_do_is_not_asked_for(monkeypatch: pytest.MonkeyPatch):
+    """A broker without middleware retries nothing and limits nothing; one with a class of the team's own does."""
+    monkeypatch.setattr(dramatiq.broker, "global_broker", StubBroker(middleware=[]))
+    assert "@task(name='pay', retry=None)" == read().declaration
+
+    own = type("Own", (Retries,), {})(max_retries=2, min_backoff=1_000, max_backoff=2_000)
+    monkeypatch.setattr(dramatiq.broker, "global_broker", StubBroker(middleware=[own]))
+    assert "@task(name='pay', retry=Backoff(max_retries=2, base=1, cap=2))" == read().declaration
 
 
 def test_no_broker_is_no_actor(monkeypatch: pytest.MonkeyPatch):
