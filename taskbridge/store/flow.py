@@ -171,10 +171,10 @@ class Runs(Protocol):
         the run has gone on without it.
         """
 
-    def steer(self, id: str, how: str) -> str:
+    def steer(self, id: str, how: str, why: str = "") -> str:
         """``pause``, ``resume`` or ``cancel`` a run; returns ``ok``, ``unknown`` or ``ended``.
 
-        A chunk that runs is left alone; its run obeys when it ends.
+        A chunk that runs is left alone; its run obeys when it ends. ``why`` it is cancelled is its ``error`` then.
         """
 
     def rewind(self, id: str, current: str, chunk: Message, *, at: msgspec.Raw, done: int) -> str:

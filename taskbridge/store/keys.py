@@ -1,12 +1,12 @@
 """Every key of the store: its type, and what it holds. One hash tag, so all lie in one slot.
 
-A change here is a change of the schema: raise ``SCHEMA`` and say so in the changelog.
+A change here is a change of the schema: raise ``SCHEMA`` and say so in the changelog; but for what nobody reads.
 """
 
 from __future__ import annotations
 
 #: The store's schema; a release refuses a store of another one.
-SCHEMA = "3"
+SCHEMA = "4"
 
 
 class Keys:
@@ -40,6 +40,8 @@ class Keys:
         """string: when claims were last swept (unix ms)"""
         self.quiet = f"{tag}:quiet"
         """string: until when no claim is taken away (unix ms)"""
+        self.confirm = f"{tag}:confirm"
+        """string: written before WAIT and WAITAOF, which wait for it; nobody reads it"""
         self.lock = f"{tag}:lock:"
         """prefix of a hash per lock: id -> claim of its holder, "" while it is reserved"""
         self.lock_wait = f"{tag}:lock-wait:"
@@ -72,8 +74,34 @@ class Keys:
         """prefix of chains, batches and runs: hashes ``chain:<id>``, ``batch:<id>``, ``run:<id>``, the sets
         ``run:<id>:sent`` and ``batch-sent:<id>``, and the zsets ``chains``, ``batches``, ``batches:until``, ``runs``;
         flow.lua tells what is in them"""
+        self.paused = f"{tag}:paused"
+        """hash "task NAME", "queue NAME" or "key KEY" -> whether it is paused, when, who and why; with ":" and such a
+        field behind it a zset of what waits for that: id -> turn"""
+        self.ended = f"{tag}:ended"
+        """zset "claim id" whose process is to be ended -> when that was said (unix ms)"""
+        self.record_all = f"{tag}:record_all"
+        """string, while messages of tasks with ledger=False are recorded, too"""
+        self.audit = f"{tag}:audit"
+        """list of what operators did, the newest last, five words each: when (unix ms), who, verb, subject, detail"""
         self.routes = f"{tag}:routes"
         """list of the route table's last versions, five words each: version, when (unix ms), who, note, document"""
+        self.watched = f"{tag}:watched"
+        """zset task -> until when what it does is gathered (unix ms)"""
+        self.attended = f"{tag}:attended"
+        """hash task -> "since until" (unix ms): for whom somebody looks on at what it does"""
+        self.evidence = f"{tag}:evidence:"
+        """prefix of a hash "instant (unix ms) backend task": what was counted in ten seconds; add_evidence.lua"""
+        self.told = f"{tag}:told:"
+        """prefix of a string per teller of evidence: its last turn"""
+        self.migrations = f"{tag}:migrations"
+        """list of the last versions of what is known of migrations, as of the route table"""
+        self.orders = f"{tag}:orders"
+        """list of the last versions of what operators ask of workers, as of the route table"""
+        self.shadow = f"{tag}:shadow:"
+        """prefix of what shadows are compared by: hashes ``pair:<id>`` and ``tally:<rule>``, the zsets ``pairs`` and
+        ``tallies``, and the list ``last``; shadow.lua tells what is in them"""
+        self.history = f"{tag}:history"
+        """list of the last moments that a dashboard took, two words each: when (unix ms), its numbers"""
         self._leader = f"{tag}:leader:"
         self._document = f"{tag}:doc:"
         self._held = f"{tag}:held:"
@@ -86,6 +114,7 @@ class Keys:
             *(self.groups, self.counts, self.bell, self.fence, self.pulse, self.quiet),
             *(self.lock, self.lock_wait, self.reserved, self.rate, self.rate_wait, self.rate_out),
             *(self.pacing, self.limits, self.turn, self.wake, self.unique, self.flow),
+            self.paused,
         ]
 
     @property

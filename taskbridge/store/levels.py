@@ -5,14 +5,13 @@ Instants and spans are milliseconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
 from .flow import RunState
-
-if TYPE_CHECKING:
-    from . import LimitState
+from .messages import Record
+from .waiting import LimitState, LockState
 
 
 class Levels(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,12 +34,16 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     limit_keys: int
     runs: list[RunState]
     batches: int
+    longest: list[Record] = []
+    """What has been running for the longest, the longest first."""
+    locks: list[LockState] = []
+    """Locks that are waited at, those that most wait at first."""
 
 
 class Gauging(Protocol):
     """One look at all of it."""
 
-    def read(self, duty: str, *, limit: int, runs: int) -> Levels:
+    def read(self, duty: str, *, limit: int, runs: int, most: int = 0) -> Levels:
         """Read what stands, in a few trips.
 
         Args:
@@ -48,4 +51,6 @@ class Gauging(Protocol):
             limit: how many claims, keys that are waited at, and runs are looked at, at most. Where there are more, the
                 keys whose turn is farthest and the oldest runs are left out.
             runs: how many runs are returned, at most.
+            most: how many of what runs, and of the locks that are waited at, are told in full, at most; both are found
+                by the claims that are looked at. Defaults to none.
         """

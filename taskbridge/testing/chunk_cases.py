@@ -59,14 +59,16 @@ class ChunkCases:
         assert all(ended <= began for ended, began in zip(ends, starts, strict=True))
         assert (6, "done") == (run.enqueued, run.state)
 
-    def test_a_run_is_alone_to_its_end(self, arena: Arena) -> None:
+    def test_a_run_is_alone_to_its_end(self, arena: Arena, tmp_path: Path) -> None:
         """Its keys and its lock are its own from the first chunk to the last, and free then."""
-        first = arena.tasks["alone"].enqueue()
-        arena.until(lambda: arena.lines(id=first.id), "the first chunk")
-        second = arena.tasks["alone"].enqueue()
+        gate = tmp_path / "gate"
+        first = arena.tasks["alone"].enqueue(str(gate))
+        arena.until(lambda: arena.lines(id=f"{first.id}:1"), "the second chunk")
+        second = arena.tasks["alone"].enqueue(str(gate))
         held = [lock for lock in arena.bridge.store.waiting.locks() if lock.key == "suite:alone"]
+        gate.touch()
         run = _ended(arena, first.id)
-        third = arena.tasks["alone"].enqueue()
+        third = arena.tasks["alone"].enqueue(str(gate))
         _ended(arena, third.id)
 
         assert (first.id, False) == (second.id, second.created)
@@ -91,7 +93,7 @@ class ChunkCases:
 
     def test_a_run_is_paused_and_cancelled(self, arena: Arena) -> None:
         """Paused, no chunk begins; resumed, it goes on where it was; cancelled, it ends and frees what it held."""
-        sent = arena.tasks["alone"].enqueue()
+        sent = arena.tasks["steered"].enqueue()
         arena.until(lambda: arena.lines(id=sent.id), "the first chunk")
         runs = arena.bridge.store.runs
         runs.steer(sent.id, "pause")
@@ -103,8 +105,11 @@ class ChunkCases:
 
         arena.until(lambda: _look(arena, sent.id).state == "cancelled", "it to be cancelled")
 
-        assert not [lock for lock in arena.bridge.store.waiting.locks() if lock.key == "suite:alone"]
-        assert arena.tasks["alone"].enqueue().created
+        assert not [lock for lock in arena.bridge.store.waiting.locks() if lock.key == "suite:steered"]
+        other = arena.tasks["steered"].enqueue()
+        assert other.created
+        _look(arena, other.id)
+        runs.steer(other.id, "cancel")
         arena.until(lambda: not _open_runs(arena), "the other run to end")
 
 

@@ -12,7 +12,8 @@ from contextlib import suppress
 
 from ..backend import Capabilities, Consumer, Delivery, Keeper, Level, Place, Runner
 from ..definition import Definitions
-from ..errors import DecodeError
+from ..errors import DecodeError, NotSupported
+from ..leftovers import Leftovers
 from ..message import Message, decode, encode
 from ..native import EMPTY, Inventory
 from ..options import BAND_SUFFIXES, band
@@ -28,7 +29,7 @@ class MemoryBackend:
 
     engine = "memory"
     capabilities = own_command = Capabilities(
-        processes=False, native_producers=False, soft_timeout=False, hard_timeout=False
+        processes=False, native_producers=False, rests=False, soft_timeout=False, hard_timeout=False
     )
 
     def __init__(self, place: Place) -> None:
@@ -70,6 +71,9 @@ class MemoryBackend:
 
     def keeper(self, queues: Sequence[str]) -> Keeper:
         return MemoryKeeper(self, queues)
+
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        raise NotSupported(f"the backend {self.name!r} lives in one process: nothing of it can be seen from another")
 
     def runner(self, definitions: Definitions) -> Runner:
         return PlainRunner()
@@ -119,6 +123,9 @@ class MemoryConsumer:
         self._backend = backend
         self._queues = deque(queues)
         self._tag = 0
+
+    def serve(self, queues: Sequence[str]) -> None:
+        self._queues = deque(queues)
 
     def fetch(self, limit: int) -> list[Delivery]:
         self._queues.rotate(-1)

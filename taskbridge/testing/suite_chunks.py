@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bridge import Bridge
+from ..clock import SystemClock
 from ..current import current
 from ..flow.chunk import Chunk
 from ..flow.chunked import chunked
@@ -14,6 +15,8 @@ from ..policies.lock import Lock
 from ..policies.retry import Backoff
 from ..task import Task
 from .suite_notes import QUEUE, note
+
+_clock = SystemClock()
 
 
 def declare_chunked(bridge: Bridge) -> dict[str, Task[..., Any]]:
@@ -44,8 +47,18 @@ def declare_chunked(bridge: Bridge) -> dict[str, Task[..., Any]]:
 
     @bridge.task(name="suite.alone", queue=QUEUE, retry=quick, unique="until_done", lock=Lock("suite:alone", "fail"))
     @chunked(over=ids(0, 3), size=1, pause=0.1)
-    def alone(chunk: Chunk[int]) -> None:
-        """Be the only run."""
+    def alone(chunk: Chunk[int], gate: str) -> None:
+        """Be the only run; stay in the second chunk until the gate is there."""
+        note("chunk", number=chunk.number)
+        while chunk.number == 1 and not Path(gate).exists():
+            _clock.sleep(0.01)
+
+    steered_alone = Lock("suite:steered", "fail")
+
+    @bridge.task(name="suite.steered", queue=QUEUE, retry=quick, unique="until_done", lock=steered_alone)
+    @chunked(over=ids(0, 10_000), size=1, pause=0.1)
+    def steered(chunk: Chunk[int]) -> None:
+        """Go on for longer than anybody has patience, to be caught on a slow machine, too."""
         note("chunk", number=chunk.number)
 
     @bridge.task(name="suite.breaks", queue=QUEUE, retry=None)
@@ -56,4 +69,11 @@ def declare_chunked(bridge: Bridge) -> dict[str, Task[..., Any]]:
         if chunk.number == 1 and not Path(gate).exists():
             raise ValueError("no disk")
 
-    return {"counted": counted, "generates": generates, "floods": floods, "alone": alone, "breaks": breaks}
+    return {
+        "counted": counted,
+        "generates": generates,
+        "floods": floods,
+        "alone": alone,
+        "steered": steered,
+        "breaks": breaks,
+    }

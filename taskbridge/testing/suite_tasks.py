@@ -26,8 +26,10 @@ from .suite_batches import declare_batches
 from .suite_chunks import declare_chunked
 from .suite_events import declare_heard
 from .suite_hooks import declare_hooked
+from .suite_ledger import declare_unrecorded
 from .suite_links import declare_links
 from .suite_notes import QUEUE, note
+from .suite_shadows import declare_shadowed
 from .suite_traces import declare_traced
 
 _clock = SystemClock()
@@ -243,6 +245,8 @@ def declare(bridge: Bridge) -> dict[str, Task[..., Any]]:
         **declare_chunked(bridge),
         **declare_links(bridge),
         **declare_traced(bridge),
+        **declare_shadowed(bridge),
+        **declare_unrecorded(bridge),
         **declare_batches(bridge, declared),
     }
 

@@ -31,6 +31,10 @@ from ..worker.loop import Loop, Source
 from ..worker.slots import SLOT_SIZE, Slot
 from .memory_backend import MemoryBackend
 
+#: How long listeners may take to hear what was run, and brokers to take what is due, seconds: a test has time, and its
+#: machine may be busy.
+HEARD_S = TAKEN_S = 10.0
+
 
 class Worker:
     """Runs a bridge's tasks in this process.
@@ -59,7 +63,7 @@ class Worker:
         source = Source(backend=self._backend.name, consumer=consumer, runner=self._backend.runner(bridge.definitions))
         slot = Slot(mmap.mmap(-1, SLOT_SIZE), 0)
         self._loop = Loop("here", [source], runtime, slot, self._wait, lambda: None)
-        self._relay = relay_of(bridge.sender, "here")
+        self._relay = relay_of(bridge.sender, "here", patience_s=TAKEN_S)
         self._declarer = declarer_of(bridge.definitions, bridge.sender)
         self._stopping = threading.Event()
         self._threads = [
@@ -71,7 +75,7 @@ class Worker:
     def run_pending(self) -> int:
         """Run all that is due now, and what that makes due; returns how many messages were served.
 
-        Those who subscribed have heard of all of it then, unless one takes longer than a second.
+        Those who subscribed have heard of all of it then, unless that takes them longer than ten seconds.
         """
         self._refuse_timeouts(soft=can_ring())
         self._bridge.hooks.start()
@@ -83,7 +87,7 @@ class Worker:
             while self._loop.step():
                 served += 1
             if not moved and served == before:
-                self._bridge.subscribers.flush()
+                self._bridge.subscribers.flush(HEARD_S)
                 return served
 
     def __enter__(self) -> Self:
@@ -98,7 +102,7 @@ class Worker:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
-        self._bridge.subscribers.flush()
+        self._bridge.subscribers.flush(HEARD_S)
 
     def _refuse_timeouts(self, *, soft: bool) -> None:
         if self._keeps_timeouts:

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from ...clock import Clock, SystemClock
 from .. import Fitness
+from .audit import MemoryAudit
 from .batches import MemoryBatches
+from .browsing import MemoryBrowsing
 from .chains import MemoryChains
 from .claims import MemoryClaims
+from .control import MemoryControl
 from .dead import MemoryDead
 from .documents import MemoryDocuments
+from .evidence import MemoryEvidence
 from .gauging import MemoryGauging
+from .history import MemoryHistory
 from .leader import MemoryLeader
 from .messages import MemoryMessages
 from .outbox import MemoryOutbox
 from .parked import MemoryParked
 from .records import Records
-from .routes import MemoryRoutes
 from .runs import MemoryRuns
 from .schedules import MemorySchedules
+from .shadows import MemoryShadows
+from .versions import MemoryVersions
 from .waiting import MemoryWaiting
 
 
@@ -39,12 +45,20 @@ class MemoryStore:
         self.batches = MemoryBatches(records)
         self.runs = MemoryRuns(records)
         self.dead = MemoryDead(records)
+        self.control = MemoryControl(records)
+        self.audit = MemoryAudit(records)
         self.messages = MemoryMessages(records)
         self.leader = MemoryLeader(records)
         self.documents = MemoryDocuments(records)
         self.schedules = MemorySchedules(records)
         self.gauging = MemoryGauging(records, self.leader)
-        self.routes = MemoryRoutes(records)
+        self.browsing = MemoryBrowsing(records)
+        self.history = MemoryHistory(records)
+        self.evidence = MemoryEvidence(records)
+        self.routes = MemoryVersions(records)
+        self.migrations = MemoryVersions(records)
+        self.orders = MemoryVersions(records)
+        self.shadows = MemoryShadows(records)
 
     def fitness(self) -> Fitness:
         return Fitness(server="memory")

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable
 
 from .. import LEASE_MS, Begin, Begun, Finish
-from .records import Entry, Records, crashed
+from ..trail import Note
+from .records import Entry, Records, crashed, ran_of
 
 
 class MemoryClaims:
@@ -33,15 +34,15 @@ class MemoryClaims:
             if not entry.state:
                 entry.attempt = message.attempt
             entry.seq, entry.limit = message.seq, request.max_crashes
+            entry.body, entry.fresh_ms = request.body, 0  # its times stand in this copy
+            entry.queue = message.queue
             if 0 < message.expires_at_ms < now_ms and not entry.starts:
                 records.settle_done(entry, why="expired: not begun in time")
                 return _answer("expired", entry)
-            entry.body, entry.fresh_ms = request.body, 0  # its times stand in this copy
             if entry.crashes > entry.limit:
                 records.settle_dead(entry, crashed(entry))
                 return _answer("crashed", entry)
-            entry.queue = message.queue
-            return self._wait_or_run(request, entry)
+            return self._paused(request, entry) or self._wait_or_run(request, entry)
 
     def finish(self, request: Finish) -> str:
         with self._records.lock:
@@ -49,6 +50,8 @@ class MemoryClaims:
             if not entry.state:
                 return "unknown"
             if entry.state == "RUN" and entry.claim == request.claim:
+                if request.state != "DONE" and self._records.ends_cancelled(entry, request.claim):
+                    return "cancelled"
                 self._apply(request, entry)
                 return "ok"
             return "mine" if entry.last == request.claim else "refused"
@@ -84,8 +87,27 @@ class MemoryClaims:
     def release(self, id: str, claim: str) -> bool:
         with self._records.lock:
             if entry := self._standing(id, claim):
-                self._records.redispatch(entry, "READY", self._records.now_ms())
+                ran = ran_of(entry)
+                if self._records.redispatch(entry, "READY", self._records.now_ms()):
+                    self._records.note(entry, "returned", ran=ran)
             return entry is not None
+
+    def _paused(self, request: Begin, entry: Entry) -> Begun | None:
+        """Let it wait for what is paused; None when nothing is that it needs."""
+        records = self._records
+        keys = [*(lock.key for lock in request.locks), *(rate.key for rate in request.rates)]
+        subject = records.pauses.refusing(entry, request.message.task, keys)
+        if not subject or request.ending:
+            return None
+        entry.hold = request.hold
+        if not records.redispatch(entry, "PAUSED", records.now_ms()):
+            return _answer("settled", entry)  # its run was to end
+        if entry.hold:
+            records.still_waits(entry)
+        if entry.state == "PAUSED":  # else its run is paused, too
+            records.pauses.wait_at(entry, subject)
+            records.note(entry, "paused", subject, 0, Note(at_ms=0, what="", claim=request.claim))
+        return _answer("paused", entry, subject)
 
     def _wait_or_run(self, request: Begin, entry: Entry) -> Begun:
         """Let it wait for the first lock or limit that refuses, or write the claim. All or none."""
@@ -105,6 +127,8 @@ class MemoryClaims:
             if entry.hold:
                 records.still_waits(entry)
             needs.wait_at(entry, rate)
+            had = Note(at_ms=0, what="", claim=request.claim)
+            records.note(entry, "locked" if lock else "throttled", refusal.key, 0, had)
             return _answer("locked" if lock else "throttled", entry, refusal.key)
         if refusal:  # it holds nothing while it fails
             needs.let_go(entry)
@@ -131,7 +155,7 @@ class MemoryClaims:
         if request.state == "DEAD":
             self._records.settle_dead(entry, request.why, request.traceback)
             return
-        entry.why = request.why
+        entry.why, ran = request.why, ran_of(entry)
         entry.attempt += request.ran and request.counted
         at_ms, needs = self._records.now_ms() + request.due_ms, self._records.needs
         shut = needs.shut(entry, request.group, request.due_ms) if request.state == "THROTTLED" else None
@@ -144,6 +168,11 @@ class MemoryClaims:
         if shut is not None and entry.state == "THROTTLED":
             entry.turn = 0  # it had its turn already
             needs.wait_at(entry, shut)
+        what = "retried" if request.ran and request.counted else "postponed"
+        if request.state == "PARKED":
+            self._records.note(entry, "parked", request.group, at_ms, ran)
+        else:
+            self._records.note(entry, what, request.why, at_ms, ran)
 
     def _standing(self, id: str, claim: str) -> Entry | None:
         entry = self._records.read(id)

@@ -29,7 +29,8 @@ class MemoryDead:
                 return False
             dead.attempt, dead.crashes, dead.why, dead.traceback = 1, 0, "", ""
             self._records.flow.revive(dead)
-            self._records.redispatch(dead, "READY", self._records.now_ms())
+            if self._records.redispatch(dead, "READY", self._records.now_ms()):
+                self._records.note(dead, "replayed")
             return True
 
     def purge(self, id: str) -> bool:

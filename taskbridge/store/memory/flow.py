@@ -91,6 +91,7 @@ class Run(Tally):
     error: str = ""
     paused: bool = False
     stop: bool = False
+    reason: str = ""
     chunk: int = 0
     round: int = 0
     progress: int = 0
@@ -132,7 +133,8 @@ class Flow:
         """It was dead and is on its way again, and so is its run, under the keys that nobody has taken meanwhile."""
         run, now_ms = self.run_of(entry), self._records.now_ms()
         if run:
-            run.state, run.error, run.ended_ms, run.stop, run.planned_ms = "running", "", 0, False, now_ms
+            run.state, run.error, run.ended_ms, run.planned_ms = "running", "", 0, now_ms
+            run.stop, run.reason = False, ""
             for one in entry.same:
                 free = now_ms >= self._records.standing.get(one.key, ("", 0))[1]
                 if one.until == "until_done" and free:
@@ -179,6 +181,8 @@ class Flow:
             entry.fresh_ms = at_ms if entry.fresh_ms else 0
             records.depart(entry)
             records.enter(entry, "DELAYED" if at_ms > records.now_ms() else "READY", at_ms)
+            if entry.trail:  # a chunk that goes on at once has nothing to tell
+                records.note(entry, "resumed", due_ms=at_ms)
             records.bell.notify_all()
 
     def chain(self, id: str) -> Chain | None:
@@ -303,7 +307,7 @@ class Flow:
             return how
         cancelled = how != "failed" and run.stop
         run.state = "cancelled" if cancelled else how
-        run.error = why if run.state in {"failed", "dropped"} else ""
+        run.error = run.reason if cancelled else why if how != "done" else ""
         run.ended_ms, run.paused = self._records.now_ms(), False
         if how != "failed":
             self._forget_run(run)

@@ -25,7 +25,7 @@ class MemoryGauging:
         self._runs = MemoryRuns(records)
         self._waiting = MemoryWaiting(records)
 
-    def read(self, duty: str, *, limit: int, runs: int) -> Levels:
+    def read(self, duty: str, *, limit: int, runs: int, most: int = 0) -> Levels:
         records = self._records
         with records.lock:
             records.flow.forget()
@@ -34,10 +34,12 @@ class MemoryGauging:
             states = self._waiting.limits()
             keys = [key for state in states for key in state.waiting]
             going_on = [run for run in self._runs.newest(limit) if not run.ended_ms]
+            running = self._messages.running()[:limit]
+            waited_at = sorted(self._waiting.locks(), key=lambda lock: (-lock.waiting, lock.key))
             return Levels(
                 now_ms=now_ms,
                 counts=self._messages.counts(),
-                running=[(record.queue, record.claim) for record in self._messages.running()[:limit]],
+                running=[(record.queue, record.claim) for record in running],
                 claims=sum(1 for _ in records.kept("RUN")),
                 overdue_ms=max(0, now_ms - min(dues_ms, default=now_ms)),
                 leader=self._leader.owner(duty),
@@ -45,6 +47,8 @@ class MemoryGauging:
                 limit_keys=len(keys),
                 runs=going_on[:runs],
                 batches=sum(batch.until_ms is None for batch in records.flow.batches.values()),
+                longest=sorted(running, key=lambda record: (record.begun_ms, record.id))[:most],
+                locks=[lock for lock in waited_at[:most] if lock.waiting],
             )
 
 

@@ -21,7 +21,7 @@ class MemoryMessages:
 
     def counts(self) -> dict[tuple[str, str], int]:
         with self._records.lock:
-            kept = self._records.kept("READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "HELD", "DEAD")
+            kept = self._records.kept("READY", "DELAYED", "PARKED", "LOCKED", "THROTTLED", "HELD", "PAUSED", "DEAD")
             return dict(Counter((entry.queue, entry.state) for entry in kept if not entry.hold))
 
     def running(self) -> list[Record]:

@@ -58,7 +58,7 @@ class Needs:
         for need in entry.locks:
             lock = self.locks[need.key]
             if entry.id not in lock.holders and (
-                len(lock.holders) >= need.at_most or not self._first(lock.waiting, entry)
+                len(lock.holders) >= need.at_most or not self.first(lock.waiting, entry)
             ):
                 return need
         return None
@@ -70,7 +70,7 @@ class Needs:
             limit, released = self.limits[need.key], entry.released == need.key
             missing = self._until_room(need, need.weight + (0 if released else self._coming(limit)))
             early = missing <= (EARLY_US if entry.released else 0)
-            if self._paused(need) or not early or not (released or self._first(limit.waiting, entry)):
+            if self._paused(need) or not early or not (released or self.first(limit.waiting, entry)):
                 return need, 0
             wait_us = max(wait_us, missing)
         return None, wait_us
@@ -88,17 +88,22 @@ class Needs:
 
     def wait_at(self, entry: Entry, rate: NeedsTokens | None) -> None:
         """Into the lists: of all its locks, so that nobody who came later passes, or of the limit that refused."""
-        if entry.turn is None:
-            self._turn += 1
-            entry.turn = self._turn
+        turn = self.take_turn(entry)
         entry.since_ms = self._records.now_ms()
         if rate is not None:
             entry.at = rate.key
-            self.limits[rate.key].waiting[entry.id] = entry.turn
+            self.limits[rate.key].waiting[entry.id] = turn
             self._records.bell.notify_all()
         else:
             for need in _waited_for(entry):
-                self.locks[need.key].waiting[entry.id] = entry.turn
+                self.locks[need.key].waiting[entry.id] = turn
+
+    def take_turn(self, entry: Entry) -> int:
+        """It keeps its turn from list to list until it starts."""
+        if entry.turn is None:
+            self._turn += 1
+            entry.turn = self._turn
+        return entry.turn
 
     def let_go(self, entry: Entry, kept: tuple[NeedsLock, ...] = ()) -> None:
         """Of everything it holds, has reserved or waits for. One place for it, in every way out.
@@ -144,7 +149,7 @@ class Needs:
             needs = _waited_for(entry)
             for need in needs:
                 lock = self.locks[need.key]
-                if len(lock.holders) >= need.at_most or not self._first(lock.waiting, entry):
+                if len(lock.holders) >= need.at_most or not self.first(lock.waiting, entry):
                     return
             self.locks[key].waiting.pop(head, None)
             if entry.state != "LOCKED":
@@ -227,7 +232,7 @@ class Needs:
         found = self.settings.get(need.name)
         return bool(found and found.paused)
 
-    def _first(self, waiting: dict[str, int], entry: Entry) -> bool:
+    def first(self, waiting: dict[str, int], entry: Entry) -> bool:
         """Whether nobody waits before it."""
         head = _head(waiting)
         return not head or head == entry.id or (entry.turn is not None and entry.turn < waiting[head])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
-from .. import LONG_WINDOW_MS, RELAY_LEASE_MS, Due, Standing
+from .. import LONG_WINDOW_MS, NOWHERE, RELAY_LEASE_MS, Adopted, Copy, Due, Standing
 from .flow import part_of
 from .records import Entry, Records
 
@@ -51,7 +51,7 @@ class MemoryOutbox:
                 entry.taken += 1
             return [_due(entry) for entry in due]
 
-    def mark(self, published: Sequence[tuple[str, int]]) -> None:
+    def mark(self, published: Sequence[tuple[str, int]], to: Mapping[str, str] = NOWHERE) -> None:
         with self._records.lock:
             long_ms = self._records.now_ms() + LONG_WINDOW_MS  # of what is foreign nobody tells the end
             for id, seq in published:
@@ -59,7 +59,16 @@ class MemoryOutbox:
                 if entry.state in {"READY", "DELAYED"} and entry.seq == seq:
                     self._records.depart(entry)
                     self._records.enter(entry, "OUT", long_ms)
+                    entry.sent_to, entry.sent_ms = to.get(id, ""), self._records.now_ms()
+                    if entry.trail:
+                        self._records.note(entry, "published", entry.sent_to)
                     entry.fresh_ms = 0
+
+    def adopt(self, copies: Sequence[Copy], shelf: str = "", backend: str = "") -> list[Adopted]:
+        with self._records.lock:
+            found = [self._adopt(one, backend) for one in copies]
+            self._records.bell.notify_all()
+            return found
 
     def wait(self, timeout_s: float) -> None:
         records = self._records
@@ -100,9 +109,31 @@ class MemoryOutbox:
         if entry.state in {"", "RUN", "DONE", "DEAD"}:
             return False
         entry.body = encode(message)
-        if entry.state not in {"LOCKED", "THROTTLED"}:
-            self._records.redispatch(entry, "DELAYED", self._records.now_ms() + wait_ms)
+        at_ms = self._records.now_ms() + wait_ms
+        waits = entry.state in {"LOCKED", "THROTTLED", "PAUSED"}
+        if waits or self._records.redispatch(entry, "DELAYED", at_ms):
+            self._records.note(entry, "replaced", due_ms=at_ms)
         return True
+
+    def _adopt(self, copy: Copy, backend: str) -> Adopted:
+        """Each copy is of another server: nothing is forgotten here."""
+        records, message = self._records, copy.message
+        entry = records.read(message.id)
+        if entry.state and (entry.state != "OUT" or message.seq < entry.seq):
+            return Adopted("KNOWN")
+        delayed = copy.due_ms > records.now_ms()
+        state, at_ms = ("DELAYED", copy.due_ms) if delayed else ("READY", records.now_ms() + RELAY_LEASE_MS)
+        if entry.state:
+            entry.seq = message.seq
+            if not records.redispatch(entry, state, at_ms):
+                return Adopted("KNOWN")
+        else:
+            entry = Entry(id=message.id, seq=message.seq + 1, attempt=message.attempt, queue=message.queue)
+            entry.body = encode(message)
+            records.enter(entry, state, at_ms)
+        entry.taken += entry.state == "READY"
+        records.note(entry, "adopted", backend, copy.due_ms)
+        return Adopted(entry.state, entry.seq)
 
     def _put(self, message: Message, wait_ms: int, within: Within) -> bool:
         if self._records.flow.sent_before(message.id, within) or self._records.read(message.id).state:

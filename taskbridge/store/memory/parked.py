@@ -23,7 +23,8 @@ class MemoryParked:
             waiting = [entry for entry in records.kept("PARKED") if entry.group == group]
             released = sorted(waiting, key=lambda entry: (entry.at_ms, entry.id))[:limit]
             for entry in released:
-                records.redispatch(entry, "READY", records.now_ms())
+                if records.redispatch(entry, "READY", records.now_ms()):
+                    records.note(entry, "released", group)
             return len(released)
 
     def overdue(self, limit: int) -> list[str]:

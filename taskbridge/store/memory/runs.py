@@ -7,12 +7,13 @@ from dataclasses import replace
 import msgspec
 
 from ...message import Message
+from .. import LONG_WINDOW_MS
 from ..flow import RunState
 from .flow import Run
 from .records import Records
 
 #: A chunk in one of these is taken back when its run is paused.
-ON_ITS_WAY = {"READY", "DELAYED", "OUT", "LOCKED", "THROTTLED"}
+ON_ITS_WAY = {"READY", "DELAYED", "OUT", "LOCKED", "THROTTLED", "PAUSED"}
 
 
 class MemoryRuns:
@@ -56,7 +57,7 @@ class MemoryRuns:
                 return None  # a copy that has outlived its marker: the run is elsewhere
             return self._flow.runs[message.id].bounds
 
-    def steer(self, id: str, how: str) -> str:
+    def steer(self, id: str, how: str, why: str = "") -> str:
         with self._records.lock:
             self._flow.forget()
             run = self._flow.runs.get(id)
@@ -70,13 +71,15 @@ class MemoryRuns:
                 if entry.state in ON_ITS_WAY:
                     due_ms = entry.at_ms if entry.state == "DELAYED" else self._records.now_ms()
                     self._records.redispatch(entry, "HELD", due_ms)
+                    self._records.note(entry, "held", "its run is paused")
             elif how == "resume":
                 run.paused = False
                 self._flow.go_on(run)
             else:
-                run.stop = True
+                run.stop, run.reason = True, why
                 if entry.state and entry.state != "RUN":
-                    self._records.settle_done(entry, why="cancelled")
+                    self._records.settle_done(entry, why=why or "cancelled")
+                    self._records.read(entry.id).at_ms = self._records.now_ms() + LONG_WINDOW_MS  # as of a message
             return "ok"
 
     def rewind(self, id: str, current: str, chunk: Message, *, at: msgspec.Raw, done: int) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from .. import LimitState, LockState
+from ...needs import NeedsTokens
+from .. import LimitState, LockState, Turn
 from .needs import Setting
-from .records import Records
+from .records import Entry, Records
 
 
 class MemoryWaiting:
@@ -37,12 +38,12 @@ class MemoryWaiting:
                 del self._needs.settings[name]
             self._records.bell.notify_all()
 
-    def limits(self) -> list[LimitState]:
+    def limits(self, keys: int = -1) -> list[LimitState]:
         with self._records.lock:
             waiting: defaultdict[str, dict[str, int]] = defaultdict(dict)
-            for key, limit in self._needs.limits.items():
-                if limit.waiting:
-                    waiting[key.partition(":")[0]][key] = len(limit.waiting)
+            waited_at = [key for key, limit in self._needs.limits.items() if limit.waiting]
+            for key in waited_at if keys < 0 else waited_at[:keys]:
+                waiting[key.partition(":")[0]][key] = len(self._needs.limits[key].waiting)
             set_to = self._needs.settings
             return [_state(name, set_to.get(name, Setting()), waiting[name]) for name in sorted({*set_to, *waiting})]
 
@@ -59,12 +60,51 @@ class MemoryWaiting:
                 if lock.holders
             ]
 
+    def turns(self, id: str) -> list[Turn]:
+        with self._records.lock:
+            entry = self._records.read(id)
+            if entry.state == "LOCKED":
+                return [self._at_lock(entry, need.key) for need in entry.locks if need.conflict == "wait"]
+            needs = entry.rates if entry.state == "THROTTLED" else ()
+            return [self._at_limit(entry, need) for need in needs if need.key == entry.at]
+
+    def _at_lock(self, entry: Entry, key: str) -> Turn:
+        lock = self._needs.locks[key]
+        return Turn(
+            kind="lock",
+            key=key,
+            since_ms=entry.since_ms,
+            ahead=_ahead(lock.waiting, entry.id),
+            holders=tuple(sorted(id for id, claim in lock.holders.items() if claim)),
+            reserved=tuple(sorted(id for id, claim in lock.holders.items() if not claim)),
+        )
+
+    def _at_limit(self, entry: Entry, need: NeedsTokens) -> Turn:
+        limit, now = self._needs.limits[need.key], self._needs.in_force(need)
+        return Turn(
+            kind="limit",
+            key=need.key,
+            name=need.name,
+            since_ms=entry.since_ms,
+            ahead=_ahead(limit.waiting, entry.id),
+            interval_us=now.interval_us,
+            burst=now.burst,
+            weight=need.weight,
+            paused=self._needs.settings.get(need.name, Setting()).paused,
+            due_ms=int(limit.due_us) // 1000,
+        )
+
     def break_lock(self, key: str) -> int:
         with self._records.lock:
             held = len(self._needs.locks[key].holders)
             self._needs.locks[key].holders.clear()
             self._needs.admit(key)
             return held
+
+
+def _ahead(waiting: dict[str, int], id: str) -> int:
+    """How many go before it."""
+    return sorted(waiting, key=lambda one: (waiting[one], one)).index(id)
 
 
 def _state(name: str, setting: Setting, waiting: dict[str, int]) -> LimitState:

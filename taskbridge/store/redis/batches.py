@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
+from ...redis.confirming import Confirming
 from ...redis.script import Script
 from ...redis.server import Server
 from ..flow import BatchState, Follower
@@ -22,8 +23,9 @@ PAGE = 100
 class RedisBatches:
     """Messages that are counted together."""
 
-    def __init__(self, server: Server, keys: Keys) -> None:
+    def __init__(self, server: Server, keys: Keys, confirming: Confirming) -> None:
         self._server = server
+        self._confirming = confirming
         self._flow = keys.flow
         self._open = Script(server, PACKAGE, "open_batch", keys.record)
         self._seal = Script(server, PACKAGE, "seal_batch", keys.record)
@@ -32,7 +34,7 @@ class RedisBatches:
         return bool(self._open(id, when, text_of(then), text_of(error), builder))
 
     def seal(self, id: str) -> bool:
-        return bool(self._seal(id))
+        return bool(self._confirming.run(self._seal, id))
 
     def look(self, id: str) -> BatchState | None:
         return self._states([id.encode()])[0]

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from ...redis.server import Server
 from .. import Record
 from ..keys import Keys
+from ..trail import past_of, trail_of
 
 _FIELDS = (
     *("st", "seq", "attempt", "starts", "crashes", "claim", "queue"),
     *("why", "tb", "group", "body", "begun", "locks", "at", "part", "due"),
 )
+
+#: What is read of one that is looked at, and told of no other.
+_PAST = ("trail", "was", "of", "of2", "last", "to", "sent")
+
+#: The same, with a field that no record has in the place of what may be long.
+_WITHOUT_TRACEBACK = tuple("" if field == "tb" else field for field in _FIELDS)
 
 #: How the line of a record's part begins that names a batch; see flow.lua.
 MEMBER = "in batch:"
@@ -27,12 +36,13 @@ class RedisMessages:
 
     def look(self, id: str) -> Record | None:
         keys = self._keys
-        fields, due, dead, parked = self._server.pipeline(
+        fields, due, dead, parked, past = self._server.pipeline(
             [
                 ("HMGET", keys.message + id, *_FIELDS),
                 ("ZSCORE", keys.due, id),
                 ("ZSCORE", keys.dead, id),
                 ("ZSCORE", keys.parked, id),
+                ("HMGET", keys.message + id, *_PAST),
             ]
         )
         if fields[0] is None:
@@ -42,7 +52,16 @@ class RedisMessages:
             at = self._server.call("ZSCORE", keys.leases, f"{(fields[5] or b'').decode()} {id}")
         elif fields[0] == b"HELD":
             at = fields[-1]
-        return _record(id, fields, at or 0)
+        trail, was, of, of2, *others = (word or b"" for word in past)
+        words = (trail, was, of + of2, *others)  # a letter may be cut in two
+        trail, was, of, last, to, sent = (word.decode(errors="replace") for word in words)
+        return replace(
+            _record(id, fields, at or 0),
+            trail=trail_of(trail),
+            past=past_of(was, of, last),
+            sent_to=to,
+            sent_ms=int(sent or 0),
+        )
 
     def counts(self) -> dict[tuple[str, str], int]:
         return by_state(self._server.call("HGETALL", self._keys.counts))
@@ -62,12 +81,13 @@ def by_state(flat: Sequence[bytes]) -> dict[tuple[str, str], int]:
     return {(field.rpartition(" ")[0], field.rpartition(" ")[2]): n for field, n in pairs.items()}
 
 
-def read_records(server: Server, keys: Keys, flat: Sequence[bytes]) -> list[Record]:
+def read_records(server: Server, keys: Keys, flat: Sequence[bytes], *, traceback: bool = True) -> list[Record]:
     """Return the records of {id, instant, ...} as a sorted set answers; those gone meanwhile are left out."""
     ids = [id.decode() for id in flat[::2]]
     if not ids:
         return []
-    answers = server.pipeline([("HMGET", keys.message + id, *_FIELDS) for id in ids])
+    fields_read = _FIELDS if traceback else _WITHOUT_TRACEBACK
+    answers = server.pipeline([("HMGET", keys.message + id, *fields_read) for id in ids])
     found = zip(ids, answers, flat[1::2], strict=True)
     return [_record(id, fields, at) for id, fields, at in found if fields[0] is not None]
 
@@ -99,4 +119,4 @@ def _record(id: str, fields: Sequence[Any], at: bytes | int) -> Record:
 def _waits_at(state: bytes, locks: str, limit: str) -> str:
     if state == b"LOCKED":
         return ", ".join(line.split(" ", 2)[2] for line in locks.split("\n"))
-    return limit if state == b"THROTTLED" else ""
+    return limit if state in (b"THROTTLED", b"PAUSED") else ""

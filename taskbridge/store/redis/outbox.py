@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import ClaimLost, ConfigError
 from ...message import Message, encode
 from ...needs import ALONE, Same, Within
 from ...redis.bell import Bell
+from ...redis.confirming import Confirming
 from ...redis.script import Script
 from ...redis.server import Ahead, Argument, Server
-from .. import RELAY_LEASE_MS, Due, Standing
+from .. import NOWHERE, RELAY_LEASE_MS, Adopted, Copy, Due, Standing
 from ..keys import Keys
 from .claims import PACKAGE
 
@@ -22,20 +23,23 @@ BULK = 1_000
 class RedisOutbox:
     """Messages that the store owns until an engine has them."""
 
-    def __init__(self, server: Server, keys: Keys) -> None:
+    def __init__(self, server: Server, keys: Keys, confirming: Confirming) -> None:
         self._server = server
+        self._confirming = confirming
         self._keys = keys
         self._bell = Bell(server, keys.bell)
         self._put = Script(server, PACKAGE, "put", keys.record)
         self._put_once = Script(server, PACKAGE, "put_once", keys.record)
         self._take = Script(server, PACKAGE, "take", keys.record)
         self._mark = Script(server, PACKAGE, "mark", keys.record)
+        self._adopt = Script(server, PACKAGE, "adopt", keys.record, more_keys=1)
 
     def put(self, messages: Sequence[Message], wait_ms: int, within: Within = ALONE) -> list[bool]:
         created: list[bool] = []
         where = _where(within)
         for start in range(0, len(messages), BULK):
-            created += _created(self._put(wait_ms, *where, *_words(messages[start : start + BULK])))
+            words = _words(messages[start : start + BULK])
+            created += _created(self._confirming.run(self._put, wait_ms, *where, *words))
         return created
 
     def put_all(self, trips: Iterable[Sequence[Message]], wait_ms: int, within: Within = ALONE) -> Iterator[list[bool]]:
@@ -44,10 +48,10 @@ class RedisOutbox:
         for messages in trips:  # is made while the server works at the trip before
             words = _words(messages)
             if asked is not None:
-                yield _created(asked.reply())
-            asked = self._put.ahead(wait_ms, *where, *words)
+                yield _created(self._confirming.reply(asked))
+            asked = self._confirming.ahead(self._put, wait_ms, *where, *words)
         if asked is not None:
-            yield _created(asked.reply())
+            yield _created(self._confirming.reply(asked))
 
     def put_once(
         self, messages: Sequence[Message], same: Sequence[tuple[Same, ...]], wait_ms: int, within: Within = ALONE
@@ -57,7 +61,7 @@ class RedisOutbox:
         for start in range(0, len(messages), BULK // 2):
             pairs = zip(messages[start : start + BULK // 2], same[start : start + BULK // 2], strict=True)
             words = [word for message, keys in pairs for word in _once(message, keys)]
-            flat = _accepted(self._put_once(wait_ms, *where, *words))
+            flat = _accepted(self._confirming.run(self._put_once, wait_ms, *where, *words))
             found += [Standing(flat[i].decode(), created=bool(flat[i + 1])) for i in range(0, len(flat), 2)]
         return found
 
@@ -75,9 +79,19 @@ class RedisOutbox:
             for i in range(0, len(flat), 6)
         ]
 
-    def mark(self, published: Sequence[tuple[str, int]]) -> None:
+    def mark(self, published: Sequence[tuple[str, int]], to: Mapping[str, str] = NOWHERE) -> None:
         for start in range(0, len(published), BULK):
-            self._mark(*(word for pair in published[start : start + BULK] for word in pair))
+            few = published[start : start + BULK]
+            self._mark(*(word for id, seq in few for word in (id, seq, to.get(id, ""))))
+
+    def adopt(self, copies: Sequence[Copy], shelf: str = "", backend: str = "") -> list[Adopted]:
+        found: list[Adopted] = []
+        for start in range(0, len(copies), BULK // 2):
+            words = [word for one in copies[start : start + BULK // 2] for word in _copy(one)]
+            words = [shelf or self._keys.leases, RELAY_LEASE_MS, backend, *words]  # an ACL wants no empty key
+            flat = self._confirming.run(self._adopt, *words)
+            found += [Adopted(flat[i].decode(), int(flat[i + 1])) for i in range(0, len(flat), 2)]
+        return found
 
     def wait(self, timeout_s: float) -> None:
         *firsts, (seconds, microseconds) = self._server.pipeline(
@@ -105,6 +119,11 @@ def _where(within: Within) -> tuple[str, str, str, str]:
 
 def _words(messages: Sequence[Message]) -> list[Argument]:
     return [word for one in messages for word in (one.id, one.queue, encode(one), _own_part(one))]
+
+
+def _copy(one: Copy) -> tuple[Argument, ...]:
+    message = one.message
+    return message.id, message.seq, message.attempt, message.queue, encode(message), one.due_ms, one.tag
 
 
 def _created(reply: Any) -> list[bool]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ...message import NULL, Message, encode
+from ...redis.confirming import Confirming
 from ...redis.script import Script
 from ...redis.server import Server
 from ..flow import RunState
@@ -28,8 +29,9 @@ _FIELDS = (*_WORDS, *_RAW, *_NUMBERS, *_FLAGS)
 class RedisRuns:
     """Chunks, one after another."""
 
-    def __init__(self, server: Server, keys: Keys) -> None:
+    def __init__(self, server: Server, keys: Keys, confirming: Confirming) -> None:
         self._server = server
+        self._confirming = confirming
         self._flow = keys.flow
         self._open = Script(server, PACKAGE, "open_run", keys.record)
         self._steer = Script(server, PACKAGE, "steer_run", keys.record)
@@ -47,11 +49,11 @@ class RedisRuns:
         pause_ms: int,
     ) -> msgspec.Raw | None:
         words = (message.id, claim, message.task, bytes(bounds), total, max_backlog, pause_ms, bytes(at))
-        said = self._open(*words)
+        said = self._confirming.run(self._open, *words)  # without it the run would end with this chunk
         return None if said is None else msgspec.Raw(said)
 
-    def steer(self, id: str, how: str) -> str:
-        return str(self._steer(id, how), "ascii")
+    def steer(self, id: str, how: str, why: str = "") -> str:
+        return str(self._steer(id, how, why), "ascii")
 
     def rewind(self, id: str, current: str, chunk: Message, *, at: msgspec.Raw, done: int) -> str:
         return str(self._rewind(id, current, chunk.id, encode(chunk), bytes(at), done), "ascii")

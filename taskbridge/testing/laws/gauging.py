@@ -199,3 +199,33 @@ class GaugingLaws(Laws):
         before, again = read(store), read(store)
 
         assert before == replace(again, now_ms=before.now_ms)
+
+    def test_what_runs_longest_is_told_in_full(self, store: Store) -> None:
+        """The longest first, and no more than are asked for; code that holds is none of it."""
+        messages = [a_message() for _ in range(4)]
+        for n, message in enumerate(messages):
+            begin(store, message, f"c{n}")
+            self.advance(store, 2)
+        begin(store, a_message(), "hold", hold=True)
+
+        found = store.gauging.read("relay", limit=100, runs=100, most=3).longest
+
+        assert [message.id for message in messages[:3]] == [record.id for record in found]
+        assert ("c0", 1, "mail") == (found[0].claim, found[0].attempt, found[0].queue)
+        assert [] == read(store).longest
+
+    def test_locks_that_are_waited_at_are_told(self, store: Store) -> None:
+        """Those at which most wait first; also one that is reserved for who has not begun yet."""
+        holders = {key: a_message() for key in "abcd"}
+        for key, holder in holders.items():
+            begin(store, holder, f"h{key}", locks=(NeedsLock(key),))
+        for n, key in enumerate("abbccc"):
+            begin(store, a_message(), f"w{n}", locks=(NeedsLock(key),))
+        finish(store, holders["c"], "hc")
+
+        found = store.gauging.read("relay", limit=100, runs=100, most=2).locks
+
+        assert [("b", 2, (holders["b"].id,)), ("c", 2, ())] == [(one.key, one.waiting, one.holders) for one in found]
+        assert 1 == len(found[1].reserved)
+        assert ["b", "c", "a"] == [one.key for one in store.gauging.read("relay", limit=100, runs=0, most=9).locks]
+        assert [] == read(store).locks

@@ -182,29 +182,29 @@ class RunLaws(Laws):
 
     def test_pause_is_from_start_to_start(self, store: Store) -> None:
         """Neither the length of a chunk nor that it begins late shifts the next: no drift, however many."""
-        chunk = start(store, pause_ms=60 * SECOND)
-        self.advance(store, 20 * SECOND)
+        chunk = start(store, pause_ms=300 * SECOND)
+        self.advance(store, 100 * SECOND)
         for n in range(5):
             goes_on(store, chunk, f"c{n}")
-            due_in_ms = 35_000 if n else 40_000
+            due_in_ms = 175_000 if n else 200_000
             assert "DELAYED" == look(store, after(chunk)).state
-            assert abs(due_in(store, after(chunk)) - due_in_ms) < 2_000
-            self.advance(store, due_in_ms + 5 * SECOND)
+            assert abs(due_in(store, after(chunk)) - due_in_ms) < 10_000
+            self.advance(store, due_in_ms + 25 * SECOND)
             chunk = follow(store, f"c{n + 1}")
-            self.advance(store, 20 * SECOND)
+            self.advance(store, 100 * SECOND)
 
     def test_long_chunk_is_followed_at_once(self, store: Store) -> None:
         """And its delay is not caught up by shorter pauses."""
-        first = start(store, pause_ms=60 * SECOND)
-        self.advance(store, 600 * SECOND)
+        first = start(store, pause_ms=300 * SECOND)
+        self.advance(store, 3_000 * SECOND)
         goes_on(store, first, "c0")
         assert "READY" == look(store, after(first)).state
 
         second = follow(store, "c1")
-        self.advance(store, 10 * SECOND)
+        self.advance(store, 50 * SECOND)
         goes_on(store, second, "c1")
 
-        assert abs(due_in(store, after(second)) - 50_000) < 2_000
+        assert abs(due_in(store, after(second)) - 250_000) < 10_000
 
     def test_newest_first(self, store: Store) -> None:
         """As they began, whether they have ended or not; no more than asked for."""

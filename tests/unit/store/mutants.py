@@ -6,7 +6,9 @@ import inspect
 import itertools
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -40,20 +42,27 @@ def each(mutants: list[Mutant]) -> pytest.MarkDecorator:
 
 
 def caught_in_python(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether a law that is named for the guard fails in memory without it, while the store works else."""
+    """Whether a law that is named for the guard holds in memory with it and fails without; the store works else."""
     owner, name, old, new = mutant.python
-    monkeypatch.setattr(owner, name, changed(getattr(owner, name), old, new))
 
     def fresh() -> tuple[StoreSuite, Store]:
         suite = stores.TestMemoryStore()
         suite.clock = FakeClock()
         return suite, MemoryStore(suite.clock)
 
+    assert not broken(mutant.laws, fresh), "what fails with the guard, too, catches nothing"
+    monkeypatch.setattr(owner, name, changed(getattr(owner, name), old, new))
     return not broken("test_new_message_runs", fresh) and bool(broken(mutant.laws, fresh))
 
 
+def stands_in_lua(mutant: Mutant) -> bool:
+    """Whether what a mutant takes out stands in its script, once."""
+    file, old, new = mutant.lua
+    return str(READ("taskbridge.store.redis", file)).count(old) == 1 and old != new
+
+
 def caught_in_lua(mutant: Mutant, server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether a law that is named for the guard fails on Redis without it, while the store works else."""
+    """Whether a law that is named for the guard holds on Redis with it and fails without; the store works else."""
     file, old, new = mutant.lua
 
     def source(package: str, name: str) -> str:
@@ -61,18 +70,18 @@ def caught_in_lua(mutant: Mutant, server: RedisServer, monkeypatch: pytest.Monke
         assert name != file or text.count(old) == 1, f"{old!r} is not in {file}.lua: mend the mutant"
         return text.replace(old, new) if name == file else text
 
-    monkeypatch.setattr(script, "source", source)
-    store = RedisStore(server.url(), stores.NAMESPACE)
-
-    def fresh() -> tuple[StoreSuite, Store]:
+    def on(store: Store) -> tuple[StoreSuite, Store]:
         suite = stores.TestRedisStore()
         suite.client = server.cli()
         suite.client.flushall()
         return suite, store
 
-    caught = not broken("test_new_message_runs", fresh) and bool(broken(mutant.laws, fresh))
-    store.close()
-    return caught
+    with closing(RedisStore(server.url(), stores.NAMESPACE)) as whole:
+        assert not broken(mutant.laws, partial(on, whole)), "what fails with the guard, too, catches nothing"
+    monkeypatch.setattr(script, "source", source)
+    with closing(RedisStore(server.url(), stores.NAMESPACE)) as store:
+        fresh = partial(on, store)
+        return not broken("test_new_message_runs", fresh) and bool(broken(mutant.laws, fresh))
 
 
 def changed(function: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
@@ -100,7 +109,11 @@ def broken(laws: str, fresh: Callable[[], tuple[StoreSuite, Store]]) -> list[str
 
 
 def cases(law: Callable[..., Any]) -> Iterator[dict[str, Any]]:
-    """The arguments that a law is parametrized with."""
+    """The arguments that a law is parametrized with; a mark that names several gives them in tuples."""
     marks = [mark.args for mark in getattr(law, "pytestmark", []) if mark.name == "parametrize"]
-    for values in itertools.product(*(values for _, values in marks)):
-        yield dict(zip((name for name, _ in marks), values, strict=True))
+    for chosen in itertools.product(*(values for _, values in marks)):
+        arguments: dict[str, Any] = {}
+        for (names, _), value in zip(marks, chosen, strict=True):
+            several = not isinstance(names, str)
+            arguments |= zip(names, value, strict=True) if several else {names: value}
+        yield arguments

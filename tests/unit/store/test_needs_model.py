@@ -240,7 +240,8 @@ class Needing(RuleBasedStateMachine):
 SETTINGS = settings(deadline=None, stateful_step_count=60, suppress_health_check=list(HealthCheck))
 
 
-def test_memory_keeps_locks_and_limits() -> None:
+@pytest.mark.parametrize("examples", [70, pytest.param(200, marks=pytest.mark.soak)])
+def test_memory_keeps_locks_and_limits(examples: int) -> None:
     """The store in memory, under random interleavings."""
 
     class InMemory(Needing):
@@ -248,11 +249,14 @@ def test_memory_keeps_locks_and_limits() -> None:
             clock = FakeClock()
             super().__init__(MemoryStore(clock), lambda ms: clock.advance(ms / 1000), clock.now_ms())
 
-    run_state_machine_as_test(InMemory, settings=settings(SETTINGS, max_examples=200))
+    run_state_machine_as_test(InMemory, settings=settings(SETTINGS, max_examples=examples))
 
 
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.service("redis")
-def test_redis_keeps_locks_and_limits(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_keeps_locks_and_limits(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
     """The store in Redis, its scripts word for word but for where they read the time."""
     redis = FakedRedis(redis_server, monkeypatch)
 
@@ -261,6 +265,6 @@ def test_redis_keeps_locks_and_limits(redis_server: RedisServer, monkeypatch: py
             redis.empty()
             super().__init__(redis.store, redis.advance, redis.clock.now_ms())
 
-    run_state_machine_as_test(InRedis, settings=settings(SETTINGS, max_examples=60))
+    run_state_machine_as_test(InRedis, settings=settings(SETTINGS, max_examples=examples))
 
     redis.store.close()

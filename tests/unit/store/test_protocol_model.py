@@ -362,7 +362,8 @@ class Interleavings(RuleBasedStateMachine):
 SETTINGS = settings(deadline=None, stateful_step_count=50, suppress_health_check=list(HealthCheck))
 
 
-def test_memory_keeps_the_protocol() -> None:
+@pytest.mark.parametrize("examples", [130, pytest.param(400, marks=pytest.mark.soak)])
+def test_memory_keeps_the_protocol(examples: int) -> None:
     """The store in memory, under random interleavings."""
 
     class InMemory(Interleavings):
@@ -370,11 +371,12 @@ def test_memory_keeps_the_protocol() -> None:
             clock = FakeClock()
             super().__init__(MemoryStore(clock), lambda ms: clock.advance(ms / 1000), clock.now_ms())
 
-    run_state_machine_as_test(InMemory, settings=settings(SETTINGS, max_examples=400))
+    run_state_machine_as_test(InMemory, settings=settings(SETTINGS, max_examples=examples))
 
 
+@pytest.mark.parametrize("examples", [40, pytest.param(120, marks=pytest.mark.soak)])
 @pytest.mark.service("redis")
-def test_redis_keeps_the_protocol(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_keeps_the_protocol(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     """The store in Redis, its scripts word for word but for where they read the time."""
     redis = FakedRedis(redis_server, monkeypatch)
 
@@ -383,6 +385,6 @@ def test_redis_keeps_the_protocol(redis_server: RedisServer, monkeypatch: pytest
             redis.empty()
             super().__init__(redis.store, redis.advance, redis.clock.now_ms())
 
-    run_state_machine_as_test(InRedis, settings=settings(SETTINGS, max_examples=120))
+    run_state_machine_as_test(InRedis, settings=settings(SETTINGS, max_examples=examples))
 
     redis.store.close()

@@ -12,7 +12,7 @@ from taskbridge.store.memory.outbox import MemoryOutbox
 from taskbridge.store.memory.records import Records
 from tests.servers import RedisServer
 
-from .mutants import Mutant, caught_in_lua, caught_in_python, each
+from .mutants import Mutant, caught_in_lua, caught_in_python, each, stands_in_lua
 
 MUTANTS = [
     Mutant(
@@ -36,7 +36,7 @@ MUTANTS = [
     Mutant(
         "test_c3_",
         "the record is deleted when published",
-        ("mark", "redis.call('HSET', KEYS[1] .. id, 'st', 'OUT')", "redis.call('DEL', KEYS[1] .. id)"),
+        ("mark", "redis.call('HSET', KEYS[1] .. id, 'st', 'OUT', ", "redis.call('DEL', KEYS[1] .. id, "),
         (MemoryOutbox, "mark", 'self._records.enter(entry, "OUT", ', "self._records._entries.pop(id, "),
     ),
     Mutant(
@@ -144,13 +144,21 @@ MUTANTS = [
     Mutant(
         "test_what_was_let_out_and_needs_none",
         "C13: begin's shortest way leaves what a message has of a limit",
-        ("begin", "if m.locks ~= '' or m.rates ~= '' or ARGV[10]", "if ARGV[10]"),
+        (
+            "begin",
+            (
+                " or m.turn) then return false end\n"
+                "  if redis.call('EXISTS', KEYS[25]) == 1 then return false end -- something is paused\n"
+                "  if m.locks ~= '' or m.rates ~= '' or ARGV[10]"
+            ),
+            ") then return false end\n  if ARGV[10]",
+        ),
         (MemoryClaims, "_wait_or_run", "if asked != (entry.locks, entry.rates):", "if False:"),
     ),
     Mutant(
         "test_refusal_is_of_one_attempt",
         "a refusal outlives its attempt",
-        ("begin", "if m.st or not ARGV[11] then", "if not ARGV[11] then"),
+        ("begin", "if m.st or not ARGV[12] then", "if not ARGV[12] then"),
         (Needs, "take", "False, refused", "False, entry.refused or refused"),
     ),
     Mutant(
@@ -191,7 +199,7 @@ MUTANTS = [
         "test_waiting_is_first_come",
         "a fresh start passes those that wait",
         ("record", "or not (released or alone or first(list, m))", ""),
-        (Needs, "refusing_rate", "or not (released or self._first(limit.waiting, entry))", ""),
+        (Needs, "refusing_rate", "or not (released or self.first(limit.waiting, entry))", ""),
     ),
     Mutant(
         "test_repeated_put_is_the_same",
@@ -210,8 +218,8 @@ MUTANTS = [
         "C14: only a success frees a key",
         (
             "record",
-            "local function settle_dead(m, why, traceback)\n  leave(m)\n  free_same(m)\n",
-            "local function settle_dead(m, why, traceback)\n  leave(m)\n",
+            "  leave(m)\n  free_same(m)\n  m.st = 'DEAD'\n",
+            "  leave(m)\n  m.st = 'DEAD'\n",
         ),
         (Records, "settle_dead", "self.free_same(entry)", "pass"),
     ),
@@ -372,6 +380,13 @@ def test_mutant_in_python_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPa
     assert caught_in_python(mutant, monkeypatch)
 
 
+@each(MUTANTS)
+def test_mutant_in_lua_can_be_made(mutant: Mutant) -> None:
+    """What it takes out stands in its script; the soak runs the laws without it."""
+    assert stands_in_lua(mutant)
+
+
+@pytest.mark.soak
 @pytest.mark.service("redis")
 @each(MUTANTS)
 def test_mutant_in_lua_is_caught(mutant: Mutant, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

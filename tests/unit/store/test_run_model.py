@@ -345,7 +345,8 @@ end
 SETTINGS = settings(deadline=None, stateful_step_count=60, suppress_health_check=list(HealthCheck))
 
 
-def test_memory_keeps_one_chain() -> None:
+@pytest.mark.parametrize("examples", [100, pytest.param(300, marks=pytest.mark.soak)])
+def test_memory_keeps_one_chain(examples: int) -> None:
     """The store in memory, many times."""
 
     class InMemory(OneRun):
@@ -353,11 +354,14 @@ def test_memory_keeps_one_chain() -> None:
             clock = FakeClock()
             super().__init__(MemoryStore(clock), lambda ms: clock.advance(ms / 1000))
 
-    run_machine(InMemory, settings=settings(SETTINGS, max_examples=300))
+    run_machine(InMemory, settings=settings(SETTINGS, max_examples=examples))
 
 
+@pytest.mark.parametrize("examples", [20, pytest.param(60, marks=pytest.mark.soak)])
 @pytest.mark.service("redis")
-def test_redis_and_memory_keep_one_chain_alike(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_and_memory_keep_one_chain_alike(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
     """Both at once, answer by answer; the scripts word for word but for where they read the time."""
     redis = FakedRedis(redis_server, monkeypatch)
 
@@ -370,6 +374,6 @@ def test_redis_and_memory_keep_one_chain_alike(redis_server: RedisServer, monkey
             redis.empty()
             super().__init__(Twins(MemoryStore(redis.clock), redis.store), advance)
 
-    run_machine(InBoth, settings=settings(SETTINGS, max_examples=60))
+    run_machine(InBoth, settings=settings(SETTINGS, max_examples=examples))
 
     redis.store.close()

@@ -11,7 +11,7 @@ from taskbridge.store.memory.records import Records
 from taskbridge.store.memory.runs import MemoryRuns
 from tests.servers import RedisServer
 
-from .mutants import Mutant, caught_in_lua, caught_in_python, each
+from .mutants import Mutant, caught_in_lua, caught_in_python, each, stands_in_lua
 
 MUTANTS = [
     Mutant(
@@ -72,7 +72,7 @@ MUTANTS = [
         "test_replay_revives_the_run",
         "a replay leaves its run failed",
         ("flow", "redis.call('HSET', key, 'state', 'running', 'error', '', 'planned', now)", ""),
-        (Flow, "revive", 'run.planned_ms = "running", "", 0, False,', 'run.planned_ms = "failed", "", 0, False,'),
+        (Flow, "revive", 'run.planned_ms = "running", "", 0, now_ms', 'run.planned_ms = "failed", "", 0, now_ms'),
     ),
     Mutant(
         "test_pause_is_from_start_to_start",
@@ -173,8 +173,14 @@ MUTANTS = [
     Mutant(
         "test_cancelled_chunk_that_fails",
         "a replay goes on being cancelled",
-        ("flow", "redis.call('HDEL', key, 'ended', 'stop')", "redis.call('HDEL', key, 'ended')"),
-        (Flow, "revive", "run.ended_ms, run.stop, run.planned_ms = ", "run.ended_ms, _, run.planned_ms = "),
+        ("flow", "redis.call('HDEL', key, 'ended', 'stop', 'reason')", "redis.call('HDEL', key, 'ended')"),
+        (Flow, "revive", "run.stop, run.reason = False, ", "_, run.reason = False, "),
+    ),
+    Mutant(
+        "test_copy_of_a_cancelled_chunk",
+        "a copy of a cancelled chunk is forgotten before it comes",
+        ("steer_run", "redis.call('PEXPIRE', KEYS[1] .. m.id, LONG_WINDOW)", ""),
+        (MemoryRuns, "steer", "self._records.now_ms() + LONG_WINDOW_MS", "self._records.now_ms() + 7_200_000"),
     ),
     Mutant(
         "test_only_what_is_paused_or_has_failed",
@@ -289,6 +295,13 @@ def test_mutant_in_python_is_caught(mutant: Mutant, monkeypatch: pytest.MonkeyPa
     assert caught_in_python(mutant, monkeypatch)
 
 
+@each(MUTANTS)
+def test_mutant_in_lua_can_be_made(mutant: Mutant) -> None:
+    """What it takes out stands in its script; the soak runs the laws without it."""
+    assert stands_in_lua(mutant)
+
+
+@pytest.mark.soak
 @pytest.mark.service("redis")
 @each(MUTANTS)
 def test_mutant_in_lua_is_caught(mutant: Mutant, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 SCRIPTS = {
     path.name: path.read_text()
     for path in (files("taskbridge.store.redis") / "lua").iterdir()
-    if path.name not in {"look.lua", "record.lua", "flow.lua"}
+    if path.name not in {"look.lua", "record.lua", "flow.lua", "shadow.lua"}
 }
 
 #: What may end a message or take it back, and so asks flow.lua what follows.

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from taskbridge import Backoff, Bridge, Reschedule, Settings, SoftTimeout, current
+from taskbridge.config import BackendSettings, Share
 from taskbridge.errors import ConfigError, NotSupported
+from taskbridge.message import Message
+from taskbridge.relay.due import ROUND_S
 from taskbridge.testing.worker import Worker
 from tests.servers import until
+
+from ..conftest import BridgeClock
 
 
 def test_it_runs_all_that_is_due_and_what_that_leads_to(bridge: Bridge):
@@ -97,6 +103,30 @@ def test_a_soft_timeout_is_kept_in_the_main_thread(bridge: Bridge):
     assert ["failed 1 times: SoftTimeout: soft timeout after 0.05 s"] == [one.why for one in bridge.store.dead.list(9)]
 
 
+def test_a_broker_that_takes_its_time_is_waited_for(clock: BridgeClock, monkeypatch: pytest.MonkeyPatch):
+    """Also beside another: what is due there is run before ``run_pending`` returns, on however busy a machine."""
+    backends = {name: BackendSettings(engine="memory") for name in ("here", "there")}
+    bridge = Bridge(Settings(backend="here", backends=backends, shares={"other": Share(to={"there": 100})}))
+    bridge.clock = clock
+    bridge.external("other", queue="q").using(delay=1).enqueue()
+    ran: list[int] = []
+    bridge.task(name="mine", queue="q")(ran.append).using(delay=1).enqueue(1)
+    here = bridge.backend("here")
+    publish = here.publish
+
+    def slowly(messages: Sequence[Message], **more: bool) -> None:
+        time.sleep(2 * ROUND_S)
+        publish(messages, **more)
+
+    monkeypatch.setattr(here, "publish", slowly)
+    clock.advance(1)
+
+    assert 1 == Worker(bridge).run_pending()
+
+    assert [1] == ran
+    bridge.close()
+
+
 def test_in_a_block_it_runs_beside():
     """In threads, until the block is left."""
     bridge, ran = Bridge(Settings(backend="memory")), []
@@ -105,7 +135,7 @@ def test_in_a_block_it_runs_beside():
     with Worker(bridge):
         task.enqueue_many([(n,) for n in range(20)])
         task.using(delay=0.05).enqueue(20)
-        until(lambda: len(ran) == 21, 10, "all have run")
+        until(lambda: len(ran) == 21, 20, "all have run")
 
     task.enqueue(21)
     assert list(range(21)) == ran

@@ -1,14 +1,16 @@
 -- finish: a worker tells what became of its claim; the broker's copy is acknowledged in the same step.
 -- begins with look.lua
--- KEYS[25] hash {tb}:held:<owner>  the broker's copy
+-- KEYS[26] hash {tb}:held:<owner>  the broker's copy
 -- ARGV[1] id   ARGV[2] claim   ARGV[3] state: DONE DEAD DELAYED READY PARKED THROTTLED   ARGV[4] 1 when an attempt was spent,
 --   -1 when the task was never entered
 -- ARGV[5] wait, or how long it stays parked, or its limit's key stays shut (ms)   ARGV[6] why   ARGV[7] traceback
 -- ARGV[8] group, or the limit's key   ARGV[9] new body, or ''
--- ARGV[10] tag of the broker's copy in KEYS[25]; '' when the broker is another server
--- ARGV[11] result of a link (JSON)   of a chunk also ARGV[12] how much it did   ARGV[13] cursor it came to
--- ARGV[14] id of the next, ARGV[15] its body; '' when nothing is left
--- Returns ok, mine (told before), refused (the claim was lost) or unknown (no record: not acknowledged).
+-- ARGV[10] tag of the broker's copy in KEYS[26]; '' when the broker is another server
+-- ARGV[11] of what is done, "enqueued due", and in a second line "queue task", for its marker; '' where its body is to tell it
+-- ARGV[12] result of a link (JSON)   of a chunk also ARGV[13] how much it did   ARGV[14] cursor it came to
+-- ARGV[15] id of the next, ARGV[16] its body; '' when nothing is left
+-- Returns ok, mine (told before), cancelled (it was, so it has ended), refused (the claim was lost) or unknown (no record: not
+-- acknowledged).
 
 local m, claim, state = read(ARGV[1]), ARGV[2], ARGV[3]
 if not m.st then return 'unknown' end
@@ -21,8 +23,8 @@ if stands and state == 'DONE' and ARGV[6] == '' and m.part == '' then
     redis.call('ZREM', KEYS[2], claim .. ' ' .. m.id)
     if lock then redis.call('HDEL', KEYS[13] .. lock, m.id) end
     free_same(m)
-    mark_done(m, claim)
-    if ARGV[10] ~= '' then redis.call('HDEL', KEYS[25], ARGV[10]) end
+    mark_done(m, claim, ARGV[11] ~= '' and ARGV[11] or facts_of(m))
+    if ARGV[10] ~= '' then redis.call('HDEL', KEYS[26], ARGV[10]) end
     return 'ok'
   end
 end
@@ -30,17 +32,20 @@ end
 -- goes on with flow.lua
 
 local answer = 'refused'
-if stands then
+if stands and state ~= 'DONE' and ends_cancelled(m, claim) then
+  answer = 'cancelled'
+elseif stands then
   answer = 'ok'
   if state == 'DONE' then
-    if ARGV[12] then
+    if ARGV[13] then
       free_first()
-      chunk_done(m, ARGV[12], ARGV[13], ARGV[14], ARGV[15])
+      chunk_done(m, ARGV[13], ARGV[14], ARGV[15], ARGV[16])
     end
-    settle_done(m, claim, ARGV[6], ARGV[11])
+    settle_done(m, claim, ARGV[6], ARGV[12], ARGV[11] ~= '' and ARGV[11] or nil)
   elseif state == 'DEAD' then
     settle_dead(m, ARGV[6], ARGV[7])
   else
+    local ran = ran_of(m)
     if ARGV[4] == '1' then m.attempt = m.attempt + 1 end
     free_first()
     local shut = state == 'THROTTLED' and shut_for(m, ARGV[8], tonumber(ARGV[5]))
@@ -56,6 +61,11 @@ if stands then
       m.turn = 0 -- it had its turn already
       wait_at(m, shut)
     end
+    if state == 'PARKED' then
+      note(m, 'parked', ARGV[8], now + tonumber(ARGV[5]), ran)
+    elseif state ~= 'DONE' then
+      note(m, ARGV[4] == '1' and 'retried' or 'postponed', ARGV[6], now + tonumber(ARGV[5]), ran)
+    end
   end
   if state ~= 'DONE' then
     redis.call('HSET', KEYS[1] .. m.id, 'last', claim, 'why', ARGV[6])
@@ -64,5 +74,5 @@ if stands then
 elseif m.last == claim then
   answer = 'mine'
 end
-if ARGV[10] ~= '' then redis.call('HDEL', KEYS[25], ARGV[10]) end
+if ARGV[10] ~= '' then redis.call('HDEL', KEYS[26], ARGV[10]) end
 return answer

@@ -5,7 +5,7 @@
 --   batch:<id>     hash  total open done failed dropped when then error builder sealed made ended
 --   batch-sent:<id> set  ids of what the task that fills it has put in
 --   run:<id>       hash  task queue bounds expected progress at chunk current round max pause planned started paused stop
---                        state error ended; base and since: from where and when it was rewound; of what it has enqueued
+--                        reason state error ended; base and since: from where and when it was rewound; of what it has enqueued
 --                        total open done failed dropped. One that has failed stays as long as its dead letter
 --   run:<id>:sent  set   ids of what its present chunk has enqueued
 --   chains, batches, runs  zset id -> when it was made (unix ms)
@@ -146,6 +146,7 @@ local function go_on(id)
   depart(m)
   m.st = at > now and 'DELAYED' or 'READY'
   redis.call('HSET', KEYS[1] .. m.id, 'st', m.st)
+  if m.trail then note(m, 'resumed', '', at) end -- a chunk that goes on at once has nothing to tell
   if m.fresh then redis.call('HSET', KEYS[1] .. m.id, 'fresh', string.format('%.0f', at)) end
   redis.call('HSET', key, 'planned', string.format('%.0f', at))
   redis.call('ZADD', KEYS[3], at, m.id)
@@ -154,8 +155,8 @@ local function go_on(id)
 end
 
 function told_by_run(m)
-  local f = redis.call('HMGET', KEYS[24] .. 'run:' .. stands_as(m), 'stop', 'paused')
-  return (f[1] and 'stop') or (f[2] and 'paused')
+  local f = redis.call('HMGET', KEYS[24] .. 'run:' .. stands_as(m), 'stop', 'paused', 'reason')
+  return (f[1] and 'stop') or (f[2] and 'paused'), f[3] and f[3] ~= '' and f[3] or 'cancelled'
 end
 
 -- tally: of what counts a message, `by` is 1 when it has ended, -1 when it is replayed.
@@ -186,7 +187,8 @@ local function run_ended(id, how, why)
   local key = KEYS[24] .. 'run:' .. id
   local cancelled = how ~= 'failed' and redis.call('HEXISTS', key, 'stop') == 1
   local state = cancelled and 'cancelled' or how
-  redis.call('HSET', key, 'state', state, 'error', (state == 'failed' or state == 'dropped') and why or '', 'ended', now)
+  if state == 'cancelled' then why = redis.call('HGET', key, 'reason') end
+  redis.call('HSET', key, 'state', state, 'error', state ~= 'done' and why or '', 'ended', now)
   redis.call('HDEL', key, 'paused')
   if how ~= 'failed' then forget_run(key) end
   return cancelled and 'dropped' or how
@@ -211,7 +213,7 @@ local function revive(m)
   if parts.run then
     local key = KEYS[24] .. 'run:' .. parts.run
     redis.call('HSET', key, 'state', 'running', 'error', '', 'planned', now)
-    redis.call('HDEL', key, 'ended', 'stop')
+    redis.call('HDEL', key, 'ended', 'stop', 'reason')
     for taken in string.gmatch(m.same or '', 'until_done ([^\n]+)') do
       redis.call('SET', KEYS[23] .. taken, parts.run, 'NX', 'PX', LAST_RESORT)
     end

@@ -5,5 +5,10 @@
 
 local m = read(ARGV[1])
 if m.st ~= 'RUN' or m.claim ~= ARGV[2] then return 0 end
-if ARGV[3] == '1' then lost(m) else redispatch(m, 'READY', now) end
+if ARGV[3] == '1' then
+  lost(m)
+else
+  local ran = ran_of(m)
+  if redispatch(m, 'READY', now) then note(m, 'returned', '', 0, ran) end
+end
 return 1

@@ -20,7 +20,9 @@ local function replaced(id, body)
   local m = read(id)
   if not m.st or m.st == 'RUN' or m.st == 'DONE' or m.st == 'DEAD' then return false end
   redis.call('HSET', KEYS[1] .. id, 'body', body)
-  if m.st ~= 'LOCKED' and m.st ~= 'THROTTLED' then redispatch(m, 'DELAYED', at) end
+  local waits = m.st == 'LOCKED' or m.st == 'THROTTLED' or m.st == 'PAUSED'
+  if not waits and not redispatch(m, 'DELAYED', at) then return true end
+  note(m, 'replaced', '', at)
   return true
 end
 

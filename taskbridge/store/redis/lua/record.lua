@@ -1,7 +1,8 @@
 -- record: the states of a message's record and the ways between them. Every script that moves a message begins with this.
 -- begins with look.lua
 
-local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, THROTTLED = true, HELD = true, DEAD = true }
+local COUNTED = { READY = true, DELAYED = true, PARKED = true, LOCKED = true, THROTTLED = true, HELD = true, PAUSED = true,
+  DEAD = true }
 
 local function count(m, by)
   if COUNTED[m.st] and not m.hold then
@@ -13,6 +14,29 @@ end
 -- What flow.lua decides: what follows an end, and what a chunk is told by its run: nothing, paused or stop.
 local ends, told_by_run
 local settle_done
+
+-- note: what happens to a message beyond its first start and its success is one line of its trail, the last of which stay:
+-- "when what due begun attempt claim about" (unix ms). `due` is when it may go on, 0 at once; `ran` is what ran_of returns of
+-- the attempt that ends here, or nothing. Words: published, locked, throttled, let, retried, postponed, parked, released,
+-- lost, returned, adopted, replaced, held, resumed, replayed, dead, dropped.
+local MOST_NOTES, LONGEST_NOTE = 30, 160
+
+local function ran_of(m) return string.format('%s %d %s', m.begun or 0, m.attempt or 1, m.claim ~= '' and m.claim or '-') end
+
+local function note(m, what, about, due, ran)
+  if m.hold then return end
+  local key = KEYS[1] .. m.id
+  if not m.trail then
+    local f = redis.call('HMGET', key, 'to', 'sent')
+    m.trail = f[1] and f[2] .. ' published 0 0 0 - ' .. f[1]
+  end
+  local text = string.gsub(string.sub(about or '', 1, LONGEST_NOTE), '%c', ' ')
+  local line = string.format('%.0f %s %.0f %s %s', now, what, due or 0, ran or '0 0 -', text)
+  m.trail = m.trail and m.trail .. '\n' .. line or line
+  local _, ends_of_lines = string.gsub(m.trail, '\n', '')
+  if ends_of_lines >= MOST_NOTES then m.trail = string.gsub(m.trail, '^[^\n]*\n', '', 1) end
+  redis.call('HSET', key, 'trail', m.trail)
+end
 
 -- A chunk keeps its locks for the next one, also while it waits: they are its run's.
 local function is_chunk(m) return string.sub(m.part, 1, 4) == 'run ' end
@@ -29,6 +53,10 @@ local function depart(m)
     redis.call('ZREM', KEYS[5], m.id)
     redis.call('ZREM', KEYS[6] .. m.group, m.id)
     if redis.call('HINCRBY', KEYS[7], m.group, -1) <= 0 then redis.call('HDEL', KEYS[7], m.group) end
+  elseif m.st == 'PAUSED' then
+    redis.call('ZREM', KEYS[25] .. ':' .. m.at, m.id)
+    redis.call('HDEL', KEYS[1] .. m.id, 'at')
+    m.at = ''
   else
     free_first()
     if m.st == 'OUT' then redis.call('PERSIST', KEYS[1] .. m.id) end -- a worker of ours runs it after all
@@ -122,7 +150,7 @@ end
 -- are let on together are published in their order: each is due a microsecond after the one before.
 local let = 0
 local function let_on(m)
-  local parked = string.format('%.0f %.0f', waited(m))
+  local parked, paused, waited_for = string.format('%.0f %.0f', waited(m)), m.st == 'PAUSED', m.st == 'LOCKED' and 'lock' or 'limit'
   count(m, -1)
   m.st = 'READY'
   redis.call('HSET', KEYS[1] .. m.id, 'st', 'READY', 'front', 1, 'parked', parked)
@@ -132,9 +160,10 @@ local function let_on(m)
     return
   end
   let = let + 1
-  redis.call('ZADD', KEYS[3], now - 1 + let / 1000, m.id)
+  redis.call('ZADD', KEYS[3], now_us / 1000 - 1 + let / 1000, m.id) -- a script takes longer than that for each
   ring(now)
   count(m, 1)
+  note(m, paused and 'unpaused' or 'let', paused and m.at or waited_for)
 end
 
 -- admit: a lock has room, or one who waited at it has gone. Its waiters go on, the longest waiting first, each when all
@@ -228,6 +257,27 @@ local function wait_at(m, rate)
   if redis.call('ZADD', KEYS[19], 'NX', now, rate.key) == 1 then ring(now) end
 end
 
+-- refusing_pause: what a message of this task that needs this must wait for, because it is paused, or because somebody waits for
+-- it before this message and is yet to go on; nil when nothing is.
+local function refusing_pause(m, task, locks, rates)
+  if redis.call('EXISTS', KEYS[25]) == 0 then return end
+  local subjects = { 'task ' .. task, 'queue ' .. m.queue }
+  for key in string.gmatch(locks, '%d+ %l+ ([^\n]+)') do subjects[#subjects + 1] = 'key ' .. key end
+  for key in string.gmatch(rates, '%d+ %d+ %d+ %S+ ([^\n]+)') do subjects[#subjects + 1] = 'key ' .. key end
+  local found = redis.call('HMGET', KEYS[25], unpack(subjects))
+  for n, subject in ipairs(subjects) do
+    local said = found[n]
+    if said and (string.sub(said, 1, 6) == 'paused' or not first(KEYS[25] .. ':' .. subject, m)) then return subject end
+  end
+end
+
+-- pause_at: into the list of those that wait for this to be resumed.
+local function pause_at(m, subject)
+  m.turn, m.at = m.turn or redis.call('INCR', KEYS[21]), subject
+  redis.call('HSET', KEYS[1] .. m.id, 'turn', m.turn, 'at', subject)
+  redis.call('ZADD', KEYS[25] .. ':' .. subject, m.turn, m.id)
+end
+
 -- refusing_lock: the first lock that has no room for a message; nil when it may have them all.
 local function refusing_lock(m)
   for _, lock in ipairs(locks_of(m)) do
@@ -282,14 +332,23 @@ local function shut_for(m, key, wait)
   end
 end
 
+-- ends_cancelled: somebody has cancelled a message while it ran: it ends now, and is not made again.
+local function ends_cancelled(m, last)
+  local why = m.st == 'RUN' and redis.call('HGET', KEYS[1] .. m.id, 'cancel')
+  if why then settle_done(m, last, why) end
+  return why
+end
+
 -- redispatch: the store takes the message back. The sequence number grows, so that every older copy is waste paper.
--- A chunk keeps its locks unless it must wait for one, obeys a pause, and ends here when its run is to end: then false.
+-- A chunk keeps its locks unless it must wait for one, obeys a pause, and ends here when its run is to end: then false. So does
+-- what was cancelled while it ran.
 local function redispatch(m, st, at, group)
+  if ends_cancelled(m) then return false end
   local kept
   if is_chunk(m) then
-    local told = told_by_run(m)
+    local told, why = told_by_run(m)
     if told == 'stop' then
-      settle_done(m, nil, 'cancelled')
+      settle_done(m, nil, why)
       return false
     end
     if told == 'paused' and st ~= 'PARKED' then st = 'HELD' end
@@ -299,8 +358,12 @@ local function redispatch(m, st, at, group)
   m.st, m.seq, m.group = st, m.seq + 1, group or ''
   redis.call('HSET', KEYS[1] .. m.id, 'st', st, 'seq', m.seq, 'claim', '', 'attempt', m.attempt, 'crashes', m.crashes,
     'group', m.group)
+  if m.pubs > 0 then
+    m.pubs = 0
+    redis.call('HDEL', KEYS[1] .. m.id, 'pubs')
+  end
   count(m, 1)
-  if st == 'LOCKED' or st == 'THROTTLED' then return true end
+  if st == 'LOCKED' or st == 'THROTTLED' or st == 'PAUSED' then return true end
   if st == 'HELD' then
     redis.call('HSET', KEYS[1] .. m.id, 'due', string.format('%.0f', at))
   elseif st == 'PARKED' then
@@ -324,17 +387,20 @@ local function keep_same(m)
 end
 
 -- settle_done: nobody's any more; a marker stays for the window in which a copy could come again. `why` is of ends that
--- are not the task's own success; `result` is for the next link of a chain.
-function settle_done(m, last, why, result)
+-- are not the task's own success; `result` is for the next link of a chain, `facts` for mark_done.
+function settle_done(m, last, why, result, facts)
+  local ran = m.st == 'RUN' and ran_of(m)
   leave(m)
   free_same(m)
-  mark_done(m, last)
+  if why and why ~= '' then note(m, 'dropped', why, 0, ran) end
+  mark_done(m, last, facts or facts_of(m))
   if why and why ~= '' and not m.hold then redis.call('HSET', KEYS[1] .. m.id, 'why', why) end
   if m.part ~= '' then ends(m, (m.st == 'DEAD' and 'purged') or (why and why ~= '' and 'dropped') or 'done', why, result) end
 end
 
 -- settle_dead: the dead letter is the marker; it keeps the body and has no end.
 local function settle_dead(m, why, traceback)
+  local ran = m.st == 'RUN' and ran_of(m)
   leave(m)
   free_same(m)
   m.st = 'DEAD'
@@ -342,18 +408,21 @@ local function settle_dead(m, why, traceback)
     'queue', m.queue)
   redis.call('ZADD', KEYS[4], now, m.id)
   count(m, 1)
+  note(m, 'dead', why, 0, ran)
   if m.part ~= '' then ends(m, 'failed', why) end
 end
 
 -- lost: the claim's worker is gone. Counted apart from attempts: three pauses must not end a healthy task.
 local function lost(m)
+  if ends_cancelled(m) then return end
   m.crashes = m.crashes + 1
   if m.hold then
     settle_done(m)
   elseif m.crashes > m.limit then
     settle_dead(m, 'its worker died or was away ' .. m.crashes .. ' times while running it')
   else
-    redispatch(m, 'READY', now)
+    local ran = ran_of(m)
+    if redispatch(m, 'READY', now) then note(m, 'lost', '', 0, ran) end
   end
 end
 

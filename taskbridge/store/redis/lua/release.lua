@@ -7,7 +7,7 @@ local released = 0
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[6] .. ARGV[1], '-inf', '+inf', 'LIMIT', 0, ARGV[2])) do
   local m = read(id)
   if m.st == 'PARKED' and m.group == ARGV[1] then
-    redispatch(m, 'READY', now)
+    if redispatch(m, 'READY', now) then note(m, 'released', ARGV[1]) end
     released = released + 1
   else
     redis.call('ZREM', KEYS[6] .. ARGV[1], id)

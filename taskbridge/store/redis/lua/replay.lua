@@ -8,6 +8,6 @@ if m.st ~= 'DEAD' or redis.call('HEXISTS', KEYS[1] .. m.id, 'raw') == 1 then ret
 m.attempt, m.crashes = 1, 0
 free_first()
 revive(m)
-redispatch(m, 'READY', now)
+if redispatch(m, 'READY', now) then note(m, 'replayed') end
 redis.call('HDEL', KEYS[1] .. m.id, 'why', 'tb')
 return 1

@@ -1,19 +1,19 @@
-"""The route table in memory."""
+"""A versioned document in memory."""
 
 from __future__ import annotations
 
-from ..routes import KEPT, RoutesVersion
+from ..versions import KEPT, Version
 from .records import Records
 
 
-class MemoryRoutes:
-    """The last versions of it, the newest last."""
+class MemoryVersions:
+    """Its last versions, the newest last."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._versions: list[RoutesVersion] = []
+        self._versions: list[Version] = []
 
-    def read(self, known: int = -1) -> RoutesVersion | None:
+    def read(self, known: int = -1) -> Version | None:
         with self._records.lock:
             newest = self._newest()
             return None if newest.version == known else newest
@@ -26,13 +26,13 @@ class MemoryRoutes:
             if newest.version != version:
                 return 0
             at_ms = self._records.now_ms()
-            written = RoutesVersion(version=follows, document=document, who=who, note=note, at_ms=at_ms)
+            written = Version(version=follows, document=document, who=who, note=note, at_ms=at_ms)
             self._versions = [*self._versions, written][-KEPT:]
             return follows
 
-    def history(self, limit: int) -> list[RoutesVersion]:
+    def history(self, limit: int) -> list[Version]:
         with self._records.lock:
             return self._versions[: -limit - 1 : -1]
 
-    def _newest(self) -> RoutesVersion:
-        return self._versions[-1] if self._versions else RoutesVersion()
+    def _newest(self) -> Version:
+        return self._versions[-1] if self._versions else Version()

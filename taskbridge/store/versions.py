@@ -1,4 +1,4 @@
-"""The store's part in routes: the versions of one document. ``taskbridge.routing`` writes and reads what is in it."""
+"""A document whose last versions are kept: routes, migrations, orders. Who writes one knows what is in it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 KEPT = 100
 
 
-class RoutesVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """The route table as it was written once: version 0 is that nothing ever was."""
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """The document as it was written once: version 0 is that nothing ever was."""
 
     version: int = 0
     document: bytes = b""
@@ -21,10 +21,10 @@ class RoutesVersion(msgspec.Struct, frozen=True, kw_only=True):
     """When, by the store's clock."""
 
 
-class Routes(Protocol):
-    """The route table: one document, changed by compare-and-set, with its last hundred versions."""
+class Versions(Protocol):
+    """One document, changed by compare-and-set, with its last hundred versions."""
 
-    def read(self, known: int = -1) -> RoutesVersion | None:
+    def read(self, known: int = -1) -> Version | None:
         """Return the newest version, or None where it is the one that is known.
 
         Producers ask in the middle of their work, so no answer is waited for longer than half a second.
@@ -36,5 +36,5 @@ class Routes(Protocol):
         The same words again are the same version: who was not answered may ask again. A full store takes it too.
         """
 
-    def history(self, limit: int) -> list[RoutesVersion]:
+    def history(self, limit: int) -> list[Version]:
         """Return the newest versions, the newest first."""

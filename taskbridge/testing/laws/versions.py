@@ -1,22 +1,33 @@
-"""The laws of the route table: one document, changed by who has seen its newest version, with the last hundred."""
+"""The laws of a versioned document: changed by who has seen its newest version, with the last hundred kept."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
 from ...store import Store
-from ...store.routes import KEPT, RoutesVersion
+from ...store.versions import KEPT, Version
 from .steps import Laws
 
 
-class RoutesLaws(Laws):
+class VersionsLaws(Laws):
     """``read``, ``write`` and ``history``."""
 
     def test_nothing_was_written(self, store: Store) -> None:
         """That is version 0, of an empty document; it has no history."""
-        assert RoutesVersion() == store.routes.read()
+        assert Version() == store.routes.read()
         assert None is store.routes.read(0)
         assert [] == store.routes.history(10)
+
+    def test_each_document_has_versions_of_its_own(self, store: Store) -> None:
+        """What is written to one is not in the other."""
+        store.routes.write(0, b"rules", who="ann", note="")
+        assert Version() == store.migrations.read()
+
+        assert 1 == store.migrations.write(0, b"moves", who="bob", note="")
+        assert 1 == store.orders.write(0, b"sizes", who="cid", note="")
+
+        documents = [one.read() for one in (store.routes, store.migrations, store.orders)]
+        assert [b"rules", b"moves", b"sizes"] == [found.document for found in documents if found]
 
     def test_written_routes_are_read(self, store: Store) -> None:
         """Byte for byte, with who wrote them, why, and when by the store's clock."""
@@ -27,7 +38,7 @@ class RoutesLaws(Laws):
         found = store.routes.read()
         assert found is not None
         assert before_ms <= found.at_ms <= store.now_ms()
-        expected = RoutesVersion(version=1, document=b'{"x":"\x00\xff"}', who="ann@host", note="één", at_ms=found.at_ms)
+        expected = Version(version=1, document=b'{"x":"\x00\xff"}', who="ann@host", note="één", at_ms=found.at_ms)
         assert expected == found
         assert [expected] == store.routes.history(10)
 

@@ -1,5 +1,5 @@
--- write_routes: the next version of the route table, unless another follows that one. Told twice, it is written once.
--- KEYS[1] list {tb}:routes   five words a version, the newest last: version, when (unix ms), who, note, document
+-- write_version: the next version of a document, unless another follows that one. Told twice, it is written once.
+-- KEYS[1] list {tb}:routes or another   five words a version, the newest last: version, when (unix ms), who, note, document
 -- ARGV[1] version that it follows   ARGV[2] who   ARGV[3] note   ARGV[4] document   ARGV[5] how many are kept
 -- Returns its version; 0 when another follows that one.
 
