@@ -14,6 +14,7 @@ import msgspec
 from .backend import Capabilities, Consumer, Keeper, Level, Place
 from .config import BROKERS
 from .errors import ConfigError
+from .leftovers import Leftovers
 from .message import Message
 from .redis.url import redacted, scheme
 from .store import Store
@@ -29,7 +30,19 @@ class Broker(Protocol):
     def doubts(self, queues: Sequence[str]) -> list[str]: ...
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer: ...
     def keeper(self, queues: Sequence[str]) -> Keeper: ...
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers: ...
     def close(self) -> None: ...
+
+    def queue_of(self, name: str) -> str:
+        """Return which of our queues something that the engine calls so belongs to."""
+
+    def there(self, queue: str) -> list[str]:
+        """Return the engine's names of the parts of a queue that can be read, made where they are missing.
+
+        Raises:
+            ConfigError: the queue itself is not there, and may not be made.
+            BrokerUnavailable: no answer.
+        """
 
     def remove(self, queues: Sequence[str]) -> None:
         """Delete these queues with all that is in them, and what workers had fetched from any: nobody uses them now.
@@ -64,9 +77,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def told(kept: Capabilities, broker: Broker) -> Capabilities:
-    """Return what is kept with what a broker's URL says of it: how long it is patient."""
-    patience_s: float = getattr(broker, "patience_s", 0.0)
-    return msgspec.structs.replace(kept, patience_s=patience_s) if patience_s else kept
+    """Return what is kept with what a broker's URL says of it: how long it is patient, and that order may be lost."""
+    patience_s: float = getattr(broker, "patience_s", kept.patience_s)
+    ordered = kept.ordered and getattr(broker, "ordered", True)
+    return msgspec.structs.replace(kept, patience_s=patience_s, ordered=ordered)
 
 
 class OnBroker:
@@ -114,6 +128,9 @@ class OnBroker:
 
     def keeper(self, queues: Sequence[str]) -> Keeper:
         return self.broker.keeper(queues)
+
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        return self.broker.leftovers(queues, owner, store, visibility_s)
 
     def close(self) -> None:
         self.broker.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..backend import Consumer, Delivery, Keeper, Level, Place
-from ..errors import BackendNotInstalled, TaskbridgeError
+from ..errors import BackendNotInstalled, ConfigError, TaskbridgeError
+from ..handed import HandedLeftovers
+from ..leftovers import Leftover, Leftovers
 from ..message import Message
 from ..options import band
 from ..store import Store
@@ -18,9 +21,15 @@ if TYPE_CHECKING:
     from .content import Content
     from .publisher import Line, Publisher
 
+log = logging.getLogger("taskbridge")
+
 #: How often a supervisor looks whether something waits that its children do not take, seconds; those that sleep are
 #: woken by the broker itself.
 LOOK_EVERY_S = 2.0
+
+#: Most bytes of a message's body: 16 MiB, less what an engine's own form adds to ours. A broker of 3.x takes more.
+#: Source: RabbitMQ 4.0 release notes, ``max_message_size``.
+RABBITMQ_PAYLOAD_BYTES = 16_777_216 - 16_384
 
 
 class Dialect(Protocol):
@@ -46,6 +55,9 @@ class Dialect(Protocol):
             DecodeError: it is no message of this engine.
         """
 
+    def describe(self, one: Leftover, delivery: Delivery) -> None:
+        """Say what a message is, for who moves it."""
+
 
 class RabbitBroker:
     """One engine's queues on one RabbitMQ.
@@ -65,6 +77,8 @@ class RabbitBroker:
         self.names = Names(prefix=place.queue_prefix, suffix=suffix, last=dialect.last, others=dialect.others)
         self.publisher = _publisher(self)
         self.patience_s = self.address.consumer_timeout_s
+        self.ordered = self.address.queue_type == "classic"  # what a quorum queue does depends on its policy
+        self._not_made: set[str] = set()
         self._dialect = dialect
 
     def shape(self, name: str) -> list[Queue]:
@@ -73,11 +87,29 @@ class RabbitBroker:
         return self._dialect.shape(name, more)
 
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
-        self.publisher.publish([self._parcel(message, front=front) for message in messages])
+        """Publish; what belongs in a part of a queue that we may not make goes into the queue itself."""
+        from .connection import NotMade
+
+        try:
+            self.publisher.publish([self._parcel(message, front=front) for message in messages])
+        except NotMade as error:
+            parts = {self._part(message, front=front) for message in messages} - {""}
+            part = next((part for part in parts if error.name in [queue.name for queue in self.shape(part)]), "")
+            if not part:
+                raise
+            self._not_made.add(part)
+            log.warning("what belongs in %r goes into its queue, behind what waits there: %s", part, error)
+            self.publish(messages, front=front)
 
     def _parcel(self, message: Message, *, front: bool) -> Parcel:
-        name = self.names.of(message.queue, FRONT if front else band(message.priority))
+        part = self._part(message, front=front)
+        name = self.names.of(message.queue) if not part or part in self._not_made else part
         return self._dialect.encode(message, name, front=front)
+
+    def _part(self, message: Message, *, front: bool) -> str:
+        """Return the name of the part of its queue where a message belongs; empty for the queue itself."""
+        part = FRONT if front else band(message.priority)
+        return self.names.of(message.queue, part) if part else ""
 
     def depth(self, queue: str) -> int:
         return self.levels([queue])[0].waiting
@@ -96,9 +128,31 @@ class RabbitBroker:
         """Nothing: RabbitMQ shows a message by handing it out, and quorum queues count that against its life."""
         return iter(())
 
+    def queue_of(self, name: str) -> str:
+        return self.names.queue_of(name)
+
+    def there(self, queue: str) -> list[str]:
+        """Return the names of the parts of a queue that are there, or were made; of others the log tells."""
+        there = []
+        for part in self.names.read(queue):
+            queues = self.shape(part.name)
+            try:
+                self.publisher.ask(lambda line, queues=queues: line.connection.make(queues))  # type: ignore[misc]
+            except ConfigError as error:
+                if part.main:
+                    raise
+                log.warning("%s is not read: %s", part.name, error)
+            else:
+                there.append(part.name)
+        return there
+
     def doubts(self, queues: Sequence[str]) -> list[str]:
         """None: a queue that is there is taken as it is."""
         return []
+
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        consumer = self.consumer(queues, owner, store)
+        return HandedLeftovers(consumer, lambda: sum(map(self.depth, queues)), self._dialect.describe)
 
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         from .consumer import RabbitConsumer

@@ -6,37 +6,59 @@ but for heartbeats, whose frames py-amqp writes under a lock (5.4 and later).
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import struct
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import amqp
 from amqp import spec
 
 from ..clock import SystemClock
-from ..errors import BrokerUnavailable, ConfigError, TaskbridgeError
+from ..errors import BrokerUnavailable, ConfigError, PayloadTooLarge, TaskbridgeError
 from .address import Address
 from .content import Content, frames
 from .queues import Queue
+from .reader import Reader
 
 #: What py-amqp raises. ``struct.error``: a value that its frames cannot hold.
 ERRORS = (amqp.AMQPError, OSError, struct.error)
 
 #: Refusals that stay: who we are, or what we ask, must change.
-_REFUSED = (amqp.AccessRefused, amqp.NotAllowed, amqp.InvalidPath, amqp.PreconditionFailed, amqp.NotFound)
+_REFUSED = (amqp.AccessRefused, amqp.NotAllowed, amqp.InvalidPath, amqp.PreconditionFailed)
+
+#: What it says of a message whose body, or whose headers, it never takes.
+#: Source: RabbitMQ 3.10 ``rabbit_channel.erl`` (``max_message_size``) and ``rabbit_reader.erl`` (``frame_max``).
+_LARGE = re.compile(r"message size \d+ .*max size|frame_too_large")
 
 #: Arguments of methods, in py-amqp's words. Source: AMQP 0-9-1; amqp 5.4 ``channel.py``.
-_GET, _DECLARE = "Bsb", "BsbbbbbF"
+_GET, _DECLARE, _CONSUME, _CANCEL = "Bsb", "BsbbbbbF", "BssbbbbF", "sb"
 
 _clock = SystemClock()
 
 
+class NotMade(ConfigError):
+    """A queue does not exist, and we may not make it.
+
+    Args:
+        why: in words.
+        name: of the queue.
+    """
+
+    def __init__(self, why: str, name: str) -> None:
+        super().__init__(why)
+        self.name = name
+
+
 class Connection:
     """A connection, and the channel that messages travel by.
+
+    ``delivered`` is called with what is pushed: consumer, tag, content.
 
     Args:
         address: where to.
@@ -50,6 +72,7 @@ class Connection:
     def __init__(self, address: Address, *, heartbeat_s: float = 0.0) -> None:
         self.address = address
         self.blocked = False
+        self.delivered: Callable[[str, int, Content], None] = _unheard
         self._socket: Any = None
         self._amqp = amqp.Connection(
             f"{address.host}:{address.port}",
@@ -63,12 +86,14 @@ class Connection:
             on_blocked=self._on_blocked,
             on_unblocked=self._on_unblocked,
             socket_settings=_patience(address.timeout_s),
-            frame_handler=frames,
+            frame_handler=partial(frames, self._deliver),
             client_properties={"product": "taskbridge"},
         )
         with self.speaking():
             self._amqp.connect()
             self._amqp.sock.settimeout(address.timeout_s)  # of one read or write, whatever py-amqp asks for
+            self._reader = Reader(self._amqp.sock)
+            self._amqp.transport.read_frame = self._reader.read_frame
             self.channel = self._amqp.channel()
             self._aside = self._amqp.channel()
         self._socket = self._amqp.sock
@@ -105,22 +130,35 @@ class Connection:
         if self._amqp.channels is not None:
             self._amqp.collect()
 
-    def wait(self, done: Callable[[], bool]) -> None:
-        """Handle what comes until that is true.
+    def wait(self, missing: Callable[[], int]) -> None:
+        """Handle what comes until no answer is missing.
 
         Raises:
-            OSError: that took longer than one answer may.
+            OSError: the next one took longer than one answer may.
         """
+        left = missing()
         deadline_s = _clock.monotonic_s() + self.address.timeout_s
-        while not done():
+        while left:
             if _clock.monotonic_s() > deadline_s:
                 raise TimeoutError(f"no answer within {self.address.timeout_s:g} s")
             self._amqp.blocking_read()
+            if (now_left := missing()) != left:
+                left, deadline_s = now_left, _clock.monotonic_s() + self.address.timeout_s
 
     def hear(self) -> None:
-        """Handle what has come, without waiting for more: frame by frame, for the last may be a sign of life."""
-        while self._readable():
-            self._amqp.blocking_read()
+        """Handle what has come, without waiting for more."""
+        while True:
+            while (frame := self._reader.next()) is not None:
+                self._amqp.on_inbound_frame(frame)
+            if not self._readable():
+                return
+            self._reader.more()
+
+    def rest(self, seconds: float) -> None:
+        """Wait until something comes, at most so long, and handle it."""
+        if not self._readable():
+            self._poll.poll(seconds * 1000)
+        self.hear()
 
     def tick(self) -> None:
         """Send a sign of life where one is due; miss the broker's.
@@ -135,12 +173,15 @@ class Connection:
         self.channel._callbacks[method] = heard
 
     def depths(self, names: Sequence[str]) -> list[int]:
-        """How many messages wait in each of these queues, in one trip; a queue that is missing is an error."""
+        """How many messages wait in each of these queues, in one trip; a queue that is missing is an error.
+
+        What was given back just before may be missing: a busy node says how many there are before it puts them back.
+        """
         found: list[int] = []
         self.on(spec.Queue.DeclareOk, lambda _name, waiting, _consumers: found.append(waiting))
         for name in names:
             self.channel.send_method(spec.Queue.Declare, _DECLARE, (0, name, True, False, False, False, False, {}))
-        self.wait(lambda: len(found) == len(names))
+        self.wait(lambda: len(names) - len(found))
         return found
 
     def get(self, names: Sequence[str]) -> list[tuple[str, int, Content]]:
@@ -163,8 +204,40 @@ class Connection:
         self.on(spec.Basic.GetEmpty, empty)
         for name in names:
             self.channel.send_method(spec.Basic.Get, _GET, (0, name, False))
-        self.wait(lambda: not left)
+        self.wait(lambda: left)
         return found
+
+    def consume(self, consumers: Mapping[str, str], ahead: int) -> None:
+        """Have at most so many messages of each queue pushed.
+
+        A tag is used once: where messages of an earlier consumer of that tag are in hand, a quorum queue hands them out
+        again, and 3.10 breaks the connection off (541). Nor is it a number: each message that a quorum queue is asked
+        for has its own for a tag.
+
+        Args:
+            consumers: the queue of each tag.
+            ahead: how many of each; to a consumer that is there already this would mean nothing.
+        """
+        self.channel.basic_qos(0, ahead, a_global=False)
+        for tag, name in consumers.items():
+            self.channel.send_method(spec.Basic.Consume, _CONSUME, (0, name, tag, False, False, False, True, {}))
+
+    def cancel(self, tags: Sequence[str]) -> None:
+        """Have nothing pushed to these consumers any more, in one trip.
+
+        What a classic queue pushed has come when it returns; what was on its way from a quorum queue never comes: it is
+        in the queue again by then, and was handed out once more.
+        """
+        left = len(tags)
+
+        def ok(_consumer: str) -> None:
+            nonlocal left
+            left -= 1
+
+        self.on(spec.Basic.CancelOk, ok)
+        for tag in tags:
+            self.channel.send_method(spec.Basic.Cancel, _CANCEL, (tag, False))
+        self.wait(lambda: left)
 
     def depth(self, name: str) -> int | None:
         """How many messages wait in a queue; None where there is none of that name."""
@@ -177,7 +250,7 @@ class Connection:
         """Make those of these queues that are missing.
 
         Raises:
-            ConfigError: we may not make one.
+            NotMade: we may not make one.
         """
         for queue in queues:
             if self.depth(queue.name) is None:
@@ -195,10 +268,14 @@ class Connection:
             if self.depth(queue.name) is None:
                 raise
         except amqp.AccessRefused as error:
-            raise ConfigError(
+            raise NotMade(
                 f"the queue {queue.name!r} does not exist on {self.address.shown}, and the user"
-                f" {self.address.user!r} may not make it: make it, or grant him 'configure' ({error})"
+                f" {self.address.user!r} may not make it: make it, or grant him 'configure' ({error})",
+                queue.name,
             ) from error
+
+    def _deliver(self, content: Content) -> None:
+        self.delivered(*content.pushed(), content)
 
     def _readable(self) -> bool:
         pending = getattr(self._socket, "pending", None)  # TLS reads whole records
@@ -214,9 +291,17 @@ class Connection:
         shown, text = self.address.shown, getattr(error, "reply_text", "") or str(error) or type(error).__name__
         if self.blocked:
             return BrokerUnavailable(f"the broker {shown} takes no messages now: it is short of memory or disk")
+        if _LARGE.search(text):
+            return PayloadTooLarge(f"the broker {shown} takes none so large: {text}: save the data and pass its id")
         if isinstance(error, _REFUSED):
             return ConfigError(f"the broker {shown} refuses us: {text}")
+        if isinstance(error, amqp.NotFound):  # deleted just now, or its node is down: who connects again makes it
+            return BrokerUnavailable(f"the broker {shown} has a queue no more: {text}")
         return BrokerUnavailable(f"the broker {shown} is away: {text}")
+
+
+def _unheard(_consumer: str, _tag: int, _content: Content) -> None:
+    """Whoever consumes nothing is pushed nothing."""
 
 
 def _patience(timeout_s: float) -> dict[int, int]:

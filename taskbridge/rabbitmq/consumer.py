@@ -1,8 +1,6 @@
-"""Take messages to one worker process: asked for in the order of bands, pushed only while the worker is idle.
+"""Take messages to one worker process: asked for, or pushed, in the order of bands (``session.py``).
 
-A busy worker asks how much waits where, then for what it wants: two trips. So bands keep their order to the message,
-and nothing lies in a socket that another worker could run. An idle one subscribes to its queues, one message of each,
-and sleeps on the socket; when more comes at once, or tasks are long, it goes back to asking.
+One that is idle subscribes to its queues, one message of each, and sleeps on the socket.
 
 A thread of the consumer's keeps the connection alive while a task runs, and when that takes long it gives back what was
 fetched and not begun. A connection that is lost takes its tags along: what came by it comes again by itself, and a copy
@@ -34,11 +32,11 @@ LONG_RUN_S = 1.5
 #: How often the thread looks, seconds.
 TICK_S = 0.25
 
-#: Acknowledgements travel together, at most so many.
-TOGETHER = 32
-
 #: How long a broker that is away is left alone, seconds: first, and at most; half of it is chance.
 AWAY_S = (0.25, 5.0)
+
+#: How often to look again for parts of queues that were not there and may not be made, seconds: others may make them.
+LOOK_S = 60.0
 
 _clock = SystemClock()
 
@@ -59,6 +57,7 @@ class RabbitConsumer:
         self, address: Address, readings: Sequence[Reading], shape: Callable[[str], Sequence[Queue]], decode: Decode
     ) -> None:
         self._address = address
+        self._all = readings
         self._readings = readings
         self._shape = shape
         self._decode = decode
@@ -66,9 +65,9 @@ class RabbitConsumer:
         self._session: Session | None = None
         self._connections = 0
         self._turn = 0
-        self._streak = False
         self._asked_s = 0.0
         self._wait_s, self._not_before_s, self._why = AWAY_S[0], 0.0, ""
+        self._look_at_s = float("inf")
         self._thread: threading.Thread | None = None
 
     @property
@@ -77,38 +76,49 @@ class RabbitConsumer:
         try:
             with self._speaking() as session:
                 session.acknowledge()
-                session.subscribe()
+                session.listen()
                 return (session.connection.ear,)
         except TaskbridgeError as error:
             log.debug("there is nothing to listen to: %s", error)  # fetch has said so
             return ()
 
     def fetch(self, limit: int) -> list[Delivery]:
+        self._look_again()
         with self._speaking() as session:
             self._turn += 1
-            session.acknowledge()
-            session.connection.hear()
-            if session.pushed and (limit == 1 or self._streak):
-                session.unsubscribe()
-            taken = session.take(limit, self._turn, ask=not session.subscribed)
-            self._streak = session.subscribed and bool(taken)
-            return taken
+            return session.take(limit, self._turn)
+
+    def _look_again(self) -> None:
+        """Connect anew where a part was missing, once in a while: whoever fetches has nothing in hand."""
+        with self._lock:
+            if self._session is not None and _clock.monotonic_s() >= self._look_at_s:
+                with self._guarded(self._session) as session:
+                    session.give_back_unbegun()
+                self._session.lose()
+                self._session = None
 
     def acknowledge(self, delivery: Delivery) -> None:
         with self._lock:
             session, self._asked_s = self._session, _clock.monotonic_s()
-            if session is not None:
-                session.settle(delivery)
-        if session is not None and session.settled >= TOGETHER:
-            with self._speaking():
+            enough = session is not None and session.settle(delivery)
+        if enough:
+            with self._speaking() as session:
                 session.acknowledge()
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         if self._session is not None:
             with self._speaking() as session:
-                session.acknowledge()
+                session.unsubscribe()
                 session.give_back(deliveries)
                 session.give_back_unbegun()
+
+    def serve(self, queues: Sequence[str]) -> None:
+        with self._lock:
+            self._readings = [one for one in self._all if one.queue in queues]
+            if self._session is not None:
+                with self._guarded(self._session) as session:
+                    session.give_back_unbegun()
+                    session.serve(self._there(session.connection))
 
     def tend(self) -> None:
         """Keep the connection alive; while a long task runs, hold nothing that is not begun."""
@@ -141,7 +151,7 @@ class RabbitConsumer:
                 yield session
         except BaseException:
             session.lose()
-            self._session, self._streak = None, False
+            self._session = None
             raise
 
     def _connected(self) -> Session:
@@ -165,14 +175,15 @@ class RabbitConsumer:
 
     def _there(self, connection: Connection) -> list[Reading]:
         """Make what is missing; a queue's bands that we may not make are not read."""
-        there = []
+        there, self._look_at_s = [], float("inf")
         for one in self._readings:
             try:
                 connection.make(self._shape(one.name))
             except ConfigError as error:
                 if one.main:
                     raise
-                log.warning("%s is not read: %s", one.name, error)
+                self._look_at_s = _clock.monotonic_s() + LOOK_S
+                log.warning("%s is not read, and looked for again in %.0f s: %s", one.name, LOOK_S, error)
             else:
                 there.append(one)
         return there

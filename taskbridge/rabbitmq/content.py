@@ -8,6 +8,7 @@ Source: amqp 5.4 ``method_framing.py`` (what this stands in for, by ``Connection
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from struct import unpack_from
 from typing import Any
@@ -15,13 +16,20 @@ from typing import Any
 import msgspec
 from amqp import spec
 from amqp.exceptions import UnexpectedFrame
-from amqp.serialization import decode_properties_basic
+
+from .properties import read
 
 #: Kinds of frames. Source: AMQP 0-9-1, "2.3.5 Frame Details".
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 
 #: Where the properties begin in a header frame: after class, weight and size of the body.
 _PROPERTIES_AT = 12
+
+#: Where the consumer's name begins in a method frame that pushes: after class, method and its length.
+_CONSUMER_AT = 5
+
+#: What half a surrogate pair looks like, which py-amqp takes for text and nothing else can write.
+_LONE = re.compile(rb"\xed[\xa0-\xbf]")
 
 #: Properties that say nothing of what the body means.
 _SAY_NOTHING = frozenset(("delivery_mode", "priority"))
@@ -46,9 +54,12 @@ class Content:
             ValueError: they cannot be read.
         """
         try:
-            return dict(decode_properties_basic(self._head, _PROPERTIES_AT)[0])
+            properties = read(self._head, _PROPERTIES_AT)
+            if _LONE.search(self._head):
+                msgspec.json.encode(properties, enc_hook=repr)
         except Exception as error:  # whatever a stranger's bytes lead to in a parser that trusts them
             raise ValueError(f"its properties cannot be read: {error!r}") from error
+        return properties
 
     def whole(self) -> bytes:
         """Return what the dead letters keep of it: its body, or JSON with all it came with where that says anything."""
@@ -64,6 +75,14 @@ class Content:
         except UnicodeDecodeError:
             body = self.body  # base64 in JSON
         return msgspec.json.encode({"body": body, "headers": headers, "properties": properties}, enc_hook=repr)
+
+    def pushed(self) -> tuple[str, int]:
+        """Return which consumer it was pushed for, and its tag.
+
+        Source: AMQP 0-9-1, ``basic.deliver``, behind class and method: a short text and 64 bits.
+        """
+        end = _CONSUMER_AT + self.arguments[_CONSUMER_AT - 1]
+        return self.arguments[_CONSUMER_AT:end].decode(), int.from_bytes(self.arguments[end : end + 8], "big")
 
     def begin(self, head: bytes) -> bool:
         """Take the header; returns whether that is all."""
@@ -81,8 +100,15 @@ class Content:
         return True
 
 
-def frames(connection: Any, callback: Callable[[int, tuple[int, int], bytes, Content | None], None]) -> Any:
-    """Return what py-amqp hands each frame to; it answers whether a method is complete."""
+def frames(
+    deliver: Callable[[Content], None],
+    connection: Any,
+    callback: Callable[[int, tuple[int, int], bytes, Content | None], None],
+) -> Any:
+    """Return what py-amqp hands each frame to; it answers whether a method is complete.
+
+    What was pushed goes to ``deliver``: py-amqp would read all arguments of a method by which most of what comes comes.
+    """
     coming: dict[int, Content] = {}
     expected: dict[int, int] = {}
 
@@ -105,7 +131,10 @@ def frames(connection: Any, callback: Callable[[int, tuple[int, int], bytes, Con
             expected[channel] = BODY
             return False
         del coming[channel], expected[channel]
-        callback(channel, content.method, content.arguments, content)
+        if content.method == spec.Basic.Deliver:
+            deliver(content)
+        else:
+            callback(channel, content.method, content.arguments, content)
         return True
 
     return on_frame

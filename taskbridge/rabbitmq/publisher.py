@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import amqp
 
@@ -30,6 +30,13 @@ KEPT = 8
 
 #: How often a batch is published anew because a queue was deleted under it.
 TRIES = 3
+
+
+class Answer(NamedTuple):
+    """What the broker says of a batch: the names that have no queue, and how many messages it refuses."""
+
+    returned: set[str]
+    refused: int
 
 
 class Publisher:
@@ -52,6 +59,7 @@ class Publisher:
 
         Raises:
             BrokerUnavailable: it did not confirm them; they may or may not be there.
+            PayloadTooLarge: it never takes one of them; the others may or may not be there.
             ConfigError: it refuses us, or a queue is missing and may not be made.
         """
         rest = iter(parcels)
@@ -75,7 +83,12 @@ class Publisher:
 
     def _publish(self, batch: Sequence[Parcel]) -> None:
         for _ in range(TRIES):
-            returned = self.ask(lambda line, batch=batch: self._sent(line, batch))  # type: ignore[misc]
+            returned, refused = self.ask(lambda line, batch=batch: self._sent(line, batch))  # type: ignore[misc]
+            if refused:
+                raise BrokerUnavailable(
+                    f"{self._address.shown} has refused {refused} of {len(batch)} messages:"
+                    " a queue of limited length is full (x-overflow), or see the broker's log"
+                )
             if not returned:
                 return
             self._made -= returned
@@ -84,7 +97,7 @@ class Publisher:
             f"{self._address.shown} returns what is sent to {batch[0].name!r}: it is deleted as fast as it is made"
         )
 
-    def _sent(self, line: Line, batch: Sequence[Parcel]) -> set[str]:
+    def _sent(self, line: Line, batch: Sequence[Parcel]) -> Answer:
         for name in dict.fromkeys(parcel.name for parcel in batch):
             if name not in self._made:
                 line.connection.make(self._shape(name))
@@ -130,12 +143,8 @@ class Line:
         channel.events["basic_nack"].add(self._on_nack)
         channel.events["basic_return"].add(self._on_return)
 
-    def send(self, batch: Sequence[Parcel]) -> set[str]:
-        """Publish, and wait until all is confirmed; returns the names that have no queue.
-
-        Raises:
-            BrokerUnavailable: it refuses some.
-        """
+    def send(self, batch: Sequence[Parcel]) -> Answer:
+        """Publish, and wait until all is answered."""
         self._refused = 0
         self._returned.clear()
         publish = self.connection.channel.basic_publish
@@ -143,13 +152,8 @@ class Line:
             self._last += 1
             self._pending.add(self._last)
             publish(amqp.Message(body, **properties), routing_key=name, mandatory=True)
-        self.connection.wait(lambda: not self._pending)
-        if self._refused:
-            raise BrokerUnavailable(
-                f"{self.connection.address.shown} has refused {self._refused} of {len(batch)} messages:"
-                " a queue of limited length is full (x-overflow), or see the broker's log"
-            )
-        return set(self._returned)
+        self.connection.wait(lambda: len(self._pending))
+        return Answer(set(self._returned), self._refused)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
         if multiple:

@@ -29,6 +29,7 @@ class RedisBroker:
 
     def __init__(self, place: Place, layout: Layout) -> None:
         self.name = place.name
+        self.place = place
         self.server = Server(place.broker_url)
         self._layout = layout
         self._keys = Keys(place.namespace)

@@ -9,12 +9,22 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterDownError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -30,11 +40,17 @@ SOCKET_TIMEOUT_S = 5.0
 #: A connection that was idle for so long is tried with PING first, seconds.
 HEALTH_CHECK_S = 15
 
-#: Replies that say "not now": the server loads, is a replica, fails over, or cannot write its disk.
-_AWAY = re.compile(r"\b(LOADING|READONLY|MASTERDOWN|MISCONF|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED)\b")
+#: Each thread has a connection, so there may be as many as a process has threads; redis-py 8 stops at 100.
+MOST_CONNECTIONS = 10_000
 
-#: Stands for an answer that was not received yet.
-_ON_ITS_WAY = object()
+#: Replies that say "not now": the server loads, is a replica, fails over, cannot write its disk, or writes no file now.
+_AWAY = re.compile(
+    r"\b(LOADING|READONLY|MASTERDOWN|MISCONF|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED"
+    r"|WAIT(AOF)? cannot be used)\b"
+)
+
+#: Those of which the client takes the word away, where it comes first.
+_AWAY_BY_KIND = (ReadOnlyError, TryAgainError, ClusterDownError)
 
 #: Newer clients tell the server their version, for which each process parses their package's metadata: 1 MB.
 _INTRODUCED = {"driver_info": redis.DriverInfo(lib_version=redis.__version__)} if hasattr(redis, "DriverInfo") else {}
@@ -53,6 +69,9 @@ class Trips(Protocol):
 class Server:
     """A Redis server by URL. ``trips``, where there is one, is told of each round trip that was answered.
 
+    ``meanwhile``, where there is one, is called while the server works at what was sent: what has to be done some time
+    costs nothing then. It raises nothing, and returns whether it has done something, which is no part of the trip.
+
     Args:
         url: ``redis://``, ``rediss://``, ``unix://`` or ``sentinel://host1,host2/service/db``.
         socket_timeout_s: how long one answer may take. Defaults to 5 s.
@@ -70,6 +89,7 @@ class Server:
         self._pid = os.getpid()
         self._sources: dict[str, None] = {}
         self.trips: Trips | None = None
+        self.meanwhile: Callable[[], bool] | None = None
 
     def call(self, *command: Argument) -> Reply:
         """Send one command and return its reply.
@@ -94,8 +114,8 @@ class Server:
                 self._exchange(b"".join(pack(("SCRIPT", "LOAD", one)) for one in self._sources), len(self._sources))
         raise StoreUnavailable(f"{self.shown} forgets its scripts as fast as they are loaded")
 
-    def ahead(self, packed: bytes) -> Ahead:
-        """Write one packed command and leave its answer for later: the caller goes on while the server works.
+    def ahead(self, packed: bytes, replies: int = 1) -> Ahead:
+        """Write packed commands and leave their answers for later: the caller goes on while the server works.
 
         Raises:
             StoreUnavailable: it could not be written.
@@ -104,11 +124,11 @@ class Server:
         try:
             connection.send_packed_command([packed])
         except BaseException as error:
-            connection.disconnect()
+            self.hang_up(connection)
             if isinstance(error, RedisError | OSError):
                 raise self.translated(error) from error
             raise
-        pending = self._local.pending = Ahead(self, connection, packed)
+        pending = self._local.pending = Ahead(self, connection, packed, replies)
         return pending
 
     def remember(self, source: str) -> None:
@@ -121,10 +141,12 @@ class Server:
         answers: list[Reply] = []
         try:
             connection.send_packed_command([packed])
+            if self.meanwhile and self.meanwhile() and trips:
+                began_s = trips.begin()
             for _ in range(replies):
                 answers.append(_answer(connection))
         except BaseException as error:
-            connection.disconnect()
+            self.hang_up(connection)
             if isinstance(error, RedisError | OSError):
                 raise self.translated(error) from error
             raise
@@ -144,7 +166,7 @@ class Server:
                 raise TimeoutError(f"no answer within {timeout_s + self._socket_timeout_s} s")
             return connection.read_response()
         except BaseException as error:
-            connection.disconnect()
+            self.hang_up(connection)
             if isinstance(error, RedisError | OSError):
                 raise self.translated(error) from error
             raise
@@ -187,7 +209,7 @@ class Server:
             return StoreFull(f"{self.shown} has no memory left for new work: raise its maxmemory, or let workers drain")
         if isinstance(error, AuthenticationError | NoPermissionError):
             return StoreUnfit(f"{self.shown} denies access: {text}; see the ACL in docs/store.md")
-        if isinstance(error, ResponseError) and not _AWAY.search(text):
+        if isinstance(error, ResponseError) and not (isinstance(error, _AWAY_BY_KIND) or _AWAY.search(text)):
             return StoreUnfit(f"{self.shown} refuses a command: {text}")
         return StoreUnavailable(f"{self.shown} is away: {text or type(error).__name__}")
 
@@ -208,7 +230,23 @@ class Server:
                 connection = self._local.connection = self._pool.get_connection()
             except (RedisError, OSError) as error:
                 raise self.translated(error) from error
+            self._local.thread = _Thread(self._pool, connection)
+        elif getattr(self._local, "cut", False):
+            self._connect_again(connection)
         return connection
+
+    def _connect_again(self, connection: Any) -> None:
+        """Left to itself it would go where it was; ``connect`` asks the sentinels where that is now."""
+        try:
+            connection.connect()
+        except (RedisError, OSError) as error:
+            raise self.translated(error) from error
+        self._local.cut = False
+
+    def hang_up(self, connection: Any) -> None:
+        """Cut this thread's connection: nobody knows what would come of it."""
+        connection.disconnect()
+        self._local.cut = True
 
     def _renew_after_fork(self) -> None:
         if self._pid != os.getpid():  # its sockets are the parent's
@@ -221,6 +259,7 @@ class Server:
             "socket_keepalive": True,
             "health_check_interval": HEALTH_CHECK_S,
             "retry": Retry(NoBackoff(), 0),
+            "max_connections": MOST_CONNECTIONS,
             "protocol": 2,
             **_INTRODUCED,
         } | changes
@@ -238,49 +277,76 @@ class Server:
         return pool
 
 
+class _Thread:
+    """Stands in a thread's own storage; when the thread has ended its connection goes back to the pool.
+
+    Without that a pool would count the connections of threads that are gone, and refuse others from the hundredth on.
+    """
+
+    def __init__(self, pool: Any, connection: Any) -> None:
+        weakref.finalize(self, _give_back, pool, connection, os.getpid()).atexit = False
+
+
+def _give_back(pool: Any, connection: Any, pid: int) -> None:
+    if pid == os.getpid():  # in a child of a fork it is the parent's
+        pool.release(connection)
+
+
 class Ahead:
-    """An answer that is on its way. Whatever else its thread asks of the server receives this one first.
+    """Answers that are on their way. Whatever else their thread asks of the server receives these first.
 
     Args:
         server: which was asked.
-        connection: where it comes.
+        connection: where they come.
         packed: what was asked, for a server that forgot its script.
+        replies: how many they are.
     """
 
-    def __init__(self, server: Server, connection: Any, packed: bytes) -> None:
+    def __init__(self, server: Server, connection: Any, packed: bytes, replies: int) -> None:
         self._server = server
         self._connection = connection
         self._packed = packed
-        self._answer: Reply | BaseException = _ON_ITS_WAY
+        self._many = replies
+        self._answers: list[Reply] | BaseException | None = None
 
     def receive(self) -> None:
-        """Take it from the connection; an error is kept for who asks for the answer."""
-        if self._answer is not _ON_ITS_WAY:
+        """Take them from the connection; an error is kept for who asks for the answers."""
+        if self._answers is not None:
             return
         trips = self._server.trips
         began_s = trips.begin() if trips else 0.0  # what the caller did meanwhile is no part of it
         try:
-            self._answer = _answer(self._connection)
+            self._answers = [_answer(self._connection) for _ in range(self._many)]
             if trips:
                 trips.end(began_s)
         except BaseException as error:
-            self._answer = error
-            self._connection.disconnect()
+            self._answers = error
+            self._server.hang_up(self._connection)
             if not isinstance(error, RedisError | OSError):
                 raise
 
     def reply(self) -> Reply:
-        """Wait for it and return it.
+        """Wait for the answers and return the first.
+
+        Raises:
+            StoreUnavailable, StoreFull, StoreUnfit: as ``Server.call``.
+        """
+        return self.replies()[0]
+
+    def replies(self) -> list[Reply]:
+        """Wait for the answers and return them all.
 
         Raises:
             StoreUnavailable, StoreFull, StoreUnfit: as ``Server.call``.
         """
         self.receive()
-        if isinstance(self._answer, NoScriptError):
-            return self._server.exchange(self._packed, 1)[0]
-        if isinstance(self._answer, RedisError | OSError):
-            raise self._server.translated(self._answer) from self._answer
-        return self._answer
+        answers = self._answers if isinstance(self._answers, list) else [self._answers]
+        for answer in answers:
+            if isinstance(answer, NoScriptError):
+                return self._server.exchange(self._packed, self._many)
+            if isinstance(answer, RedisError | OSError):
+                raise self._server.translated(answer) from answer
+        return answers
 
 
 def pack(command: Sequence[Argument]) -> bytes:

@@ -60,16 +60,20 @@ class ShelfConsumer:
         self._owner = owner
         self._key = shelf.keys.shelf(shelf.backend, owner)
         self._held_by_store = getattr(getattr(store, "server", None), "url", None) == shelf.server.url
+        self.serve(queues)
+        self._give_back = Script(shelf.server, shelf.layout.package, "give_back", [self._key])
+        self._last_tag = 0
+        self._turn = 0
+        self._uncertain = False
+
+    def serve(self, queues: Sequence[str]) -> None:
+        shelf = self._shelf
         bands = [shelf.layout.bands(queue) for queue in queues]
         high, normal, low = ([key for of_queue in bands for key in of_queue[i]] for i in range(3))
         self._sizes = (len(high), len(normal))
         self._lists = [*high, *normal, *low]
         keys = [self._key, shelf.keys.owners(shelf.backend), *self._lists]
         self._fetch = Script(shelf.server, shelf.layout.package, "fetch", keys)
-        self._give_back = Script(shelf.server, shelf.layout.package, "give_back", [self._key])
-        self._last_tag = 0
-        self._turn = 0
-        self._uncertain = False
 
     def fetch(self, limit: int) -> list[Delivery]:
         if self._uncertain:

@@ -21,4 +21,4 @@ def to_bytes(text: str) -> bytes:
             return base64.b64decode(text, validate=True)
         except (binascii.Error, ValueError):
             pass
-    return text.encode()
+    return text.encode(errors="surrogatepass")

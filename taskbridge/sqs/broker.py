@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Event
 from typing import Protocol
 
 from ..backend import Consumer, Delivery, Keeper, Level, Place
 from ..clock import SystemClock
+from ..handed import HandedLeftovers
+from ..leftovers import Leftover, Leftovers
 from ..message import Message
 from ..options import band
 from ..redis.url import redacted
@@ -17,7 +19,7 @@ from . import body
 from .client import Client, NoQueue
 from .consumer import SqsConsumer
 from .names import FRONT, PARTS, Names
-from .outgoing import Letter, send
+from .outgoing import MOST, Letter, send
 from .queues import Queues
 from .url import parse
 
@@ -48,6 +50,9 @@ class Dialect(Protocol):
             DecodeError: the bytes are no message of this engine.
         """
 
+    def describe(self, one: Leftover, delivery: Delivery) -> None:
+        """Say what a message is, for who moves it."""
+
     def group_of(self, message: Message) -> str:
         """Return the message group that a fair queue tells tenants apart by; empty for none."""
 
@@ -70,7 +75,7 @@ class SqsBroker:
         self._dialect = dialect
         self.names = Names(prefix=place.queue_prefix, suffix=dialect.suffix, others=dialect.others)
         self._client = Client(address, redacted(place.broker_url))
-        self._queues = Queues(self._client, self.names, place.queues, create=address.create)
+        self.queues = Queues(self._client, self.names, place.queues, create=address.create)
         self._clock = SystemClock()
         self._consumers: set[SqsConsumer] = set()
 
@@ -84,7 +89,7 @@ class SqsBroker:
             self._send(letters)
         except NoQueue:  # deleted, and perhaps made anew, since it was found: what was sent already is recognised
             for queue, part in letters:
-                self._queues.forget(self._queues.find(queue, part))
+                self.queues.forget(self.queues.find(queue, part))
             self._send(letters)
 
     def depth(self, queue: str) -> int:
@@ -98,19 +103,47 @@ class SqsBroker:
         """Nothing: SQS shows a message only to who receives it, and ``Capabilities.scan`` says so."""
         return iter(())
 
+    def queue_of(self, name: str) -> str:
+        return self.names.queue_of(name)
+
+    def there(self, queue: str) -> list[str]:
+        """Return the names of the parts of a queue that are there, or were made."""
+        return list(self.queues.there(queue))
+
     def doubts(self, queues: Sequence[str]) -> list[str]:
         """Queues that are not there and will not be made, and those from which SQS itself takes messages away soon."""
         return [doubt for queue in queues for part in PARTS if (doubt := self._doubt(queue, part))]
 
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        consumer = self.consumer(queues, owner, store)
+        return HandedLeftovers(consumer, lambda: sum(map(self.depth, queues)), self._dialect.describe)
+
     def consumer(self, queues: Sequence[str], owner: str, store: Store) -> Consumer:
         if not queues:
             self._client.load()
-        consumer = SqsConsumer(self._client, self._queues, queues, self._dialect.decode)
+        consumer = SqsConsumer(self._client, self.queues, queues, self._dialect.decode)
         self._consumers.add(consumer)
         return consumer
 
     def keeper(self, queues: Sequence[str]) -> Keeper:
         return SqsKeeper()
+
+    def hide(self, received: Iterable[tuple[str, str]], seconds: int) -> None:
+        """Hide what an engine's own worker holds, by queue URL and receipt handle, for so long from now on.
+
+        Raises:
+            BrokerUnavailable, ConfigError: no answer; some may be hidden. What was deleted meanwhile is left out.
+        """
+        by_url: dict[str, list[str]] = {}
+        for url, handle in received:
+            by_url.setdefault(url, []).append(handle)
+        for url, handles in by_url.items():
+            for at in range(0, len(handles), MOST):
+                entries = [
+                    {"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+                    for n, handle in enumerate(handles[at : at + MOST])
+                ]
+                self._client.call("change_message_visibility_batch", QueueUrl=url, Entries=entries)
 
     def ping(self) -> None:
         try:
@@ -121,9 +154,9 @@ class SqsBroker:
     def remove(self, queues: Sequence[str]) -> None:
         for queue in queues:
             for part in PARTS:
-                if url := self._queues.find(queue, part):
+                if url := self.queues.find(queue, part):
                     self._client.call("delete_queue", QueueUrl=url)
-                    self._queues.forget(url)
+                    self.queues.forget(url)
 
     def close(self) -> None:
         for consumer in list(self._consumers):
@@ -138,13 +171,13 @@ class SqsBroker:
     def _send(self, letters: dict[tuple[str, str], list[Letter]]) -> None:
         by_url: dict[str, list[Letter]] = {}
         for (queue, part), some in letters.items():
-            by_url.setdefault(self._queues.need_or(queue, part), []).extend(some)
+            by_url.setdefault(self.queues.need_or(queue, part), []).extend(some)
         send(by_url, self._client, self._clock)
 
     def _doubt(self, queue: str, part: str) -> str:
-        name, url = self.names.of(queue, part), self._queues.find(queue, part)
+        name, url = self.names.of(queue, part), self.queues.find(queue, part)
         if not url:
-            return "" if part or self._queues.create else f"there is no queue {name!r}, and create=false: make it"
+            return "" if part or self.queues.create else f"there is no queue {name!r}, and create=false: make it"
         said = self._client.call("get_queue_attributes", QueueUrl=url, AttributeNames=["RedrivePolicy"])
         policy = json.loads(said.get("Attributes", {}).get("RedrivePolicy") or "{}")
         received = int(policy.get("maxReceiveCount") or RECEIVED_OFTEN)
@@ -156,7 +189,7 @@ class SqsBroker:
         )
 
     def _waiting(self, queue: str, part: str) -> int:
-        url = self._queues.find(queue, part)
+        url = self.queues.find(queue, part)
         if not url:
             return 0
         try:
@@ -164,7 +197,7 @@ class SqsBroker:
                 "get_queue_attributes", expects="Attributes", QueueUrl=url, AttributeNames=[WAITING]
             )
         except NoQueue:
-            self._queues.forget(url)
+            self.queues.forget(url)
             return 0
         return int(said["Attributes"][WAITING])
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from ..errors import BackendNotInstalled, BrokerUnavailable, ConfigError, SoftTimeout
+from ..errors import BackendNotInstalled, BrokerUnavailable, ConfigError, PayloadTooLarge, SoftTimeout
 from .url import Address
 
 #: How long a long poll may last: the most that SQS allows. Source: Amazon SQS API Reference, ReceiveMessage.
@@ -43,6 +43,10 @@ _UNKNOWN = {
     *("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "IncompleteSignature"),
     *("InvalidAccessKeyId", "AuthFailure", "MissingAuthenticationToken", "InvalidSecurity"),
 }
+
+#: What it says of one message, or of several together, that a queue does not take: its ``MaximumMessageSize`` counts.
+_LONG = "Message must be shorter than"
+_LONG_TOGETHER = {"BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong"}
 
 #: Held while a client is made, so that a fork meets no half-made one, and no lock that nobody will release.
 _making = threading.Lock()
@@ -97,6 +101,7 @@ class Client:
 
         Raises:
             NoQueue: there is no such queue.
+            PayloadTooLarge: it does not take a message, or several together, of that size.
             ConfigError: somebody may not, is not known, or boto does not know where to go.
             BrokerUnavailable: no answer, one that cannot be read, or one that says "not now".
         """
@@ -181,6 +186,8 @@ class Client:
             return ConfigError(f"{where} denies sqs:{verb}: {text}; see the policy in docs/brokers.md")
         if code in _UNKNOWN:
             return ConfigError(f"{where} does not know who asks: {text}; see the AWS credentials, and the region")
+        if _LONG in text or code in _LONG_TOGETHER:
+            return PayloadTooLarge(f"{where} refuses {verb}: {text}: save the data and pass its id")
         return Refused(f"the broker {where} refuses {verb}: {text}")
 
     def _failed(self, error: Any) -> Exception:
@@ -204,6 +211,12 @@ class Client:
     def _region(self) -> str:
         client = next(iter(self._clients.values()), None)
         return client.meta.region_name if client else self._address.region or "no region"
+
+
+def reasons(answer: Mapping[str, Any]) -> str:
+    """Return why some entries of a batch were refused."""
+    said = {f"{one.get('Code')}: {one.get('Message')}" for one in answer.get("Failed", ())}
+    return "; ".join(sorted(said)) or "it does not say why"
 
 
 def _interrupted(error: Any) -> None:

@@ -42,26 +42,20 @@ class SqsConsumer:
         if self._ear:
             self.ears = (self._ear.hear,)
         self._receipts = Receipts(client, self._ear.strike if self._ear else lambda: None)
-        self._parts = [
-            deque(Receiver(queue, part, queues, client, self._receipts) for queue in wanted) for part in PARTS
-        ]
+        self._all = [[Receiver(queue, part, queues, client, self._receipts) for queue in wanted] for part in PARTS]
+        self._parts = [deque(part) for part in self._all]
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """What an open poll of another queue brings yet is shown to others again, before its time is over."""
+        self._parts = [deque(receiver for receiver in part if receiver.queue in queues) for part in self._all]
 
     def fetch(self, limit: int) -> list[Delivery]:
         if self._ear:
             self._ear.listen()
-        self._receipts.show_life()
-        taken: list[Receipt] = []
-        for receiver in [receiver for part in self._parts for receiver in part]:
-            receiver.most = min(limit, MOST)
-            taken += self._receipts.take(receiver.name, limit - len(taken))
-            if not taken and not receiver.polling:
-                taken += receiver.ask()
-            if len(taken) >= limit:
-                break
-        for part in self._parts:
-            part.rotate(-1)
-        deliveries = [self._delivery(one) for one in taken]
-        self._receipts.hold(taken)
+        with self._receipts.asking():
+            taken = self._taken(limit)
+            deliveries = [self._delivery(one) for one in taken]
+            self._receipts.hold(taken)
         return deliveries
 
     def acknowledge(self, delivery: Delivery) -> None:
@@ -76,6 +70,19 @@ class SqsConsumer:
         if self._ear:
             self._ear.close()
             self.ears = ()
+
+    def _taken(self, limit: int) -> list[Receipt]:
+        taken: list[Receipt] = []
+        for receiver in [receiver for part in self._parts for receiver in part]:
+            receiver.most = min(limit, MOST)
+            taken += self._receipts.take(receiver.name, limit - len(taken))
+            if not taken and not receiver.polling:
+                taken += receiver.ask()
+            if len(taken) >= limit:
+                break
+        for part in self._parts:
+            part.rotate(-1)
+        return taken
 
     def _delivery(self, one: Receipt) -> Delivery:
         self._tag += 1

@@ -44,7 +44,7 @@ class Names:
         """Return the name of a queue, or of one of its parts.
 
         Raises:
-            NotSupported: SQS cannot have it, or it is another engine's.
+            NotSupported: SQS cannot have it, or it is a part of another queue, or another engine's.
         """
         name = self.prefix + queue + self.suffix
         if not VALID.fullmatch(name):
@@ -52,6 +52,8 @@ class Names:
                 f"the queue {queue!r} would be called {name!r} on SQS, which takes letters, digits, - and _, "
                 f"and up to {LONGEST} of them here: choose another queue, or another queue_prefix"
             )
+        if queue.endswith(FRONT):
+            raise NotSupported(f"a queue whose name ends in {FRONT!r} is a part of another queue on SQS, got {queue!r}")
         for other in self.others:
             if _whole(queue).endswith(other):
                 raise NotSupported(f"a queue whose name ends in {other!r} is another engine's on SQS, got {queue!r}")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..clock import Clock
 from ..errors import BrokerUnavailable, PayloadTooLarge
-from .client import Client, Refused
+from .client import Client, Refused, reasons
 
 log = logging.getLogger("taskbridge")
 
@@ -42,7 +42,8 @@ def send(letters: Mapping[str, Sequence[Letter]], client: Client, clock: Clock) 
     """Send everything, by the URL of its queue.
 
     Raises:
-        PayloadTooLarge: a message is over what SQS takes; nothing was sent.
+        PayloadTooLarge: a message is over what SQS takes, and nothing was sent; or over what its queue does, and the
+            others were.
         BrokerUnavailable: some were not taken, or it is not known; says which. The others were.
         ConfigError: a queue is gone, or denied.
     """
@@ -84,8 +85,7 @@ def _send(url: str, batch: Sequence[Letter], client: Client, clock: Clock) -> No
     if len(batch) == 1:
         _send_one(url, batch[0], client)
         return
-    entries = [{"Id": str(n), **letter.parameters} for n, letter in enumerate(batch)]
-    answer = client.call("send_message_batch", QueueUrl=url, Entries=entries)
+    answer = _send_batch(url, batch, client)
     taken = {one["Id"] for one in answer.get("Successful", ())}
     refused = [letter for n, letter in enumerate(batch) if str(n) not in taken]
     if refused:
@@ -93,20 +93,33 @@ def _send(url: str, batch: Sequence[Letter], client: Client, clock: Clock) -> No
     failed = [(letter, why) for letter in refused if (why := _refused_again(url, letter, client, clock))]
     if failed:
         named = ", ".join(f"{letter.id} ({why})" for letter, why in failed)
-        raise BrokerUnavailable(f"SQS did not take {len(failed)} of {len(batch)} messages to {url}: {named}")
+        kinds = {type(why) for _, why in failed}
+        kind = PayloadTooLarge if kinds == {PayloadTooLarge} else BrokerUnavailable
+        raise kind(f"SQS did not take {len(failed)} of {len(batch)} messages to {url}: {named}")
 
 
-def _refused_again(url: str, letter: Letter, client: Client, clock: Clock) -> str:
+def _send_batch(url: str, batch: Sequence[Letter], client: Client) -> Mapping[str, Any]:
+    """Return what became of each; of all of them nothing where they are too long, one or together, for their queue."""
+    entries = [{"Id": str(n), **letter.parameters} for n, letter in enumerate(batch)]
+    try:
+        return client.call("send_message_batch", QueueUrl=url, Entries=entries)
+    except PayloadTooLarge as error:
+        return {"Failed": [{"Code": "PayloadTooLarge", "Message": str(error)}]}
+
+
+def _refused_again(url: str, letter: Letter, client: Client, clock: Clock) -> Refused | PayloadTooLarge | None:
     """Send what was refused; returns why it was refused until the end."""
-    why = ""
+    why: Refused | None = None
     for wait_s in PATIENCE_S:
         clock.sleep(wait_s)
         try:
             _send_one(url, letter, client)
         except Refused as error:
-            why = str(error)
+            why = error
+        except PayloadTooLarge as error:
+            return error
         else:
-            return ""
+            return None
     return why
 
 
@@ -115,5 +128,4 @@ def _send_one(url: str, letter: Letter, client: Client) -> None:
 
 
 def _of(refused: Sequence[Letter], batch: Sequence[Letter], answer: Mapping[str, Any]) -> tuple[int, int, str]:
-    said = {str(one.get("Code")) + ": " + str(one.get("Message")) for one in answer.get("Failed", ())}
-    return len(refused), len(batch), "; ".join(sorted(said)) or "it does not say why"
+    return len(refused), len(batch), reasons(answer)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ..errors import ConfigError
 from .client import Client, NoQueue
-from .names import Names
+from .names import PARTS, Names
 
 log = logging.getLogger("taskbridge")
 
@@ -53,7 +53,9 @@ class Queues:
             ConfigError: nobody may look, or SQS cannot have it.
             BrokerUnavailable: no answer.
         """
-        name = self._names.of(queue, part)
+        return self._found(self._names.of(queue, part))
+
+    def _found(self, name: str) -> str:
         if name in self._given:
             return self._given[name]
         if name not in self._urls:
@@ -71,9 +73,17 @@ class Queues:
             ConfigError: it is not there, and may not be made.
             BrokerUnavailable: no answer.
         """
-        if url := self.find(queue, part):
+        return self.named(self._names.of(queue, part))
+
+    def named(self, name: str) -> str:
+        """Return the URL of what SQS calls so, made if it is not there.
+
+        Raises:
+            ConfigError: it is not there, and may not be made.
+            BrokerUnavailable: no answer.
+        """
+        if url := self._found(name):
             return url
-        name = self._names.of(queue, part)
         if not self.create:
             raise ConfigError(f"{self._client.shown} has no queue {name!r} and create=false: make it, {_OR_GIVE}")
         try:
@@ -102,6 +112,17 @@ class Queues:
                 self._told.add(queue + part)
                 log.warning("what belongs in %r goes to %r, behind what waits there: %s", queue + part, queue, error)
             return self.need(queue)
+
+    def there(self, queue: str) -> dict[str, str]:
+        """Return the URLs of the parts of a queue that are there, or were made, by their names.
+
+        Raises:
+            ConfigError: the queue itself is not there, and may not be made.
+            BrokerUnavailable: no answer.
+        """
+        main = self.need(queue)
+        found = {self._names.of(queue, part): self.need_or(queue, part) for part in PARTS}
+        return {name: url for name, url in found.items() if url != main} | {self._names.of(queue): main}
 
     def forget(self, url: str) -> None:
         """Look again when it is asked for: it may have been deleted and made anew."""

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby, islice
 
 import msgspec
@@ -18,7 +19,7 @@ import msgspec
 from ..backend import Delivery
 from ..clock import SystemClock
 from ..errors import TaskbridgeError
-from .client import Client
+from .client import Client, reasons
 from .queues import VISIBILITY_S
 
 log = logging.getLogger("taskbridge.worker")
@@ -34,6 +35,11 @@ LONG_RUN_S = 1.0
 
 #: The same where nothing is in its hand: it may serve another backend. An idle loop asks each second.
 QUIET_S = 2.5
+
+_CHANGE = "change_message_visibility_batch"
+
+#: How long until what runs and could not be hidden again is hidden once more, seconds.
+AGAIN_S = 1.0
 
 #: How often a deletion is tried, and how long the end of a process may take, seconds.
 TRIES = 3
@@ -71,17 +77,30 @@ class Receipts:
         self._settled: deque[Receipt] = deque()
         self._settled_s = 0.0
         self._life_s = 0.0
+        self._asking = False
         self._thread: threading.Thread | None = None
 
     def show_life(self) -> None:
-        """The loop asks or settles."""
+        """The loop settles, or has asked."""
         self._life_s = self._clock.monotonic_s()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """The loop asks: it runs nothing, however long the answer takes."""
+        self._asking = True
+        try:
+            yield
+        finally:
+            self.show_life()
+            with self.changed:
+                self._asking = False
+                self.changed.notify_all()
 
     @property
     def lively(self) -> bool:
         """Whether the loop would take what is brought now."""
         quiet_s = LONG_RUN_S if self._hand else QUIET_S
-        return not self.closed and self._clock.monotonic_s() - self._life_s < quiet_s
+        return not self.closed and (self._asking or self._clock.monotonic_s() - self._life_s < quiet_s)
 
     def hold(self, taken: Iterable[Receipt]) -> None:
         """The loop has these in hand; it begins the first one first."""
@@ -128,7 +147,8 @@ class Receipts:
         """
         with self.changed:
             back = [one for tag in tags if (one := self._hand.pop(tag, None))]
-        self._change(back, 0)
+        for url, few in _batches(back):
+            self._client.call(_CHANGE, QueueUrl=url, Entries=_entries(few, VisibilityTimeout=0))
 
     def close(self) -> None:
         """Delete what is settled, show the rest to others again."""
@@ -163,7 +183,7 @@ class Receipts:
         due_s = []
         if self._settled:
             due_s.append(self._settled_s + SETTLED_S if len(self._settled) < MOST else 0.0)
-        if len(self._hand) > 1 or any(self._brought.values()):
+        if not self._asking and (len(self._hand) > 1 or any(self._brought.values())):
             due_s.append(self._life_s + (LONG_RUN_S if self._hand else QUIET_S))
         held = [*self._hand.values(), *(one for brought in self._brought.values() for one in brought)]
         due_s += [one.until_s - VISIBILITY_S / 2 for one in held]
@@ -197,46 +217,62 @@ class Receipts:
             return []
         late_s = self._clock.monotonic_s() + VISIBILITY_S / 2
         late = [one for one in self._hand.values() if one.until_s <= late_s]
-        for one in late:  # counted from now on, whatever becomes of it
+        for one in late:  # counted from now on
             one.until_s = late_s + VISIBILITY_S / 2
         return late
 
     def _delete(self, settled: Sequence[Receipt]) -> None:
-        for url, few in _batches(settled):
-            try:
-                self._client.call("delete_message_batch", QueueUrl=url, Entries=_entries(few))
-            except TaskbridgeError as error:
-                self._again(few, error)
+        refused, why = self._ask("delete_message_batch", settled)
+        if refused:
+            self._delete_again(refused, why)
 
-    def _again(self, few: Sequence[Receipt], error: TaskbridgeError) -> None:
+    def _delete_again(self, few: Sequence[Receipt], why: str) -> None:
         for one in few:
             one.tries += 1
         again = [one for one in few if one.tries < TRIES and not self.closed]
-        log.warning("%d messages were settled and not deleted, %d tried again: %s", len(few), len(again), error)
+        log.warning("%d messages were settled and not deleted, %d tried again: %s", len(few), len(again), why)
         with self.changed:
             self._settled.extend(again)
             self._settled_s = self._clock.monotonic_s() + SETTLED_S * 10
 
     def _show(self, back: Sequence[Receipt]) -> None:
-        try:
-            self._change(back, 0)
-        except TaskbridgeError as error:
-            log.warning("%d messages were not given back and come again by themselves: %s", len(back), error)
+        refused, why = self._change(back, 0)
+        if refused:
+            log.warning("%d messages were not given back and come again by themselves: %s", len(refused), why)
 
     def _hide(self, run: Sequence[Receipt]) -> None:
-        try:
-            self._change(run, VISIBILITY_S)
-        except TaskbridgeError as error:
-            log.warning("%d messages that run may be seen again, and are recognised: %s", len(run), error)
+        refused, why = self._change(run, VISIBILITY_S)
+        if refused:
+            log.warning("%d messages that run may be seen again, and are recognised: %s", len(refused), why)
+            again_s = self._clock.monotonic_s() + AGAIN_S
+            for one in refused:
+                one.until_s = again_s + VISIBILITY_S / 2
 
-    def _change(self, some: Sequence[Receipt], seconds: int) -> None:
+    def _change(self, some: Sequence[Receipt], seconds: int) -> tuple[list[Receipt], str]:
+        return self._ask(_CHANGE, some, VisibilityTimeout=seconds)
+
+    def _ask(self, action: str, some: Sequence[Receipt], **more: int) -> tuple[list[Receipt], str]:
+        """Ask for something of each of these; returns for which it may be asked again, and why.
+
+        Not for what SQS calls the sender's fault: it is gone, or another has received it.
+        """
+        refused: list[Receipt] = []
+        why = ""
         for url, few in _batches(some):
-            entries = [entry | {"VisibilityTimeout": seconds} for entry in _entries(few)]
-            self._client.call("change_message_visibility_batch", QueueUrl=url, Entries=entries)
+            try:
+                answer = self._client.call(action, QueueUrl=url, Entries=_entries(few, **more))
+            except TaskbridgeError as error:
+                refused, why = [*refused, *few], str(error)
+                continue
+            over = {one["Id"] for one in answer.get("Successful", ())}
+            over |= {one["Id"] for one in answer.get("Failed", ()) if one.get("SenderFault")}
+            if left := [one for n, one in enumerate(few) if str(n) not in over]:
+                refused, why = [*refused, *left], reasons(answer)
+        return refused, why
 
 
-def _entries(few: Sequence[Receipt]) -> list[dict[str, object]]:
-    return [{"Id": str(n), "ReceiptHandle": one.handle} for n, one in enumerate(few)]
+def _entries(few: Sequence[Receipt], **more: int) -> list[dict[str, object]]:
+    return [{"Id": str(n), "ReceiptHandle": one.handle, **more} for n, one in enumerate(few)]
 
 
 def _batches(some: Sequence[Receipt]) -> Iterator[tuple[str, list[Receipt]]]:

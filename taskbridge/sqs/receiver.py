@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
 from ..clock import SystemClock
 from ..errors import ConfigError, TaskbridgeError
-from .client import POLL_S, Client, NoQueue
+from .client import POLL_S, Client, NoQueue, Refused
 from .queues import VISIBILITY_S, Queues
 from .receipts import MOST, Receipt, Receipts
+
+T = TypeVar("T")
 
 log = logging.getLogger("taskbridge.worker")
 
 #: How often to look for a queue that is not there, or may not be read, seconds: first, for a new worker is often met by
 #: the first messages of their kind, and at most, a third as often as a poll.
 LOOK_S = (0.5, 60.0)
+
+#: How long a queue that SQS refuses for now is left alone, seconds: first, and at most. Others are asked meanwhile.
+REST_S = (0.5, 20.0)
 
 
 class Receiver:
@@ -47,24 +54,36 @@ class Receiver:
         self._lost = False
         self._look_at_s = 0.0
         self._look_s, self._rarely_s = LOOK_S
+        self._rests_until_s = 0.0
+        self._rest_s = REST_S[0]
         self._thread: threading.Thread | None = None
 
     def ask(self) -> list[Receipt]:
         """Return what is there now, ``most`` at most; a poll begins when there is nothing.
 
         Raises:
-            BrokerUnavailable: no answer.
+            BrokerUnavailable: no answer, or one that says "not now": the next to ask is told that nothing is there.
         """
-        if not self._there():
+        if self._clock.monotonic_s() < self._rests_until_s or not self._asked(self._there):
             return []
         try:
-            got = self._receive(0)
+            got = self._asked(lambda: self._receive(0))
         except ConfigError as error:
             self._lose(error)
             return []
+        self._rest_s = REST_S[0]
         if not got:
             self._poll()
         return got
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        """Ask; after a refusal nothing is asked for a while, ever longer."""
+        try:
+            return question()
+        except Refused:
+            self._rests_until_s = self._clock.monotonic_s() + self._rest_s
+            self._rest_s = min(self._rest_s * 2, REST_S[1])
+            raise
 
     def _there(self) -> bool:
         if not self._url and not self._lost:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kombu import Connection
 
+from taskbridge.backend import Place
 from taskbridge.errors import ConfigError
 from taskbridge.rabbitmq.address import parse
+from taskbridge_celery.settings import of_broker
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,17 @@ def test_what_cannot_be_is_refused_without_the_password(url: str, says: str):
 
     assert says in str(caught.value)
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["amqp://ann:p%40ss@mq:5000/bank", "amqp://[::1]:5000/", "amqps://mq/a%2Fb"])
+def test_celery_is_told_the_same(url: str):
+    """Its own command reads the URL that it is given as we read ours."""
+    address = parse(url)
+
+    with Connection(of_broker(Place(name="celery", broker_url=url, namespace="unit"))["broker_url"]) as theirs:
+        told = theirs.hostname, theirs.port, theirs.userid, theirs.password, theirs.virtual_host
+
+    assert (address.host, address.port, address.user, address.password, address.vhost) == told
 
 
 def test_an_address_does_not_show_its_password():

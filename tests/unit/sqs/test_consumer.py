@@ -6,23 +6,31 @@ import gc
 import select
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from taskbridge.backend import Backend, Consumer, Delivery
 from taskbridge.errors import BrokerUnavailable
-from taskbridge.sqs import receiver
+from taskbridge.sqs import receipts, receiver
 from taskbridge.store.memory import MemoryStore
 from taskbridge.testing import FakeClock, a_message
-from tests.meddler import Answer, Meddler, error
+from tests.meddler import Answer, Meddler, Meddling, error, said
 from tests.servers import until
 from tests.sqs import SqsServer, bodies
 
 from .conftest import Stage
 
 STORE = MemoryStore(FakeClock())
+
+#: What boto calls some actions.
+METHODS = {
+    "DeleteMessageBatch": "delete_message_batch",
+    "ChangeMessageVisibilityBatch": "change_message_visibility_batch",
+}
 
 
 def consumer(backend: Backend, *queues: str) -> Consumer:
@@ -45,7 +53,7 @@ def woken(here: Consumer, seconds: float) -> bool:
 
 def fetched(here: Consumer, limit: int = 10) -> list[Delivery]:
     """What a loop gets that waits by the ear when there is nothing."""
-    return until(lambda: here.fetch(limit) or (woken(here, 0.5) and here.fetch(limit)), 10, "a delivery")
+    return until(lambda: here.fetch(limit) or (woken(here, 0.5) and here.fetch(limit)), 20, "a delivery")
 
 
 def test_bands_are_taken_in_order(stage: Stage, engine: str):
@@ -84,8 +92,9 @@ def test_no_more_is_taken_than_asked_for(stage: Stage):
     assert [1, 3, 1, 10] == [len(here.fetch(limit)) for limit in (5, 3, 1, 32)]
 
 
-def test_an_idle_loop_is_woken(stage: Stage):
+def test_an_idle_loop_is_woken(stage: Stage, monkeypatch: pytest.MonkeyPatch):
     """By what comes into a queue that was found empty, whichever; fetching asks no more then."""
+    monkeypatch.setattr(receipts, "QUIET_S", 60.0)  # an idle loop asks each second, and this one sleeps
     backend = stage.backend()
     here = consumer(backend)
     assert [] == here.fetch(1)
@@ -102,16 +111,16 @@ def test_an_idle_consumer_asks_once_a_poll(stage: Stage):
     """However often the loop looks; a part that is not there is looked for from time to time, and not polled."""
     here = consumer(stage.backend())
     here.fetch(1)
-    before = stage.meddler.asked.copy()
+    began_s, before = time.monotonic(), stage.meddler.asked.copy()
 
-    deadline_s = time.monotonic() + 4.2
-    while time.monotonic() < deadline_s:
+    def asked() -> Counter[str]:
         here.fetch(1)
-        time.sleep(0.1)
+        return stage.meddler.asked - before
 
-    asked = stage.meddler.asked - before
-    assert 2 <= asked["ReceiveMessage"] <= 3  # in 4.2 s, of 2 s each
-    assert {"ReceiveMessage", "GetQueueUrl"} == set(asked)
+    until(lambda: asked()["ReceiveMessage"] >= 3, 20, "three polls")
+
+    assert receiver.POLL_S * (asked()["ReceiveMessage"] - 1) <= time.monotonic() - began_s
+    assert {"ReceiveMessage", "GetQueueUrl"} == set(asked())
 
 
 @pytest.mark.usefixtures("brief")
@@ -137,21 +146,37 @@ def test_a_band_that_this_process_makes_is_found_at_once(stage: Stage):
 
 
 def test_what_is_not_there_is_looked_for_ever_less_often(stage: Stage, monkeypatch: pytest.MonkeyPatch):
-    """Soon after the start, when its first message is likely, and then rarely, for each look is a request."""
-    monkeypatch.setattr(receiver, "LOOK_S", (0.1, 10.0))
+    """Soon after the start, when its first message is likely, and then rarely, for each look is a request.
+
+    At least the first pause after the first look, twice as long after the next, and so on; at most the longest.
+    """
+    monkeypatch.setattr(receiver, "LOOK_S", (0.05, 0.2))
+    looks_s: dict[str, list[float]] = {}
+
+    def note(action: str, words: dict[str, Any]) -> Answer:
+        if action == "GetQueueUrl":
+            looks_s.setdefault(words["QueueName"], []).append(time.monotonic())
+        return None
+
+    stage.meddler.meddle = note
     here = consumer(stage.backend())
 
-    deadline_s = time.monotonic() + 2
-    while time.monotonic() < deadline_s:
+    def looked() -> int:
         here.fetch(1)
-        time.sleep(0.01)
+        return min(len(looks_s.get(f"mail-{part}", ())) for part in ("front", "high", "low"))
 
-    parts = 3
-    assert parts * 4 <= stage.meddler.asked["GetQueueUrl"] - 1 <= parts * 5  # after 0, 0.1, 0.3, 0.7 and 1.5 s
+    until(lambda: looked() >= 10, 20, "ten looks at each part")
+
+    least_s = [0.05, 0.1, *[0.2] * 7]
+    for part in ("front", "high", "low"):
+        pauses_s = [after - before for before, after in pairwise(looks_s[f"mail-{part}"])]
+        assert all(least <= pause for least, pause in zip(least_s, pauses_s, strict=False)), pauses_s
+    assert 1 == len(looks_s["mail"])
 
 
-def test_what_is_acknowledged_is_deleted_in_batches(stage: Stage, sqs: SqsServer):
+def test_what_is_acknowledged_is_deleted_in_batches(stage: Stage, sqs: SqsServer, monkeypatch: pytest.MonkeyPatch):
     """Ten in a request, and the last few soon."""
+    monkeypatch.setattr(receipts, "SETTLED_S", 5.0)
     backend = stage.backend()
     backend.publish([a_message(queue="mail") for _ in range(13)])
     here = consumer(backend)
@@ -159,7 +184,7 @@ def test_what_is_acknowledged_is_deleted_in_batches(stage: Stage, sqs: SqsServer
     for one in [*here.fetch(10), *here.fetch(10)]:
         here.acknowledge(one)
 
-    until(lambda: "0" == in_flight(sqs, "mail"), 5, "all to be deleted")
+    until(lambda: "0" == in_flight(sqs, "mail"), 20, "all to be deleted")
     assert 2 == stage.meddler.asked["DeleteMessageBatch"]
 
 
@@ -182,27 +207,60 @@ def test_what_is_not_begun_goes_back_when_a_task_takes_long(stage: Stage):
     here, other = consumer(backend), consumer(backend)
     hand = here.fetch(10)
 
-    back = fetched(other)
+    back = fetched(other)  # one may be seen before the other
+    until(lambda: back.extend(other.fetch(10)) or len(back) >= 2, 20, "the other one")
 
     assert ["waits-1", "waits-2"] == sorted(ids(back))
     assert [False, True, True] == [one.withdrawn for one in hand]
 
 
-@pytest.mark.usefixtures("brief")
+def test_what_a_slow_sqs_has_handed_over_is_not_given_back(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    """That its answer takes long says nothing of tasks: each is handed over once, and bands keep their order."""
+    monkeypatch.setattr(receipts, "LONG_RUN_S", 3.0)
+    backend = stage.backend()
+    for priority, id in ((0, "low"), (5, "mid"), (9, "high")):
+        send(backend, f"{id}-1", f"{id}-2", priority=priority)
+
+    def slowly(action: str, words: dict[str, Any]) -> None:
+        if action == "ReceiveMessage" and words["QueueUrl"].endswith("low"):
+            time.sleep(receipts.LONG_RUN_S + 0.3)
+
+    stage.meddler.meddle = slowly
+    here = consumer(backend)
+
+    hand = [one for _ in range(6) for one in here.fetch(1)]
+
+    assert ["high-1", "high-2", "mid-1", "mid-2", "low-1", "low-2"] == ids(hand)
+    assert not any(one.withdrawn for one in hand)
+
+
+@pytest.fixture
+def hidden_for(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long enough for half of it to be more than a busy machine has a thread wait."""
+    for module in (receipts, receiver):
+        monkeypatch.setattr(module, "VISIBILITY_S", 6)
+
+
+def stays_hidden(other: Consumer) -> None:
+    """Nobody else gets it for longer than it would be hidden if that were asked for once."""
+    deadline_s = time.monotonic() + 1.75 * receipts.VISIBILITY_S
+    while time.monotonic() < deadline_s:
+        assert [] == other.fetch(1)
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("hidden_for")
 def test_what_runs_stays_hidden(stage: Stage, sqs: SqsServer):
-    """For several times the visibility; it is deleted when it is done."""
+    """For longer than the visibility; it is deleted when it is done."""
     backend = stage.backend()
     send(backend, "runs")
     here, other = consumer(backend), consumer(backend)
     (running,) = here.fetch(10)
 
-    deadline_s = time.monotonic() + 3.5
-    while time.monotonic() < deadline_s:
-        assert [] == other.fetch(1)
-        time.sleep(0.05)
+    stays_hidden(other)
 
     here.acknowledge(running)
-    until(lambda: "0" == in_flight(sqs, "mail"), 5, "it to be deleted")
+    until(lambda: "0" == in_flight(sqs, "mail"), 20, "it to be deleted")
 
 
 @pytest.mark.usefixtures("brief")
@@ -214,10 +272,7 @@ def test_what_a_dead_process_held_is_seen_again(stage: Stage):
     gone.fetch(10)
     gone._receipts.closed = True  # its thread hides nothing any more, and gives nothing back
 
-    begun_s = time.monotonic()
-
     assert ["a"] == ids(fetched(consumer(backend)))
-    assert time.monotonic() - begun_s < 4
 
 
 @pytest.mark.usefixtures("brief")
@@ -244,12 +299,13 @@ def test_a_busy_loop_polls_nothing(stage: Stage):
     assert [] == here.fetch(1)
     send(backend, "long", queue="other")
     assert ["long"] == ids(fetched(here, 1))
-    time.sleep(2.2)  # the poll of the first queue has ended
-    before = stage.meddler.asked["ReceiveMessage"]
 
-    time.sleep(1)
+    def polls_nothing() -> bool:
+        before = stage.meddler.asked["ReceiveMessage"]
+        time.sleep(receiver.POLL_S + 0.8)  # whatever poll was open has ended, and the next had begun
+        return before == stage.meddler.asked["ReceiveMessage"]
 
-    assert before == stage.meddler.asked["ReceiveMessage"]
+    until(polls_nothing, 20, "a poll's time without a poll")
 
 
 @pytest.mark.usefixtures("brief")
@@ -274,7 +330,7 @@ def test_a_server_that_is_away_is_told_by_fetch(stage: Stage):
     here.fetch(1)
     stage.meddler.meddle = lambda action, words: error("InternalFailure", 500)
     with pytest.raises(BrokerUnavailable):
-        until(lambda: consumer(backend).fetch(1), 5, "an error")
+        until(lambda: consumer(backend).fetch(1), 20, "an error")
 
     stage.meddler.meddle = lambda action, words: None
     send(backend, "a")
@@ -295,8 +351,90 @@ def test_what_could_not_be_deleted_is_tried_again(stage: Stage, sqs: SqsServer):
 
     here.acknowledge(one)
 
-    until(lambda: bodies(sqs.client(), "mail") == [] and "0" == in_flight(sqs, "mail"), 10, "it to be deleted")
+    until(lambda: bodies(sqs.client(), "mail") == [] and "0" == in_flight(sqs, "mail"), 20, "it to be deleted")
     assert 4 == stage.meddler.asked["DeleteMessageBatch"]  # boto tries three times, then we
+
+
+def refuse_the_first_of(action: str, sqs: SqsServer) -> Meddling:
+    """Do of one batch all but its first entry, which is refused, as SQS does where it is in trouble for a moment."""
+    times = iter([action])
+
+    def meddle(asked: str, words: dict[str, Any]) -> Answer:
+        if asked != action or next(times, "") != action:
+            return None
+        first, *others = words["Entries"]
+        done = getattr(sqs.client(), METHODS[action])(**words | {"Entries": others}) if others else {}
+        failed = {"Id": first["Id"], "Code": "InternalError", "SenderFault": False, "Message": "as the test says"}
+        return said({"Successful": done.get("Successful", []), "Failed": [failed]})
+
+    return meddle
+
+
+def refuse_once(action: str, _sqs: SqsServer) -> Meddling:
+    """Refuse a whole batch once."""
+    times = iter([action])
+    return lambda asked, _words: error("OverLimit", 403) if asked == action and next(times, "") else None
+
+
+def test_what_was_refused_among_others_is_deleted_all_the_same(stage: Stage, sqs: SqsServer):
+    """Else it would come again, and what wants no ledger would run again."""
+    backend = stage.backend()
+    send(backend, "a", "b", "c")
+    hand = (here := consumer(backend)).fetch(3)
+    stage.meddler.meddle = refuse_the_first_of("DeleteMessageBatch", sqs)
+
+    for one in hand:
+        here.acknowledge(one)
+
+    until(lambda: "0" == in_flight(sqs, "mail"), 20, "all to be deleted")
+    assert 0 == backend.depth("mail")
+
+
+@pytest.mark.usefixtures("hidden_for")
+@pytest.mark.parametrize("how", ["all", "one"])
+def test_what_could_not_be_hidden_again_is_hidden_in_time(
+    stage: Stage, sqs: SqsServer, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    """What runs is tried again soon: not when its time is over, and another has it."""
+    monkeypatch.setattr(receipts, "AGAIN_S", 0.1)
+    backend = stage.backend()
+    send(backend, "runs")
+    here, other = consumer(backend), consumer(backend)
+    (running,) = here.fetch(10)
+    refuse = refuse_once if how == "all" else refuse_the_first_of
+    stage.meddler.meddle = refuse("ChangeMessageVisibilityBatch", sqs)
+
+    stays_hidden(other)
+
+    here.acknowledge(running)
+    until(lambda: "0" == in_flight(sqs, "mail"), 20, "it to be deleted")
+
+
+@pytest.mark.usefixtures("brief")
+@pytest.mark.parametrize("action", METHODS)
+def test_what_is_gone_is_not_asked_for_soon(stage: Stage, monkeypatch: pytest.MonkeyPatch, action: str):
+    """Its copy was recognised elsewhere, and deleted: SQS calls it our fault, however often it is asked."""
+    monkeypatch.setattr(receipts, "AGAIN_S", 0.05)
+    backend = stage.backend()
+    send(backend, "a")
+    (one,) = (here := consumer(backend)).fetch(1)
+    gone = {"Id": "0", "Code": "ReceiptHandleIsInvalid", "SenderFault": True, "Message": "it is gone"}
+    asked_s: list[float] = []
+
+    def meddle(asked: str, _words: dict[str, Any]) -> Answer:
+        if asked != action:
+            return None
+        asked_s.append(time.monotonic())
+        return said({"Failed": [gone]})
+
+    stage.meddler.meddle = meddle
+    if action == "DeleteMessageBatch":
+        here.acknowledge(one)
+    until(lambda: asked_s, 20, "it to be asked")
+    soon_s = receipts.VISIBILITY_S / 4  # half of what is left until it is asked again
+    time.sleep(soon_s)
+
+    assert 1 == sum(at_s < asked_s[0] + soon_s for at_s in asked_s)
 
 
 def test_a_queue_that_may_not_be_read_holds_up_no_other(stage: Stage, caplog: pytest.LogCaptureFixture):
@@ -316,6 +454,31 @@ def test_a_queue_that_may_not_be_read_holds_up_no_other(stage: Stage, caplog: py
     for _ in range(5):
         here.fetch(1)
     assert 1 == len([one for one in caplog.records if "secret is not served" in one.getMessage()])
+
+
+def test_a_queue_that_is_refused_for_now_holds_up_no_other(stage: Stage):
+    """Too much of it is in flight, say, or its key cannot be had: it is told, and left alone for a while."""
+    backend = stage.backend()
+    send(backend, "a")
+    send(backend, "b", queue="full")
+    stage.meddler.meddle = lambda action, words: (
+        error("OverLimit", 403) if action == "ReceiveMessage" and words["QueueUrl"].endswith("full") else None
+    )
+    here = consumer(backend, "full", "mail")
+    told: list[str] = []
+
+    def patient() -> list[str]:
+        try:
+            return ids(here.fetch(1))
+        except BrokerUnavailable as error:
+            told.append(str(error))
+            return []
+
+    assert ["a"] == until(patient, 20, "the other queue's")
+    assert all("OverLimit" in text for text in told)
+    assert told
+    stage.meddler.meddle = lambda action, words: None
+    assert ["b"] == until(patient, 30, "its own, when it may be had")
 
 
 @pytest.mark.parametrize(
@@ -389,4 +552,4 @@ def test_a_consumer_that_nobody_holds_ends_with_its_broker(stage: Stage):
 
     backend.close()
 
-    until(lambda: not thread.is_alive(), 5, "its thread to end")
+    until(lambda: not thread.is_alive(), 20, "its thread to end")

@@ -31,10 +31,10 @@ def test_a_queue_is_four():
 def test_a_name_is_valid_or_refused(queue: str, prefix: str):
     """Whatever a queue may be called here is valid there with each of its parts, or refused with all of them."""
     for names in (Names(prefix=prefix), Names(prefix=prefix, suffix="-dramatiq")):
-        if len(prefix + queue + names.suffix) <= LONGEST:
+        if len(prefix + queue + names.suffix) <= LONGEST and not queue.endswith("-front"):
             assert all(SQS.fullmatch(name) for name in names.all_of(queue))
             found = {names.queue_of(names.of(queue, part)) for part in PARTS}
-            assert {queue} == found or queue.endswith(("-front", "-high", "-low"))  # such a queue may be a part
+            assert {queue} == found or queue.endswith(("-high", "-low"))  # no task may be declared there
         else:
             for part in PARTS:
                 with pytest.raises(NotSupported, match="on SQS"):
@@ -57,6 +57,12 @@ def test_what_would_be_shared_is_refused(queue: str):
     """A queue of the first engine cannot be called as the second's are."""
     with pytest.raises(NotSupported, match="another engine's"):
         CELERY.of(queue)
+
+
+def test_no_queue_is_a_part_of_another():
+    """Who reads ``mail`` would run what is for ``mail-front``; names of bands are refused at declaration."""
+    with pytest.raises(NotSupported, match="'-front' is a part of another queue on SQS, got 'mail-front'"):
+        CELERY.of("mail-front")
 
 
 def test_a_prefix_must_fit():

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from taskbridge.config import Settings
+from taskbridge.enqueue import Sender
 from taskbridge.errors import BrokerUnavailable, PayloadTooLarge
+from taskbridge.relay.due import PublishDue
 from taskbridge.sqs import outgoing
 from taskbridge.sqs.body import to_bytes
 from taskbridge.sqs.outgoing import MOST_BYTES, Letter, batched
-from taskbridge.testing import a_message
+from taskbridge.store.memory import MemoryStore
+from taskbridge.testing import FakeClock, a_message
 from tests.meddler import Answer, error, said
 from tests.sqs import SqsServer, bodies
 
@@ -51,6 +56,41 @@ def test_what_is_too_large_is_refused_before_anything_is_sent(stage: Stage):
         backend.publish([a_message(queue="mail", id=f"m{n}") for n in range(20)] + [large])
 
     assert 0 == backend.depth("mail")
+
+
+def a_small_queue(sqs: SqsServer, name: str) -> None:
+    """Somebody made it so; we take it as it is."""
+    sqs.client().create_queue(QueueName=name, Attributes={"MaximumMessageSize": "2048"})
+
+
+@pytest.mark.parametrize("others", [0, 12])
+def test_what_its_queue_never_takes_is_too_large(stage: Stage, sqs: SqsServer, others: int):
+    """A queue's own limit counts; the others are sent, each once."""
+    a_small_queue(sqs, "mail")
+    large = a_message(queue="mail", id="large", args=msgspec.Raw(b'["' + b"x" * 3_000 + b'"]'))
+
+    with pytest.raises(PayloadTooLarge, match="Message must be shorter than 2048 bytes"):
+        stage.backend().publish([large, *(a_message(queue="mail", id=f"m{n}") for n in range(others))])
+
+    assert others == len(bodies(sqs.client(), "mail"))
+
+
+def test_what_is_too_large_when_it_is_due_holds_up_no_other(stage: Stage, sqs: SqsServer, clock: FakeClock):
+    """The relay sends the rest, some of it twice, and it is dead with SQS's own words."""
+    a_small_queue(sqs, "mail")
+    store, backend = MemoryStore(clock), stage.backend()
+    large = a_message(queue="mail", args=msgspec.Raw(b'["' + b"x" * 3_000 + b'"]'))
+    small = [a_message(queue=queue, id=queue) for queue in ("mail", "urgent")]
+    store.outbox.put([small[0], large, small[1]], 0)
+    sender = Sender(settings=Settings(backend="celery"), clock=clock, store=lambda: store, backend=lambda _: backend)
+
+    assert 2 == PublishDue(sender)()
+
+    (letter,) = store.dead.list(5)
+    assert large.id == letter.id
+    assert "Message must be shorter than 2048 bytes" in letter.why
+    for name in ("mail", "urgent"):
+        assert {name} == {json.loads(to_bytes(text))["headers"]["id"] for text in bodies(sqs.client(), name)}
 
 
 class Refusing:
