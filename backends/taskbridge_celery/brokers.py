@@ -7,15 +7,19 @@ from collections.abc import Iterator, Sequence
 from taskbridge.backend import Capabilities, Delivery, Place
 from taskbridge.broker import Kind
 from taskbridge.errors import DecodeError
+from taskbridge.leftovers import Leftover, Leftovers
 from taskbridge.message import Message
-from taskbridge.options import band
-from taskbridge.rabbitmq.broker import RabbitBroker
+from taskbridge.options import BAND_SUFFIXES, band
+from taskbridge.rabbitmq.broker import RABBITMQ_PAYLOAD_BYTES, RabbitBroker
 from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
 from taskbridge.sqs.broker import SqsBroker
+from taskbridge.sqs.outgoing import MOST_BYTES
+from taskbridge.store import Store
 
 from . import wire
+from .leftovers import CeleryLeftovers
 from .rabbitmq import CeleryDialect
 
 #: kombu appends this and a step to a queue's name for its emulated priorities; 0 is served first.
@@ -66,6 +70,12 @@ class OnRedis(RedisBroker):
         super().__init__(place, self._queues)
         self._push = Script(self.server, self._queues.package, "push", [], more_keys=1)
 
+    def queue_of(self, name: str) -> str:
+        return self._queues.queue_of(name)
+
+    def there(self, queue: str) -> list[str]:
+        return [self._queues.list_of(queue, suffix) for suffix in BAND_SUFFIXES]
+
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         by_list: dict[str, list[bytes]] = {}
         for message in messages:
@@ -80,6 +90,9 @@ class OnRedis(RedisBroker):
 
     def peek(self, places: Sequence[tuple[str, int]]) -> list[bytes | None]:
         return self.server.pipeline([("LINDEX", key, -1 - behind) for key, behind in places])
+
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        return CeleryLeftovers(self.place, self.server, self._queues, queues, owner, store, visibility_s)
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):
@@ -102,8 +115,19 @@ class SqsDialect:
     def decode(self, delivery: Delivery) -> None:
         delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)
 
+    def describe(self, one: Leftover, delivery: Delivery) -> None:
+        if delivery.message is not None:
+            wire.describe(one, delivery.message, delivery.envelope, delivery.message.priority)
+        else:
+            one.task = wire.task_of(delivery.raw)
+
     def group_of(self, message: Message) -> str:
         return wire.group_of(message)
+
+
+#: On SQS a message is base64, four bytes for three, of JSON that has the arguments in it as a text, where each of their
+#: quotes is two bytes. So much of ours always fits; the rest is what Celery adds.
+SQS_PAYLOAD_BYTES = MOST_BYTES * 3 // 8 - 8_192
 
 
 def on_sqs(place: Place) -> SqsBroker:
@@ -121,20 +145,29 @@ KINDS = {
     "redis": Kind(
         connect=OnRedis,
         capabilities=Capabilities(),
-        own_command=Capabilities(bands=False, poison=False, hard_timeout=False, recovery_s=50.0),
+        own_command=Capabilities(rests=False, bands=False, poison=False, hard_timeout=False, recovery_s=50.0),
         own_ping_s=2.0,
     ),
     "rabbitmq": Kind(
         connect=lambda place: RabbitBroker(place, CeleryDialect()),
-        capabilities=Capabilities(scan=False),
-        own_command=Capabilities(scan=False, bands=False, hard_timeout=False),
+        capabilities=Capabilities(scan=False, max_payload=RABBITMQ_PAYLOAD_BYTES),
+        own_command=Capabilities(
+            rests=False, scan=False, bands=False, hard_timeout=False, max_payload=RABBITMQ_PAYLOAD_BYTES
+        ),
         own_ping_s=2.0,
     ),
     "sqs": Kind(
         connect=on_sqs,
-        capabilities=Capabilities(ordered=False, scan=False, recovery_s=50.0),
+        capabilities=Capabilities(ordered=False, scan=False, recovery_s=50.0, max_payload=SQS_PAYLOAD_BYTES),
         own_command=Capabilities(
-            bands=False, ordered=False, scan=False, poison=False, hard_timeout=False, recovery_s=50.0
+            rests=False,
+            bands=False,
+            ordered=False,
+            scan=False,
+            poison=False,
+            hard_timeout=False,
+            recovery_s=50.0,
+            max_payload=SQS_PAYLOAD_BYTES,
         ),
     ),
 }

@@ -27,14 +27,15 @@ from taskbridge.lease import Lessor
 from taskbridge.message import Message, raw_id
 from taskbridge.observe.logs import dress, log_event
 from taskbridge.patience import patiently
+from taskbridge.policies.payload import refuse_payload
 from taskbridge.policies.timeout import refuse_tasks
 from taskbridge.rabbitmq.broker import RabbitBroker
 from taskbridge.schedules.declared import declarer_of
-from taskbridge.wire import TRACES
 
-from . import wire
+from . import original, wire
 from .backend import CeleryBackend
-from .own_rabbitmq import Beats, read_all
+from .own_held import Renewals
+from .own_queues import Beats, read_all
 from .worker import declare, new_app, spoken
 
 log = logging.getLogger("taskbridge")
@@ -81,21 +82,35 @@ class Served:
         request = task.request
         if request.called_directly or request.is_eager:
             return task.taskbridge.function(*args, **kwargs)
-        claimed = self._deliver(_message(task.name, request, args, kwargs))
+        queue = (request.delivery_info or {}).get("routing_key", "")
+        raw = ascii([args, kwargs, request.headers]).encode()
+        try:
+            raw = original.of_request(task.name, request, args, kwargs)
+            message = wire.decode(raw, queue)[0]
+        except DecodeError as error:
+            self._bury(raw, queue, error)
+            raise Ignore(f"it is among the dead letters: {error}") from error
+        claimed = self._deliver(message)
         if claimed.outcome is None:
             raise Ignore(f"a copy of {claimed.message.id} was recognised: {claimed.begun.verdict}")
         return spoken(claimed.outcome)
 
     def park(self, message: Any) -> None:
         """Keep a message whose task this release does not have; returns when the store has it."""
-        raw = _envelope(message)
-        delivery = Delivery(tag="", queue="", raw=raw)
-        self._deliver(wire.decode(raw, message.delivery_info.get("routing_key", ""))[0], delivery)
+        try:
+            raw = original.of_message(message)
+            unknown = wire.decode(raw, message.delivery_info.get("routing_key", ""))[0]
+        except Exception as error:  # whatever a stranger's bytes lead to: raised, it would end this worker and the next
+            self.bury(message, error)
+        else:
+            self._deliver(unknown, Delivery(tag="", queue="", raw=raw))
 
     def bury(self, message: Any, error: Exception) -> None:
         """Keep a message that cannot be read among the dead letters; returns when the store has it."""
-        raw = bytes(message.body) if isinstance(message.body, bytes | bytearray) else str(message.body).encode()
-        queue = message.delivery_info.get("routing_key", "")
+        raw = original.whole(message)
+        self._bury(raw, message.delivery_info.get("routing_key", ""), error)
+
+    def _bury(self, raw: bytes, queue: str, error: Exception) -> None:
         id = raw_id(raw)
         patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
         self._bridge.events.emit(Buried(id=id, task="", queue=queue, backend=self.backend.name, why=str(error)))
@@ -113,8 +128,9 @@ class Served:
         self._bridge.flush()
 
     def refuse(self, kept: Capabilities, where: str, definitions: Definitions) -> None:
-        """Refuse tasks whose timeouts are not kept."""
+        """Refuse tasks whose timeouts are not kept, and messages that are not taken."""
         refuse_tasks(definitions, self._bridge.settings.timeouts, kept, where)
+        refuse_payload(self._bridge.settings.max_payload, kept, where)
 
     def refuse_pool(self, pool: str) -> None:
         """Refuse tasks with a soft timeout under a pool of Celery's that does not run them in a main thread.
@@ -176,10 +192,10 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
             pool = consumer.controller.pool_cls.__module__
             served.refuse_pool(pool)
             served.observe()
-            self.beats = None
-            if isinstance(served.backend.broker, RabbitBroker):
-                read_all(consumer.app, served.backend.broker)
-                self.beats = Beats(consumer) if pool == SOLO else None
+            read_all(consumer.app, served.backend.broker)
+            on_rabbitmq = isinstance(served.backend.broker, RabbitBroker)
+            self.beats = Beats(consumer) if on_rabbitmq and pool == SOLO else None
+            self.renewals = Renewals(consumer.app, served.backend.broker)
 
         def start(self, consumer: Any) -> None:
             theirs = type(consumer)
@@ -198,6 +214,7 @@ def _step(served: Served) -> type[bootsteps.StartStopStep]:
             self.ping = consumer.timer.call_repeatedly(every_s, served.ping) if every_s else None
             self.stopping = threading.Event()
             served.declare_schedules(self.stopping)
+            self.renewals.start(self.stopping)
             if self.beats:
                 self.beats.start(self.stopping)
 
@@ -218,35 +235,6 @@ def _first(keep: Any, then: Any) -> Any:
         then(*args)
 
     return both
-
-
-def _message(task: str, request: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Message:
-    """Return the message of a request of Celery's."""
-    headers = {name: getattr(request, name, None) for name in ("id", "retries", "root_id", "parent_id", "group")}
-    headers |= {"task": task, "eta": None, "expires": None}
-    more = request.headers or {}
-    headers |= {name: more[name] for name in ("taskbridge", *TRACES) if more.get(name)}
-    embed = {name: getattr(request, name, None) for name in wire.NO_EMBED}
-    routing_key = (request.delivery_info or {}).get("routing_key", "")
-    raw = msgspec.json.encode(
-        {
-            "body": msgspec.json.encode([args, kwargs, embed], enc_hook=dict).decode(),
-            "headers": headers,
-            "properties": {"reply_to": request.reply_to or ""},
-        }
-    )
-    return wire.decode(raw, routing_key)[0]
-
-
-def _envelope(message: Any) -> bytes:
-    """Return kombu's message as it lay in the list."""
-    return msgspec.json.encode(
-        {
-            "body": msgspec.json.encode(message.payload).decode(),
-            "headers": dict(message.headers),
-            "properties": {"reply_to": message.properties.get("reply_to", "")},
-        }
-    )
 
 
 def _celery_backend(bridge: Bridge) -> CeleryBackend:

@@ -14,6 +14,7 @@ import msgspec
 
 from taskbridge.backend import Delivery
 from taskbridge.errors import DecodeError
+from taskbridge.leftovers import Leftover
 from taskbridge.message import Message
 from taskbridge.rabbitmq.queues import Parcel, Queue
 from taskbridge.rabbitmq.table import fitting, short
@@ -56,6 +57,12 @@ class CeleryDialect:
                 raise DecodeError(f"a message of Dramatiq's in a queue of Celery's; {error}") from None
             raise
         delivery.message, delivery.envelope = read
+
+    def describe(self, one: Leftover, delivery: Delivery) -> None:
+        if delivery.message is not None:
+            wire.describe(one, delivery.message, delivery.envelope, delivery.message.priority)
+        else:
+            one.task = wire.task_of(delivery.raw)
 
 
 def _envelope(content: Content, queue: str) -> wire.Envelope:

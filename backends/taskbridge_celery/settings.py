@@ -46,8 +46,9 @@ def _rabbitmq(place: Place) -> dict[str, Any]:
     address = parse(place.broker_url)
     login = f"{quote(address.user, safe='')}:{quote(address.password, safe='')}"
     scheme = "amqps" if address.tls is not None else "amqp"
+    host = f"[{address.host}]" if ":" in address.host else address.host
     return {
-        "broker_url": f"{scheme}://{login}@{address.host}:{address.port}/{quote(address.vhost, safe='')}",
+        "broker_url": f"{scheme}://{login}@{host}:{address.port}/{quote(address.vhost, safe='')}",
         "broker_use_ssl": dict(address.tls) if address.tls is not None else None,
         "broker_heartbeat": address.heartbeat_s,
         "broker_transport_options": {"confirm_publish": True},

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from taskbridge.errors import DecodeError
+from taskbridge.leftovers import Leftover
 from taskbridge.message import Message, foreign_id
 from taskbridge.wire import message_of, ours, trace_of
 
@@ -125,6 +126,37 @@ def encode(message: Message, list_name: str, *, front: bool = False) -> bytes:
     )
 
 
+def describe(one: Leftover, message: Message, envelope: Envelope, priority: int) -> None:
+    """Say what a message is, for who moves it; Celery's own have this priority, their retries are attempts."""
+    one.task, one.bound, one.native = message.task, follows(message), not is_ours(envelope)
+    if one.native:
+        message = message.copy(priority=priority, attempt=1 + int(envelope.headers.get("retries") or 0))
+    one.message = message
+
+
+def follows(message: Message) -> str:
+    """Return what of a message only Celery can do, in its own words; empty for nothing."""
+    if message.engine != "celery":
+        return ""
+    native = _native_decoder.decode(message.native)
+    words = {"chain": "a chain", "chord": "a chord", "callbacks": "callbacks", "errbacks": "errbacks"}
+    found = [told for name, told in words.items() if native.embed.get(name)]
+    return ", ".join([*found, *(["a group"] if native.headers.get("group") else [])])
+
+
+def is_ours(envelope: Envelope) -> bool:
+    """Whether we have published it, whoever made it."""
+    return envelope.headers.get("taskbridge") is not None
+
+
+def task_of(raw: bytes) -> str:
+    """Return the task of a message whose arguments may be unreadable; empty where that is, too."""
+    try:
+        return str(_decoder.decode(raw).headers.get("task") or "")
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
+
+
 def group_of(message: Message) -> str:
     """Return the message group that a native producer put it in; empty for none."""
     if message.engine != "celery":
@@ -146,7 +178,7 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
 
 
 def read(envelope_of: Callable[[], Envelope], queue: str, raw: bytes) -> tuple[Message, Envelope]:
-    """Read an envelope; ``envelope_of`` takes it out of what a broker has, ``raw`` is what the error shows.
+    """Read an envelope; ``envelope_of`` takes it out of what a broker has, ``raw`` tells whose it may be.
 
     Raises:
         DecodeError: as ``decode``.
@@ -162,9 +194,10 @@ def read(envelope_of: Callable[[], Envelope], queue: str, raw: bytes) -> tuple[M
             return _with_native(message, envelope, embed), envelope
         return _of_native(envelope, queue, args, kwargs, embed), envelope
     except (msgspec.MsgspecError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
+        why = f"{type(error).__name__}: {error}"  # its repr may hold all of the bytes
         if b'"actor_name"' in raw:
-            raise DecodeError(f"a message of Dramatiq's, in a queue of Celery's: {raw[:80]!r}") from None
-        raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {raw[:80]!r}: {error!r}") from None
+            raise DecodeError("a message of Dramatiq's, in a queue of Celery's") from None
+        raise DecodeError(f"expected a Celery message (protocol 2, JSON), got {len(raw)} bytes: {why}") from None
 
 
 def _with_native(message: Message, envelope: Envelope, embed: dict[str, Any]) -> Message:

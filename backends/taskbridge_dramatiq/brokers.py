@@ -7,15 +7,19 @@ from collections.abc import Iterator, Sequence
 from taskbridge.backend import Capabilities, Delivery, Place
 from taskbridge.broker import Kind
 from taskbridge.errors import DecodeError
+from taskbridge.leftovers import Leftover, Leftovers
 from taskbridge.message import Message
 from taskbridge.options import band
-from taskbridge.rabbitmq.broker import RabbitBroker
+from taskbridge.rabbitmq.broker import RABBITMQ_PAYLOAD_BYTES, RabbitBroker
 from taskbridge.redis.broker import RedisBroker, publishing
 from taskbridge.redis.script import Script
 from taskbridge.redis.server import pack
 from taskbridge.sqs.broker import SqsBroker
+from taskbridge.sqs.outgoing import MOST_BYTES
+from taskbridge.store import Store
 
 from . import wire
+from .leftovers import DramatiqLeftovers
 from .rabbitmq import DramatiqDialect
 
 #: Prefix of every key of Dramatiq's Redis broker. Source: dramatiq/brokers/redis.py, ``namespace``.
@@ -70,6 +74,12 @@ class OnRedis(RedisBroker):
         super().__init__(place, self._queues)
         self._push = Script(self.server, self._queues.package, "push", [], more_keys=2)
 
+    def queue_of(self, name: str) -> str:
+        return self._queues.queue_of(self._queues.list_of(name))
+
+    def there(self, queue: str) -> list[str]:
+        return self._queues.all_of(queue)
+
     def publish(self, messages: Sequence[Message], *, kept: bool = False, front: bool = False) -> None:
         by_name: dict[str, list[bytes | str]] = {}
         for message in messages:
@@ -89,6 +99,9 @@ class OnRedis(RedisBroker):
         return self.server.pipeline(
             [("HGET", f"{key}.msgs", id or b"") for (key, _), id in zip(places, ids, strict=True)]
         )
+
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        return DramatiqLeftovers(self.place, self.server, self._queues, queues, owner, store, visibility_s)
 
     def scan(self, queue: str, limit: int) -> Iterator[Message]:
         for list_name in self.lists(queue):
@@ -120,9 +133,19 @@ class SqsDialect:
     def decode(self, delivery: Delivery) -> None:
         delivery.message, delivery.envelope = wire.decode(delivery.raw, delivery.queue)
 
+    def describe(self, one: Leftover, delivery: Delivery) -> None:
+        if delivery.message is not None:
+            wire.describe(one, delivery.message, delivery.envelope, delivery.message.priority)
+        else:
+            one.task = wire.task_of(delivery.raw)
+
     def group_of(self, message: Message) -> str:
         """None: dramatiq-sqs has no word for it."""
         return ""
+
+
+#: On SQS a message is base64, four bytes for three. So much of ours always fits; the rest is what Dramatiq adds.
+SQS_PAYLOAD_BYTES = MOST_BYTES * 3 // 4 - 8_192
 
 
 def on_sqs(place: Place) -> SqsBroker:
@@ -140,17 +163,28 @@ KINDS = {
     "redis": Kind(
         connect=OnRedis,
         capabilities=Capabilities(),
-        own_command=Capabilities(bands=False, poison=False, soft_timeout=False, hard_timeout=False, recovery_s=60.0),
+        own_command=Capabilities(
+            rests=False, bands=False, poison=False, soft_timeout=False, hard_timeout=False, recovery_s=60.0
+        ),
     ),
     "rabbitmq": Kind(
         connect=lambda place: RabbitBroker(place, DramatiqDialect()),
-        capabilities=Capabilities(scan=False),
-        own_command=Capabilities(scan=False, bands=False, poison=False, soft_timeout=False, hard_timeout=False),
+        capabilities=Capabilities(scan=False, max_payload=RABBITMQ_PAYLOAD_BYTES),
+        own_command=Capabilities(
+            rests=False,
+            scan=False,
+            bands=False,
+            poison=False,
+            soft_timeout=False,
+            hard_timeout=False,
+            max_payload=RABBITMQ_PAYLOAD_BYTES,
+        ),
     ),
     "sqs": Kind(
         connect=on_sqs,
-        capabilities=Capabilities(ordered=False, scan=False, recovery_s=50.0),
+        capabilities=Capabilities(ordered=False, scan=False, recovery_s=50.0, max_payload=SQS_PAYLOAD_BYTES),
         own_command=Capabilities(
+            rests=False,
             bands=False,
             ordered=False,
             scan=False,
@@ -158,6 +192,7 @@ KINDS = {
             soft_timeout=False,
             hard_timeout=False,
             recovery_s=50.0,
+            max_payload=SQS_PAYLOAD_BYTES,
         ),
     ),
 }

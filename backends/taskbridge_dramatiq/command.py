@@ -20,10 +20,14 @@ from taskbridge.bridge import Bridge
 from taskbridge.claimed import Claimed
 from taskbridge.contrib import django
 from taskbridge.definition import Definition
-from taskbridge.errors import ConfigError
+from taskbridge.errors import BrokerUnavailable, ConfigError, DecodeError
+from taskbridge.events import Buried
 from taskbridge.execution import deliver
 from taskbridge.lease import Lessor
+from taskbridge.message import raw_id
 from taskbridge.observe.logs import dress, log_event
+from taskbridge.patience import patiently
+from taskbridge.policies.payload import refuse_payload
 from taskbridge.policies.timeout import refuse_tasks
 from taskbridge.schedules.declared import declarer_of
 
@@ -32,18 +36,24 @@ from .backend import DramatiqBackend
 from .native import name_of, own_broker, parts_of, queue_of, read_for
 from .worker import declare, spoken
 
+log = logging.getLogger("taskbridge")
+
+#: How long a broker that is away at the start is left alone, seconds.
+AWAY_S = 1.0
+
 
 def serve(bridge: Bridge) -> Broker:
     """Return a broker whose workers run the bridge's tasks.
 
     Raises:
         ConfigError: the settings name no Dramatiq backend.
-        NotSupported: a task has a timeout; its threads keep none.
+        NotSupported: a task has a timeout, its threads keep none; or messages may be larger than its broker takes.
     """
     django.set_up()
     django.keep_connections(bridge)
     served = Served(bridge, _dramatiq_backend(bridge))
     backend = served.backend
+    refuse_payload(bridge.settings.max_payload, backend.own_command, "Dramatiq's own command")
     broker = own_broker(backend, served, *backend.middleware)
 
     def actor_of(definition: Definition) -> None:
@@ -70,15 +80,22 @@ class Served(Middleware):
 
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Call the observers; have all parts of its queues read, the log say whose it is, and schedules declared."""
-        if worker.consumer_whitelist:
-            worker.consumer_whitelist = read_for(self.backend, worker.consumer_whitelist)
         dress(logging.getLogger().handlers, self._bridge.settings.log_format)
         try:
+            worker.consumer_whitelist = self._read(worker.consumer_whitelist, broker.get_declared_queues())
             self._bridge.observe()
             declarer = declarer_of(self._bridge.definitions, self._bridge.sender)
         except ConfigError as error:  # any other kind Dramatiq only logs
             raise MiddlewareError(f"{type(error).__name__}: {error}") from error
         threading.Thread(target=declarer.keep_on, args=(self._stopping,), name="schedules", daemon=True).start()
+
+    def _read(self, told: set[str] | None, declared: set[str]) -> set[str]:
+        while True:
+            try:
+                return read_for(self.backend, told, declared)
+            except BrokerUnavailable as error:
+                log.warning("%s; trying again in %.0f s", error, AWAY_S)
+                self._bridge.clock.sleep(AWAY_S)
 
     def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
         """Declare them no more."""
@@ -96,6 +113,8 @@ class Served(Middleware):
             if message is None:
                 return definition.function(*args, **kwargs)
             claimed = self._deliver(message)
+            if claimed is None:
+                raise SkipMessage("it cannot be read, and is among the dead letters")
             if claimed.outcome is None:
                 raise SkipMessage(f"a copy of {claimed.message.id} was recognised: {claimed.begun.verdict}")
             return spoken(claimed.outcome)
@@ -107,15 +126,25 @@ class Served(Middleware):
         if message.actor_name not in broker.actors:
             self._deliver(message)
 
-    def _deliver(self, native: Any) -> Claimed:
+    def _deliver(self, native: Any) -> Claimed | None:
+        """Return what became of it; None where it cannot be read: it is kept among the dead letters then."""
         raw = native.encode()
         queue = queue_of(self.backend, native.queue_name)
-        message, _ = wire.decode(raw, queue)
+        try:
+            message, _ = wire.decode(raw, queue)
+        except DecodeError as error:
+            self._bury(raw, queue, native.actor_name, error)
+            return None
         if self._lessor is None:
             self._lessor = Lessor(self._bridge.store, self.backend.name)
         with self._lessor.claim(message.id) as claim:
             delivery = Delivery(tag="", queue=queue, raw=raw)
             return deliver(delivery, message, claim, self.backend.name, self._bridge.runtime)
+
+    def _bury(self, raw: bytes, queue: str, task: str, error: DecodeError) -> None:
+        id = raw_id(raw)
+        patiently(lambda: self._bridge.store.dead.bury(id, queue, raw, str(error)), self._bridge.clock)
+        self._bridge.events.emit(Buried(id=id, task=task, queue=queue, backend=self.backend.name, why=str(error)))
 
 
 def _dramatiq_backend(bridge: Bridge) -> DramatiqBackend:

@@ -46,16 +46,22 @@ def parts_of(backend: DramatiqBackend) -> Sequence[str]:
 
 def queue_of(backend: DramatiqBackend, name: str) -> str:
     """Return which queue of ours something that Dramatiq calls so belongs to."""
-    if isinstance(backend.broker, RabbitBroker | SqsBroker):
-        return backend.broker.names.queue_of(name.removesuffix(wire.DELAYED))
-    return name.removeprefix(backend.place.queue_prefix).removesuffix(wire.DELAYED)
+    return backend.broker.queue_of(name.removesuffix(wire.DELAYED))
 
 
-def read_for(backend: DramatiqBackend, names: Collection[str]) -> set[str]:
-    """Return what Dramatiq's command reads that is told to read these: on RabbitMQ and SQS all parts of each queue."""
-    if not isinstance(backend.broker, RabbitBroker | SqsBroker):
-        return set(names)
-    return {name_of(backend, queue_of(backend, name), part) for name in names for part in PARTS}
+def read_for(backend: DramatiqBackend, names: Collection[str] | None, declared: Collection[str]) -> set[str]:
+    """Return what Dramatiq's command reads that is told to read these, or nothing: all parts that are there.
+
+    Raises:
+        ConfigError: a queue is not there, and may not be made.
+        BrokerUnavailable: no answer.
+    """
+    if names:
+        return {part for queue in {queue_of(backend, name) for name in names} for part in backend.broker.there(queue)}
+    ours = {queue_of(backend, name) for name in declared}
+    parts = {name_of(backend, queue, part) for queue in ours for part in parts_of(backend)}
+    there = {part for queue in ours if name_of(backend, queue) in declared for part in backend.broker.there(queue)}
+    return (set(declared) - parts) | (set(declared) & there)
 
 
 def own_broker(backend: DramatiqBackend, *more: Middleware) -> Broker:
@@ -71,7 +77,7 @@ def own_broker(backend: DramatiqBackend, *more: Middleware) -> Broker:
     if isinstance(backend.broker, SqsBroker):
         from .own_sqs import own_sqs
 
-        return own_sqs(backend.place, backend.broker.names, _middleware(more))
+        return own_sqs(backend.place, backend.broker, _middleware(more))
     return RedisBroker(  # type: ignore[no-untyped-call]
         url=backend.place.broker_url,
         middleware=_middleware(more),

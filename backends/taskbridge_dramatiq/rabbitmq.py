@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from taskbridge.backend import Delivery
 from taskbridge.errors import DecodeError
+from taskbridge.leftovers import Leftover
 from taskbridge.message import Message
 from taskbridge.rabbitmq.queues import Parcel, Queue
 
@@ -49,6 +50,12 @@ class DramatiqDialect:
             if task := _celery_task(content):
                 raise DecodeError(f"a message of Celery's ({task}) in a queue of Dramatiq's; {error}") from None
             raise
+
+    def describe(self, one: Leftover, delivery: Delivery) -> None:
+        if delivery.message is not None:
+            wire.describe(one, delivery.message, delivery.envelope, delivery.message.priority)
+        else:
+            one.task = wire.task_of(delivery.raw)
 
 
 def _celery_task(content: Content) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from taskbridge.errors import DecodeError
+from taskbridge.leftovers import Leftover
 from taskbridge.message import Message, foreign_id
 from taskbridge.wire import message_of, ours, trace_of
 
@@ -93,9 +94,10 @@ def decode(raw: bytes, queue: str) -> tuple[Message, Envelope]:
             return _with_native(message, envelope), envelope
         return _of_native(envelope, queue), envelope
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"  # its repr may hold all of the bytes
         if b'"headers"' in raw and b'"body"' in raw:
-            raise DecodeError(f"a message of Celery's, in a queue of Dramatiq's: {raw[:80]!r}") from None
-        raise DecodeError(f"expected a Dramatiq message (JSON), got {raw[:80]!r}: {error!r}") from None
+            raise DecodeError("a message of Celery's, in a queue of Dramatiq's") from None
+        raise DecodeError(f"expected a Dramatiq message (JSON), got {len(raw)} bytes: {why}") from None
 
 
 def _with_native(message: Message, envelope: Envelope) -> Message:
@@ -119,6 +121,43 @@ def _of_native(envelope: Envelope, queue: str) -> Message:
         bound=_is_bound(envelope),
         trace=trace_of({**options, **_mapping(options.get(SENTRY))}),
     )
+
+
+def describe(one: Leftover, message: Message, envelope: Envelope, priority: int) -> None:
+    """Say what a message is, for who moves it; Dramatiq's own have this priority, their retries are attempts."""
+    one.task, one.bound, one.native = message.task, follows(message), not is_ours(envelope)
+    if one.native:
+        attempt = 1 + int(envelope.options.get("retries") or 0)
+        message = message.copy(priority=priority, attempt=attempt, expires_at_ms=expires_of(envelope))
+    one.message = message
+
+
+def follows(message: Message) -> str:
+    """Return what of a message only Dramatiq can do, in words; empty for nothing."""
+    if message.engine != "dramatiq":
+        return ""
+    options = _native_decoder.decode(message.native).options
+    words = ("a pipeline", "on_success", "on_failure", "a group")
+    return ", ".join(told for name, told in zip(FOLLOWED, words, strict=True) if options.get(name))
+
+
+def expires_of(envelope: Envelope) -> int:
+    """Return when it is no longer worth beginning by Dramatiq's ``max_age``, unix milliseconds; 0 for never."""
+    age_ms = envelope.options.get("max_age")
+    return envelope.message_timestamp + int(age_ms) if age_ms else 0
+
+
+def is_ours(envelope: Envelope) -> bool:
+    """Whether we have published it, whoever made it."""
+    return envelope.options.get("taskbridge") is not None
+
+
+def task_of(raw: bytes) -> str:
+    """Return the task of a message that cannot be read; empty where that cannot be, too."""
+    try:
+        return str(msgspec.json.decode(raw)["actor_name"])
+    except (msgspec.MsgspecError, ValueError, RecursionError, LookupError, TypeError):
+        return ""
 
 
 def _is_bound(envelope: Envelope) -> bool:

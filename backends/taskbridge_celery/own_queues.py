@@ -1,4 +1,4 @@
-"""What Celery's own command needs on RabbitMQ: all parts of its queues, taken as they are; signs of life from solo."""
+"""What Celery's own command needs: all parts of its queues, taken as they are; on RabbitMQ signs of life from solo."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from celery import Celery
 from kombu import Exchange, Queue
 
+from taskbridge.broker import Broker
 from taskbridge.clock import SystemClock
 from taskbridge.errors import BrokerUnavailable
 from taskbridge.rabbitmq.broker import RabbitBroker
+from taskbridge.sqs.broker import SqsBroker
 
 log = logging.getLogger("taskbridge")
 
@@ -19,22 +21,29 @@ log = logging.getLogger("taskbridge")
 AWAY_S = 1.0
 
 
-def read_all(app: Celery, broker: RabbitBroker) -> None:
+def read_all(app: Celery, broker: Broker) -> None:
     """Have a worker of this app read all parts of the queues that it was told to read; returns when they are there.
 
-    Celery declares each queue, and ends its worker where one is there with another shape: so it declares none of them.
+    On RabbitMQ Celery declares each queue, and ends its worker where one is there with another shape: so it declares
+    none of them. On SQS kombu makes what it does not find, whatever the URL says: so they are there before it looks.
+
+    Raises:
+        ConfigError: a queue is not there, and may not be made.
     """
     queues = app.amqp.queues
-    for queue in dict.fromkeys(broker.names.queue_of(name) for name in list(queues.consume_from)):
-        for part in broker.names.read(queue):
-            _make(broker, part.name)
-            queues.select_add(Queue(part.name, Exchange(""), routing_key=part.name, no_declare=True))
+    for queue in dict.fromkeys(broker.queue_of(name) for name in list(queues.consume_from)):
+        for name in _there(broker, queue):
+            undeclared = Queue(name, Exchange(""), routing_key=name, no_declare=True)
+            queues.select_add(undeclared if isinstance(broker, RabbitBroker) else queues[name])
+        given = app.conf.broker_transport_options.get("predefined_queues")
+        if given is not None and isinstance(broker, SqsBroker):
+            given |= {name: {"url": url} for name, url in broker.queues.there(queue).items()}
 
 
-def _make(broker: RabbitBroker, name: str) -> None:
+def _there(broker: Broker, queue: str) -> list[str]:
     while True:
         try:
-            return broker.publisher.ask(lambda line: line.connection.make(broker.shape(name)))
+            return broker.there(queue)
         except BrokerUnavailable as error:
             log.warning("%s; trying again in %.0f s", error, AWAY_S)
             SystemClock().sleep(AWAY_S)
