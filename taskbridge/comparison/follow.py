@@ -22,7 +22,7 @@ STILL_S = 0.3
 LOST_S = 75.0
 
 #: Where the store keeps messages that are to go on.
-KEPT = ("ready", "delayed", "parked", "locked", "throttled", "held")
+KEPT = ("ready", "delayed", "parked", "locked", "throttled", "held", "paused")
 
 #: How many kinds of messages an error names.
 NAMED = 5

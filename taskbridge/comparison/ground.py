@@ -104,4 +104,6 @@ def settings_of(name: str, side: Side, base: Settings) -> Settings:
         max_payload=base.max_payload,
         timeout=base.timeout,
         hard_timeout=base.hard_timeout,
+        store_wait=base.store_wait,
+        store_wait_timeout=base.store_wait_timeout,
     )

@@ -14,7 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from ..announcement import announced
-from ..clock import SystemClock
+from ..clock import SystemClock, milliseconds
 from ..config import PREFIX, Settings
 from ..errors import ConfigError
 from . import records
@@ -167,9 +167,10 @@ def environment_of(settings: Settings, folder: Path) -> dict[str, str]:
     """What the processes are told; no other setting of taskbridge reaches them, not even one of a file."""
     nothing = folder / "nothing.toml"
     nothing.touch()
-    words = ("backend", "broker_url", "store_url", "namespace", "queue_prefix", "max_payload")
+    words = ("backend", "broker_url", "store_url", "namespace", "queue_prefix", "max_payload", "store_wait")
     told = {name: str(getattr(settings, name)) for name in words} | {"config": str(nothing), "observers": records.NAME}
     timeouts_ms = {"timeout": settings.timeouts.soft_ms, "hard_timeout": settings.timeouts.hard_ms}
+    timeouts_ms["store_wait_timeout"] = milliseconds(settings.store_wait_timeout)
     told |= {name: str(ms / 1000) for name, ms in timeouts_ms.items() if ms}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     ours = {f"{PREFIX}{name.upper()}": value for name, value in told.items()}

@@ -6,7 +6,7 @@ leads away from an engine must not wait for that engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ..backend import Backend, runner_of
 from ..config import Settings
 from ..definition import Definitions
 from ..errors import ConfigError, NotSupported, nearest
+from ..policies.payload import refuse_payload
 from ..policies.timeout import refuse_unkept
 from ..routing.rules import Rule, fields_in
 from ..routing.table import Table
@@ -57,12 +58,17 @@ class Landscape(msgspec.Struct, frozen=True, kw_only=True):
 
     def serving(self, backend: str) -> list[Announcement]:
         """The workers that live on a backend, also by another name for the same engine and broker."""
-        place = self.settings.backend_settings(backend)
-        return [worker for worker in self.workers if any(self._is(name, place) for name in worker.backends)]
+        return [worker for worker in self.workers if any(self.same(name, backend) for name in worker.backends)]
 
-    def _is(self, name: str, place: object) -> bool:
+    def names_of(self, backend: str) -> list[str]:
+        """All names that settings and workers have for a backend's engine and broker."""
+        known = [*self.settings.backend_names, *(name for worker in self.workers for name in worker.backends)]
+        return [backend, *(name for name in dict.fromkeys(known) if name != backend and self.same(name, backend))]
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two names are of one engine on one broker; not where one is not known here."""
         try:
-            return self.settings.backend_settings(name) == place
+            return self.settings.backend_settings(one) == self.settings.backend_settings(other)
         except ConfigError:
             return False
 
@@ -92,30 +98,61 @@ def refuse(table: Table, rule: Rule, before: Rule | None, landscape: Landscape, 
         NotSupported: its backend cannot keep what a task asks for.
         ConfigError: anything else; each reason is a line of its own.
     """
-    found = [one for one in problems(table, rule, before, landscape) if not (force and one.forcible)]
+    raise_for(problems(table, rule, before, landscape), f"{rule} ({rule.id})", force=force)
+
+
+def raise_for(found: Iterable[Problem], what: str, *, force: bool) -> None:
+    """Refuse what has these problems, but for those that are insisted on.
+
+    Raises:
+        NotSupported, ConfigError: as ``refuse``.
+    """
+    found = [one for one in found if not (force and one.forcible)]
     if not found:
         return
     hint = "; --force sets it all the same" if all(one.forcible for one in found) else ""
     kind = NotSupported if any(isinstance(one.error, NotSupported) for one in found) else ConfigError
-    raise kind(f"{rule} ({rule.id}) is refused: " + "\n  ".join(str(one.error) for one in found) + hint)
+    lines = dict.fromkeys(str(one.error) for one in found)  # one rule may have the fault of another
+    raise kind(f"{what} is refused: " + "\n  ".join(lines) + hint)
 
 
 def problems(table: Table, rule: Rule, before: Rule | None, landscape: Landscape) -> Iterator[Problem]:
     """Return what is wrong with a rule; as ``refuse``."""
-    same = before is not None and (before.match, before.to, before.key) == (rule.match, rule.to, rule.key)
-    if same and before is not None and rule.share <= before.share:
+    if is_less(rule, before):
         return
+    backend = reached(rule, landscape)
+    if isinstance(backend, Problem):
+        yield backend
+        return
+    matched = landscape.matched(rule)
+    yield from _shadowed(table, rule, matched)
+    yield from where_it_leads(rule, matched, backend, landscape)
+
+
+def is_less(rule: Rule, before: Rule | None) -> bool:
+    """Whether a rule takes no more than it did."""
+    same = before is not None and (before.match, before.to, before.key) == (rule.match, rule.to, rule.key)
+    return same and before is not None and rule.share <= before.share
+
+
+def reached(rule: Rule, landscape: Landscape) -> Backend | Problem:
+    """Return the backend that a rule leads to, or why it can lead nowhere."""
     try:
         landscape.settings.backend_settings(rule.to)
         backend = landscape.backend(rule.to)
     except ConfigError as error:
-        yield Problem(error)
-        return
+        return Problem(error)
     if not backend.capabilities.processes:
-        yield Problem(NotSupported(f"the backend {rule.to!r} lives in one process: what is sent there is gone with it"))
-        return
-    matched = landscape.matched(rule)
-    yield from _shadowed(table, rule, matched)
+        return Problem(
+            NotSupported(f"the backend {rule.to!r} lives in one process: what is sent there is gone with it")
+        )
+    return backend
+
+
+def where_it_leads(
+    rule: Rule, matched: Mapping[str, Known | None], backend: Backend, landscape: Landscape
+) -> Iterator[Problem]:
+    """Return what is wrong with sending these tasks' messages there, shared so."""
     yield from _unknown(rule, matched, landscape)
     yield from _without_key(rule, matched, landscape)
     yield from _unkept(backend, matched, landscape)
@@ -147,7 +184,7 @@ def _shadowed(table: Table, rule: Rule, matched: Mapping[str, Known | None]) -> 
     taken = {task: _first(before, task, known) for task, known in matched.items()}
     ids = sorted({other.id for other in taken.values() if other})
     if taken and all(taken.values()):
-        text = f"nothing is left of {_few(list(taken))}, by {', '.join(ids)} before it: no other known task matches"
+        text = f"nothing is left of {few(list(taken))}, by {', '.join(ids)} before it: no other known task matches"
         yield Problem(ConfigError(text), forcible=True, harmless=True)
 
 
@@ -173,13 +210,17 @@ def _without_key(rule: Rule, matched: Mapping[str, object], landscape: Landscape
         if "**" not in parameters and not parameters.issuperset(fields_in(rule.key)):
             lacking.append(task)
     if lacking:
-        text = f"{_few(lacking)} lack arguments of {rule.key}: their messages would be shared by their ids"
+        text = f"{few(lacking)} lack arguments of {rule.key}: their messages would be shared by their ids"
         yield Problem(ConfigError(text), forcible=True)
 
 
 def _unkept(backend: Backend, matched: Mapping[str, Known | None], landscape: Landscape) -> Iterator[Problem]:
     """What the tasks ask for and the backend cannot keep, under our worker."""
     where = f"the backend {backend.name!r}"
+    try:
+        refuse_payload(landscape.settings.max_payload, backend.capabilities, where)
+    except NotSupported as error:
+        yield Problem(error)
     for task, known in matched.items():
         try:
             if known is not None:
@@ -207,10 +248,11 @@ def _unserved(rule: Rule, matched: Mapping[str, Known | None], landscape: Landsc
         if not taken(task, queue, serving):
             lost.append(f"{task} of queue {queue}" if queue else task)
     if lost:
-        text = f"no live worker on {rule.to!r} takes {_few(lost)}: nobody would take the messages"
+        text = f"no live worker on {rule.to!r} takes {few(lost)}: nobody would take the messages"
         yield Problem(ConfigError(text), forcible=True)
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
+    """Return the first of many names, and how many more there are."""
     more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
     return ", ".join(sorted(names)[:FEW]) + more

@@ -1,11 +1,12 @@
-"""What stands where in a call of a task that is not declared here, by what live workers announce."""
+"""What is known of tasks that are not declared here, by what live workers announce: what stands where in a call, and
+whether it is safe to shadow."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 
-from ..announcement import announced
+from ..announcement import announced, safe_of
 from ..clock import Clock
 from ..errors import TaskbridgeError
 from ..store import Store
@@ -28,6 +29,7 @@ class Signatures:
         self._store = store
         self._clock = clock
         self._positional: dict[str, Sequence[str]] = {}
+        self._safe: dict[str, bool] = {}
         self._until_s = float("-inf")
 
     def __call__(self, task: str) -> Sequence[str]:
@@ -36,6 +38,12 @@ class Signatures:
             self._look()
         return self._positional.get(task, ())
 
+    def safe(self, task: str) -> bool:
+        """Whether all live workers that have a task declare it safe to shadow; False where none has it."""
+        if self._clock.monotonic_s() >= self._until_s:
+            self._look()
+        return self._safe.get(task, False)
+
     def _look(self) -> None:
         self._until_s = self._clock.monotonic_s() + TTL_S
         try:
@@ -43,5 +51,6 @@ class Signatures:
         except TaskbridgeError as error:
             log.warning("what workers announce is not known and stays as it was: %s", error)
             return
+        self._safe = safe_of(workers)
         for worker in workers:
             self._positional.update((task, known.positional) for task, known in worker.known.items())

@@ -19,7 +19,7 @@ from ..config import Settings
 from ..definition import Definition, Definitions
 from ..errors import ConfigError, DecodeError, TaskbridgeError
 from ..message import Message
-from ..store.routes import RoutesVersion
+from ..store.versions import Version
 from .keys import has_all, key_of_call, key_of_message
 from .rules import Rule, fields_in, place_of_key
 from .shares import route_by_settings
@@ -37,7 +37,10 @@ PAUSE_S, LONGEST_PAUSE_S = 1.0, 5.0
 MOST_KINDS = 4_096
 
 #: Returns the newest table, or None where it is of the version that is known.
-Read = Callable[[int], RoutesVersion | None]
+Read = Callable[[int], Version | None]
+
+#: Whether a task that is not declared here is known to be safe to shadow.
+Safe = Callable[[str], bool]
 
 #: Returns the names of a task's positional parameters, as far as they are known.
 Positional = Callable[[str], Sequence[str]]
@@ -66,6 +69,7 @@ class Router:
         usable: raises ConfigError for a backend that this process cannot reach.
         definitions: the tasks that are declared here.
         positional: for tasks that are not.
+        safe: for those, too. Defaults to none being safe.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Router:
         usable: Callable[[str], object],
         definitions: Definitions,
         positional: Positional = lambda task: (),
+        safe: Safe = lambda task: False,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -83,9 +88,14 @@ class Router:
         self._usable = usable
         self._definitions = definitions
         self._positional = positional
-        self._seen = RoutesVersion()
+        self._safe = safe
+        self._seen = Version()
         self._known = -1
         self._rules: tuple[Rule, ...] = ()
+        self._shadows: dict[str, Rule] = {}
+        self._same: dict[tuple[str, str], bool] = {}
+        #: Whether any message may have a copy, by the table as ``route`` has seen it.
+        self.has_shadows = False
         self._closed: set[str] = set()
         self._kinds: dict[tuple[str, str, tuple[str, ...]], Candidates] = {}
         self._until_s = float("-inf")
@@ -94,9 +104,9 @@ class Router:
         self._pid = os.getpid()
         self._told: set[tuple[str, str]] = set()
 
-    def knowing(self, positional: Positional) -> Router:
-        """Return a router that knows by position, too, what tasks are called with that are not declared here."""
-        return Router(self._settings, self._clock, self._read, self._usable, self._definitions, positional)
+    def knowing(self, positional: Positional, safe: Safe = lambda task: False) -> Router:
+        """Return a router that knows of tasks that are not declared here, too: what stands where, and what is safe."""
+        return Router(self._settings, self._clock, self._read, self._usable, self._definitions, positional, safe)
 
     @property
     def version(self) -> int:
@@ -112,6 +122,21 @@ class Router:
             if (rule.share >= 100 or place < rule.share) and not (message.bound and self._is_foreign(rule.to, message)):
                 return rule.to
         return route_by_settings(message, self._settings)
+
+    def shadow_of(self, message: Message, carrier: str) -> Rule | None:
+        """Return the shadow that has a copy of this message, which ``carrier`` carries; None for most.
+
+        It takes the places from 100 down, where a route takes those from 0 up. What is handed to an engine again has
+        had its copy, and what only its engine's producer can make has none.
+        """
+        shadow = self._shadows.get(message.task)
+        if shadow is None or message.seq > 1 or message.engine or self._is_same(shadow.to, carrier):
+            return None
+        if not self._is_safe(message.task):
+            return None
+        if shadow.share < 100 and place_of_key(self._key(shadow.key, message)) < 100 - shadow.share:
+            return None
+        return shadow
 
     def keys_of(
         self,
@@ -144,6 +169,26 @@ class Router:
                     found[template] = key
         return found or None
 
+    def _is_same(self, one: str, other: str) -> bool:
+        """Whether two names are of one engine on one broker."""
+        if one == other:
+            return True
+        known = self._same.get((one, other))
+        if known is None:
+            settings = self._settings
+            known = settings.backend_settings(one) == settings.backend_settings(other)
+            self._same[one, other] = known
+        return known
+
+    def _is_safe(self, task: str) -> bool:
+        """Whether its body may run twice, as far as it is known here; if it may not, that is said once."""
+        definition = self._definitions.get(task)
+        safe = self._safe(task) if definition is None else definition.options.shadow_safe
+        if not safe and (task, "") not in self._told and len(self._told) < MOST_KINDS:
+            self._told.add((task, ""))
+            log.warning("%s is to be shadowed and is not known here to be shadow_safe: it has no copies", task)
+        return safe
+
     def _is_foreign(self, name: str, message: Message) -> bool:
         """Whether a backend is of another engine than a message is bound to: what follows it there would be lost."""
         return self._settings.backend_settings(name).engine != message.engine
@@ -166,13 +211,14 @@ class Router:
         """The rules that may take messages of this kind, by the table as it is now."""
         if self._clock.monotonic_s() >= self._until_s:
             self._refresh()
-        if not self._rules:
+        if not (self._rules or self._shadows):
             return NONE
         kinds = self._kinds
         found = kinds.get((task, queue, tags))
         if found is None:
             rules = [rule for rule in self._rules if rule.matches(task, queue, tags)]
-            templates = dict.fromkeys(rule.key for rule in rules if rule.key and self._has(task, rule.key))
+            keyed = [*rules, *([self._shadows[task]] if task in self._shadows else [])]
+            templates = dict.fromkeys(rule.key for rule in keyed if rule.key and self._has(task, rule.key))
             open_ = tuple(rule for rule in rules if rule.id not in self._closed)
             if len(kinds) >= MOST_KINDS:
                 kinds.clear()
@@ -215,7 +261,7 @@ class Router:
         self._pause_s = min(self._pause_s * 2 or PAUSE_S, LONGEST_PAUSE_S)
         self._until_s = self._clock.monotonic_s() + self._pause_s
 
-    def _take(self, found: RoutesVersion) -> None:
+    def _take(self, found: Version) -> None:
         """Go by another table from now on; one that cannot be read here changes nothing."""
         self._known = found.version
         try:
@@ -226,6 +272,8 @@ class Router:
             )
             return
         self._rules, self._closed = table.rules, {rule.id for rule in table.rules if not self._is_open(rule)}
+        self._shadows = {shadow.task: shadow for shadow in table.shadows if self._is_open(shadow)}
+        self.has_shadows = bool(self._shadows)
         self._kinds = {}
         self._seen = found
 

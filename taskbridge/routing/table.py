@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ..errors import ConfigError, DecodeError, nearest
+from ..document import read
+from ..errors import ConfigError, nearest
 from .rules import Rule
 
 #: The form of the document; one of another is refused.
@@ -27,20 +28,29 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         rules: in their order.
         named: how many rules were given a name of its own: none is given twice.
         form: of the document.
+        shadows: rules that send copies, each of one task by its whole name; they route nothing. A table without is
+            written as releases before shadows read it.
 
     Raises:
-        ConfigError: two rules of one name, or too many.
+        ConfigError: two rules of one name, too many, or a shadow of anything else than one task.
     """
 
     rules: tuple[Rule, ...] = ()
     named: int = 0
     form: int = FORM
+    shadows: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.rules) > MOST_RULES:
-            raise ConfigError(f"expected at most {MOST_RULES} rules, got {len(self.rules)}: one may match 'bank.*'")
-        if len({rule.id for rule in self.rules}) < len(self.rules):
+        every = (*self.rules, *self.shadows)
+        if len(every) > MOST_RULES:
+            raise ConfigError(f"expected at most {MOST_RULES} rules, got {len(every)}: one may match 'bank.*'")
+        if len({rule.id for rule in every}) < len(every):
             raise ConfigError("expected each rule's name once")
+        for shadow in self.shadows:
+            if not shadow.task or "*" in shadow.task or shadow.queue or shadow.tag:
+                raise ConfigError(f"a shadow is of one task, by its whole name; got {shadow.what}")
+        if len({shadow.task for shadow in self.shadows}) < len(self.shadows):
+            raise ConfigError("expected one shadow of a task")
 
     def rule(self, id: str) -> Rule:
         """Return a rule by its name.
@@ -85,8 +95,34 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return self.with_rules(rule for rule in self.rules if rule not in gone)
 
     def with_rules(self, rules: Iterable[Rule], named: int | None = None) -> Table:
-        """Return the table with these rules alone."""
-        return Table(rules=tuple(rules), named=self.named if named is None else named)
+        """Return the table with these rules alone, and its shadows."""
+        return Table(rules=tuple(rules), named=self.named if named is None else named, shadows=self.shadows)
+
+    def shadow(self, task: str) -> Rule | None:
+        """Return the shadow of a task, if it has one."""
+        return next((shadow for shadow in self.shadows if shadow.task == task), None)
+
+    def with_shadow(self, shadow: Rule) -> Table:
+        """Return the table with this shadow in place of the one that its task has."""
+        new = shadow.id == self.next_shadow_id()
+        shadows = [shadow if one.task == shadow.task else one for one in self.shadows]
+        shadows += [] if self.shadow(shadow.task) else [shadow]
+        return msgspec.structs.replace(self, shadows=tuple(shadows), named=self.named + new)
+
+    def without_shadow(self, task: str) -> Table:
+        """Return the table without the shadow of a task.
+
+        Raises:
+            ConfigError: it has none.
+        """
+        if self.shadow(task) is None:
+            known = [shadow.task for shadow in self.shadows]
+            raise ConfigError(f"{task!r} has no shadow{nearest(task, known) if known else '; nothing has one'}")
+        return msgspec.structs.replace(self, shadows=tuple(one for one in self.shadows if one.task != task))
+
+    def next_shadow_id(self) -> str:
+        """Return a name that no shadow has had."""
+        return f"s{self.named + 1}"
 
 
 EMPTY = Table()
@@ -100,7 +136,8 @@ def encode(table: Table) -> bytes:
     Raises:
         ConfigError: it is too large.
     """
-    document = msgspec.json.encode(table)
+    words = msgspec.structs.asdict(table)
+    document = msgspec.json.encode({word: value for word, value in words.items() if value or word != "shadows"})
     if len(document) > MOST_BYTES:
         raise ConfigError(f"the route table would be {len(document)} bytes, and {MOST_BYTES} is the most")
     return document
@@ -112,14 +149,4 @@ def decode(document: bytes) -> Table:
     Raises:
         DecodeError: a newer release wrote it in other words, or it is no table.
     """
-    if not document:
-        return EMPTY
-    try:
-        if len(document) > MOST_BYTES:
-            raise ConfigError(f"{len(document)} bytes, and {MOST_BYTES} is the most")
-        table = _decoder.decode(document)
-        if table.form != FORM:
-            raise ConfigError(f"its form is {table.form}, and this release knows {FORM}")
-    except (msgspec.MsgspecError, UnicodeDecodeError, ConfigError) as error:
-        raise DecodeError(f"the route table cannot be read by this release: {error}") from error
-    return table
+    return read(document, _decoder, FORM, "the route table", MOST_BYTES) if document else EMPTY

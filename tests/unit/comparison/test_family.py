@@ -76,7 +76,7 @@ def test_a_meter_counts_from_its_start():
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        until(lambda: usage(process.pid).memory_mb > 2, 10, "it has started")
+        until(lambda: usage(process.pid).memory_mb > 2, 20, "it has started")
         meter = Meter(process.pid, time.monotonic)
         for _ in range(2):
             process.stdin.write(b"\n")

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from taskbridge.errors import ConfigError, StoreUnavailable
-from taskbridge.routes.changes import LONGEST_NOTE, TRIES, change, like, table_now, version_of
+from taskbridge.routes.changes import change, like, table_now, version_of
 from taskbridge.routing import Rule, Table
 from taskbridge.routing.table import EMPTY, encode
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
+from taskbridge.versioning import LONGEST_NOTE, TRIES
 from tests.servers import RedisServer
 
 
@@ -33,8 +34,8 @@ def test_change_is_a_version_of_its_own(store: MemoryStore):
 
     found, table = table_now(store)
     assert (1, True, 1, False) == (changed.version, changed.written, same.version, same.written)
-    assert (EMPTY, (rule(1),), 1) == (changed.before, changed.table.rules, changed.table.named)
-    assert ("ann", "why", changed.table) == (found.who, found.note, table)
+    assert (EMPTY, (rule(1),), 1) == (changed.before, changed.now.rules, changed.now.named)
+    assert ("ann", "why", changed.now) == (found.who, found.note, table)
 
 
 def test_changes_at_the_same_time_all_hold(store: MemoryStore):
@@ -83,7 +84,7 @@ def test_older_version_comes_back_under_names_of_its_own(store: MemoryStore):
     change(store, lambda table: table.with_rule(rule(2)), who="me")
     older = version_of(store, 1)
 
-    back = change(store, lambda table: like(table, older), who="me").table
+    back = change(store, lambda table: like(table, older), who="me").now
 
     assert ((rule(1),), "r3") == (back.rules, back.next_id())
     assert EMPTY == version_of(store, 0)

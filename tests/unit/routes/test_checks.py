@@ -20,7 +20,7 @@ class Engine:
 
     name = engine = "dramatiq"
 
-    def __init__(self, **kept: bool) -> None:
+    def __init__(self, **kept: Any) -> None:
         self.capabilities = Capabilities(**kept)
 
     def runner(self, definitions: Any) -> object:
@@ -57,6 +57,15 @@ def test_timeout_that_is_not_kept_there_is_refused(force: bool):
 
     check(there, task="bank.plain")
     check(landscape(Engine()))
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_messages_that_are_not_taken_there_are_refused(force: bool):
+    """``max_payload`` is what any task may send; nobody can insist."""
+    with pytest.raises(NotSupported, match="the backend 'dramatiq' takes messages of up to 65535 bytes"):
+        check(landscape(Engine(max_payload=65_535)), force=force)
+
+    check(landscape(Engine(max_payload=65_536)))
 
 
 def test_declared_tasks_are_checked():

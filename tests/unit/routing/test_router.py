@@ -20,7 +20,7 @@ from taskbridge.routing.router import LONGEST_PAUSE_S, PAUSE_S, TTL_S
 from taskbridge.routing.rules import place_of_key
 from taskbridge.routing.table import encode
 from taskbridge.store.memory import MemoryStore
-from taskbridge.store.routes import RoutesVersion
+from taskbridge.store.versions import Version
 from taskbridge.testing import FakeClock, a_message
 
 
@@ -45,7 +45,7 @@ class Stage:
             settings or Settings(backend="celery"), self.clock, self.read, usable, self.bridge.definitions
         )
 
-    def read(self, known: int) -> RoutesVersion | None:
+    def read(self, known: int) -> Version | None:
         self.asked += 1
         found = self.store.routes.read(known)
         self.clock.advance(self.takes_s)
@@ -402,9 +402,9 @@ def test_threads_wait_for_one_read(stage: Stage):
     stage.hold(rule())
     entered, go_on, plain = threading.Event(), threading.Event(), stage.read
 
-    def slow(known: int) -> RoutesVersion | None:
+    def slow(known: int) -> Version | None:
         entered.set()
-        assert go_on.wait(10)
+        assert go_on.wait(20)
         return plain(known)
 
     stage.router._read = slow
@@ -412,7 +412,7 @@ def test_threads_wait_for_one_read(stage: Stage):
     threads = [threading.Thread(target=lambda: routed.append(stage.to())) for _ in range(8)]
     for thread in threads:
         thread.start()
-    assert entered.wait(10)
+    assert entered.wait(20)
     go_on.set()
     for thread in threads:
         thread.join()
@@ -423,7 +423,7 @@ def test_threads_wait_for_one_read(stage: Stage):
 def test_sender_in_the_middle_of_a_read_does_not_wait_for_itself(stage: Stage):
     """A signal's handler that sends while its thread reads."""
 
-    def interrupted(known: int) -> RoutesVersion | None:
+    def interrupted(known: int) -> Version | None:
         stage.router._read = stage.read
         assert "celery" == stage.to()
         return stage.read(known)

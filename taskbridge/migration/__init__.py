@@ -1,0 +1,1 @@
+"""Migration: a share of the traffic moved from one backend to another, step by step, and taken back."""
