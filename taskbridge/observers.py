@@ -75,7 +75,7 @@ def load(name: str) -> Observer:
     try:
         observer: Observer = found[name].load()
     except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the observer {name!r} needs the package {error.name!r}: pip install 'taskbridge[{name}]'"
-        ) from error
+        ours = found[name].module.partition(".")[0] == __package__
+        advice = f": pip install 'taskbridge[{name}]'" if ours else ", which is not installed"
+        raise ConfigError(f"the observer {name!r} needs the package {error.name!r}{advice}") from error
     return observer

@@ -1,7 +1,7 @@
 """What Prometheus reads: a registry as text, and the small HTTP server that shows it at ``/metrics``.
 
-The server has threads of its own, one for each scrape, and asks the registry anew each time. It knows nothing of what
-is in it; ``prometheus_client`` is imported when something is served.
+The server has threads of its own, one for each scrape and not too many, and asks the registry anew each time. It knows
+nothing of what is in it; ``prometheus_client`` is imported when something is served.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from threading import Thread
-from typing import TYPE_CHECKING
+from threading import BoundedSemaphore, Thread
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 
@@ -29,6 +29,9 @@ PATH = "/metrics"
 
 #: How long a client may take to ask, or to read, before it is left, seconds.
 PATIENCE_S = 10.0
+
+#: How many are answered at a time, each by a thread: Prometheus comes with one or two. Who is one too many is left.
+MOST = 32
 
 #: HOST:PORT; the host may be left out, and one of IPv6 stands in brackets.
 _ADDRESS = re.compile(r"(?P<host>[^:\[\]\s]*|\[[0-9A-Fa-f:.]+\]):(?P<port>[0-9]{1,5})")
@@ -131,7 +134,24 @@ class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
     block_on_close = False
+    request_queue_size = MOST
     server_address: tuple[str, int]
+
+    def __init__(self, *args: Any) -> None:
+        self._room = BoundedSemaphore(MOST)
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that has gone is no news."""
@@ -145,8 +165,8 @@ def _listening(address: Address, handler: type[BaseHTTPRequestHandler]) -> _Serv
         family, *_, where = found[0]
         kind = type("Server", (_Server,), {"address_family": family})
         server: _Server = kind(where, handler)
-    except OSError as error:
-        why = error.strerror or error
+    except (OSError, UnicodeError) as error:  # the latter of a name that no host can have
+        why = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot serve metrics at {address}: {why}; choose another HOST:PORT") from error
     return server
 
@@ -158,6 +178,10 @@ def _handler(registry: Collector) -> type[BaseHTTPRequestHandler]:
         timeout = PATIENCE_S
         server_version = "taskbridge"
         sys_version = ""
+
+        def do_HEAD(self) -> None:
+            """What is said of an answer to GET, and not the answer: whoever looks whether we live asks so."""
+            self.do_GET()
 
         def do_GET(self) -> None:
             if self.path.partition("?")[0] != PATH:
@@ -180,7 +204,8 @@ def _handler(registry: Collector) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(said)))
             self.end_headers()
-            self.wfile.write(said)
+            if self.command != "HEAD":
+                self.wfile.write(said)
 
         def log_message(self, format: str, *args: object) -> None:
             """A scrape is no news."""

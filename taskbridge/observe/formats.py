@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from ..current import running_here
-from ..events import Event
+from ..events import Event, Succeeded
 from .text import safe, without_passwords
-from .wording import fields_of, line_of, name_of
+from .wording import fields_of, line_of
 
 #: The logger of the events; what it says begins with the task already.
 EVENTS = "taskbridge.tasks"
@@ -31,7 +31,13 @@ _STANDARD = frozenset(_FIRST) | {"asctime", "message", "taskName"}
 _OF_A_TASK = frozenset({"message_id", "task", "attempt"})
 _NOBODY = ("", 0)
 
+#: Such a name needs no quoting, steers nothing and has no password in it.
+_PLAIN = re.compile(r"[\w.@+:-]+", re.ASCII)
+
 _NOT_PRINTABLE = re.compile(r"[^ -~]")
+
+#: How an instant ends, by its milliseconds: to write a number padded takes longer than all else of a time.
+_ENDS_OF_UTC = tuple(f".{ms:03d}Z" for ms in range(1000))
 
 
 class TaskFilter(logging.Filter):
@@ -55,12 +61,12 @@ class PlainFormatter(logging.Formatter):
         if fields["task"] and record.name != EVENTS:
             text = f"{fields['task']} ({fields['message_id']}, attempt {fields['attempt']}): {text}"
         text = "\n".join([text, *_below(self, record).values()])
-        text = f"{_local_time(record.created)} {record.process} {record.levelname:<7} {record.name}: {text}"
+        text = f"{_local_time(int(record.created * 1000))} {record.process} {record.levelname:<7} {record.name}: {text}"
         return safe(text, lines=True).replace("\n", "\n  ")
 
-    def of_event(self, event: Event, at_s: float, process: int, level: str) -> str:
+    def of_event(self, event: Event, at_ms: int, process: int, level: str) -> str:
         """Return an event's entry without a record, which would cost more than all the rest."""
-        return f"{_local_time(at_s)} {process} {level:<7} {EVENTS}: {line_of(event)}"
+        return f"{_local_time(at_ms)} {process} {level:<7} {EVENTS}: {line_of(event)}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -72,7 +78,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         identify(record)
         told: dict[str, Any] = {
-            "time": _utc(record.created),
+            "time": _utc(int(record.created * 1000)),
             "level": record.levelname,
             "logger": record.name,
             "process": record.process,
@@ -83,18 +89,18 @@ class JsonFormatter(logging.Formatter):
                 told[f"{name}_" if name in told else name] = value
         return _encoded(told | _below(self, record))
 
-    def of_event(self, event: Event, at_s: float, process: int, level: str) -> str:
+    def of_event(self, event: Event, at_ms: int, process: int, level: str) -> str:
         """Return an event's entry without a record, which would cost more than all the rest."""
-        head = f'{{"time":"{_utc(at_s)}","level":"{level}","logger":"{EVENTS}","process":{process},"message":'
-        try:
-            said, told = _encoder.encode(line_of(event)).decode(), _encoder.encode(event).decode()
-        except Exception:  # a name that is no text
-            said = told = ""
-        text = f'{head}{said},"event":"{name_of(event)}","message_id"{told[5:]}'
-        text = text.replace('"at_ms":0,', "", 1).replace('"error":null,', "", 1)
-        if told.startswith('{"id":') and text.isprintable() and "://" not in text:
-            return text
-        ours = {"time": _utc(at_s), "level": level, "logger": EVENTS, "process": process, "message": line_of(event)}
+        if type(event) is Succeeded and _is_plain(event.id):  # most lines are such a one: put together by hand
+            pieces = _pieces(event.task, event.queue, event.backend, level, process)
+            if pieces is not None:
+                to_id, to_id_again, to_attempt = pieces
+                id, attempt, ran_ms = event.id, event.attempt, event.ran_ms
+                return (
+                    f'{{"time":"{_utc(at_ms)}{to_id}{id}, attempt {attempt}) succeeded in {ran_ms:.1f}{to_id_again}{id}'
+                    f'{to_attempt}{attempt},"ran_ms":{ran_ms}}}'
+                )
+        ours = {"time": _utc(at_ms), "level": level, "logger": EVENTS, "process": process, "message": line_of(event)}
         return _encoded(ours | fields_of(event))
 
 
@@ -106,12 +112,35 @@ def identify(record: logging.LogRecord) -> None:
     fields.setdefault("attempt", me.attempt if me else 0)
 
 
-def _local_time(at_s: float) -> str:
-    return f"{_local_second(int(at_s))},{int(at_s * 1000) % 1000:03d}"
+def _is_plain(text: str) -> bool:
+    """Whether a text stands in JSON as it is, and is no URL."""
+    return text.isascii() and (text.encode().isalnum() or _PLAIN.fullmatch(text) is not None)  # bytes are soon seen
 
 
-def _utc(at_s: float) -> str:
-    return f"{_utc_second(int(at_s))}.{int(at_s * 1000) % 1000:03d}Z"
+@lru_cache(maxsize=1024)
+def _pieces(task: str, queue: str, backend: str, level: str, process: int) -> tuple[str, str, str] | None:
+    """Return what stands between time, id, id and attempt in the line of a task that has succeeded.
+
+    None where a name would have to be looked through.
+    """
+    if not all(map(_is_plain, (task, queue, backend))):
+        return None
+    return (
+        f'","level":"{level}","logger":"{EVENTS}","process":{process},"message":"{task} (',
+        ' ms","event":"succeeded","message_id":"',
+        f'","task":"{task}","queue":"{queue}","backend":"{backend}","attempt":',
+    )
+
+
+@lru_cache(maxsize=1)
+def _local_time(at_ms: int) -> str:
+    return f"{_local_second(at_ms // 1000)},{at_ms % 1000:03d}"
+
+
+@lru_cache(maxsize=1)
+def _utc(at_ms: int) -> str:
+    at_s, ms = divmod(at_ms, 1000)
+    return _utc_second(at_s) + _ENDS_OF_UTC[ms]
 
 
 @lru_cache(maxsize=1)
@@ -169,7 +198,7 @@ def _without_passwords(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_passwords(one) for one in value]
     if isinstance(value, dict):
-        return {name: _without_passwords(one) for name, one in value.items()}
+        return {without_passwords(name): _without_passwords(one) for name, one in value.items()}
     return value
 
 

@@ -9,30 +9,31 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from threading import Lock
-from typing import Generic, TypeVar
+from concurrent.futures import wait
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ..bridge import Bridge
 from ..errors import ConfigError, TaskbridgeError
-from ..operations.gauges import AtBroker, InStore, at_broker, in_store, left_at_broker
-from ..operations.unserved import others
+from ..operations.brokers import Brokers
+from ..operations.gauges import AtBroker, InStore, in_store
+from ..operations.reader import Reader
 from .text import safe
 
 log = logging.getLogger("taskbridge.metrics")
 
-T = TypeVar("T")
-
-#: How long the store, and then all brokers together, may take: both are less than the 10 s that Prometheus waits.
-PATIENCE_S = 4.0
+#: How long store and brokers may take, all together, seconds: Prometheus waits 10 s unless it is told otherwise, and
+#: people tell it 5 s. Brokers wait so long for the store to name the queues, and are then asked for those known.
+PATIENCE_S = 3.5
+NAMES_S = 1.5
 
 #: Which process shows the gauges of a store that many could show, and for how long after it was last scraped.
 DUTY = "gauges"
 LEAD_MS = 90_000
+
+#: The store's answer where another process shows all there is.
+ALL_ELSEWHERE = (True, None)
 
 #: Longest label value.
 MOST_LETTERS = 200
@@ -60,6 +61,7 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "taskbridge_throttled": ("Messages in the store that wait for their turn at a rate limit.", ("queue",)),
     "taskbridge_release_waiting": ("Messages in the store that wait for a worker which knows their task.", ("queue",)),
     "taskbridge_held": ("Chunks whose run is paused or has too much open.", ("queue",)),
+    "taskbridge_paused": ("Messages in the store that wait for their task, queue or key to be resumed.", ("queue",)),
     "taskbridge_dead": ("Dead letters.", ("queue",)),
     "taskbridge_claims": ("Claims that stand: of messages that run, and of code that holds a lock or a limit.", ()),
     "taskbridge_live_workers": ("Workers that announce themselves.", ()),
@@ -108,12 +110,10 @@ class StoreGauges(Collector):
         self._queues = queues
         self._celery = celery
         self._owner = owner
-        self._known = list(queues), bridge.settings.backend_names
         self.all_up = True
         """Whether the store and all brokers answered when they were last looked at."""
-        self._lock = Lock()
-        self._store = Reader[InStore | None]("the store")
-        self._brokers: dict[str, Reader[AtBroker]] = {}
+        self._store = Reader[InStore | None]("the store", log)
+        self._brokers = Brokers(bridge, queues, log)
 
     def describe(self) -> list[Metric]:
         """All that may be shown, for a registry to refuse what is called the same; nothing is looked at."""
@@ -134,8 +134,7 @@ class StoreGauges(Collector):
     def close(self) -> None:
         """End the threads that look, and let another process show the gauges."""
         self._store.close()
-        for reader in self._brokers.values():
-            reader.close()
+        self._brokers.close()
         try:
             if self._owner:
                 self._bridge.store.leader.resign(DUTY, self._owner)
@@ -147,13 +146,20 @@ class StoreGauges(Collector):
         return {name: GaugeMetricFamily(name, help, labels=labels) for name, (help, labels) in shown.items()}
 
     def _samples(self) -> Iterator[Sample]:
-        up, store = self._store.answer(self._store.ask(self._look), PATIENCE_S)
+        clock = self._bridge.clock
+        until_s = clock.monotonic_s() + PATIENCE_S
+        asked = self._store.ask(self._look)
+        wait([asked], NAMES_S)
+        named = self._store.answer(asked, 0) if asked.done() else None
+        brokers = {} if named == ALL_ELSEWHERE else self._brokers.ask(named[1] if named else None)
+        up, store = named or self._store.answer(asked, until_s - clock.monotonic_s())
         yield "taskbridge_store_up", (), up
-        if up and store is None:
+        if (up, store) == ALL_ELSEWHERE:
             return
-        for name, found in self._at_brokers(store):
+        for name, (reader, future) in brokers.items():
             at = name, self._broker(name)
-            if found is None or name in self._known[1]:
+            found = reader.answer(future, until_s - clock.monotonic_s())[1]
+            if found is None or name in self._brokers.known[1]:
                 yield "taskbridge_broker_up", at, found is not None
             yield from _waiting(found, at) if found else ()
         if store:
@@ -168,77 +174,12 @@ class StoreGauges(Collector):
             return None
         return in_store(self._bridge, self._queues)
 
-    def _at_brokers(self, store: InStore | None) -> list[tuple[str, AtBroker | None]]:
-        """Look at all at once, for what was known when the store last answered."""
-        clock, now_ms = self._bridge.clock, store.now_ms if store else None
-        with self._lock:
-            self._known = queues, backends = (store.queues, store.backends) if store else self._known
-            looks = dict.fromkeys(backends, at_broker) | dict.fromkeys(others(self._bridge, backends), left_at_broker)
-            readers = {name: self._brokers.setdefault(name, Reader(f"the broker of {name}")) for name in looks}
-        until_s = clock.monotonic_s() + PATIENCE_S
-        asked = {
-            name: readers[name].ask(partial(look, self._bridge, name, queues, now_ms)) for name, look in looks.items()
-        }
-        return [
-            (name, readers[name].answer(future, until_s - clock.monotonic_s())[1]) for name, future in asked.items()
-        ]
-
     def _broker(self, backend: str) -> str:
         """The kind of a backend's broker; of one that only others know, nothing."""
         try:
             return self._bridge.settings.backend_settings(backend).broker
         except ConfigError:
             return ""
-
-
-class Reader(Generic[T]):
-    """Looks in a thread of its own, at one thing at a time: connections belong to threads, and a server may hang.
-
-    Args:
-        what: is looked at, in words.
-    """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._lock = Lock()
-        self._thread: ThreadPoolExecutor | None = None
-        self._asked: Future[T] | None = None
-        self._fine = True
-
-    def ask(self, look: Callable[[], T]) -> Future[T]:
-        """Begin to look, unless the last look has not ended: then that one is shared."""
-        with self._lock:
-            self._thread = self._thread or ThreadPoolExecutor(1, f"gauges of {self._what}")
-            if self._asked is None or self._asked.done():
-                self._asked = self._thread.submit(look)
-            return self._asked
-
-    def answer(self, asked: Future[T], patience_s: float) -> tuple[bool, T | None]:
-        """Wait for it; whether it came, and what it was. A failure is logged when it is new."""
-        try:
-            found = asked.result(max(0.0, patience_s))
-        except TimeoutError:
-            return self._failed(f"no answer within {PATIENCE_S:g} s")
-        except TaskbridgeError as error:
-            return self._failed(error)
-        except Exception:  # our own fault, or a vendor's: the other gauges are shown
-            log.exception("the gauges of %s cannot be read", self._what)
-            return False, None
-        self._fine = True
-        return True, found
-
-    def close(self) -> None:
-        """End the thread, when its look has ended."""
-        with self._lock:
-            if self._thread:
-                self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = self._asked = None
-
-    def _failed(self, why: object) -> tuple[bool, None]:
-        if self._fine:
-            log.warning("the gauges of %s are not shown until it answers: %s", self._what, why)
-        self._fine = False
-        return False, None
 
 
 def _waiting(found: AtBroker, at: tuple[str, str]) -> Iterator[Sample]:
@@ -257,6 +198,7 @@ def _stored(store: InStore, broker: Callable[[str], str]) -> Iterator[Sample]:
         yield "taskbridge_throttled", (one.queue,), one.throttled
         yield "taskbridge_release_waiting", (one.queue,), one.parked
         yield "taskbridge_held", (one.queue,), one.held
+        yield "taskbridge_paused", (one.queue,), one.paused
         yield "taskbridge_dead", (one.queue,), one.dead
     for (backend, queue), number in store.running.items():
         yield "taskbridge_running", (backend, broker(backend), queue), number

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterable
-from types import TracebackType
+from typing import Any
 
-from ..clock import SystemClock
-from ..events import Event
+from ..errors import from_the_task_on
+from ..events import Event, Failed, Succeeded
 from .formats import EVENTS, JsonFormatter, PlainFormatter, TaskFilter
+from .lines import Lines
 from .wording import fields_of, level_of, line_of
 
 __all__ = ["JsonFormatter", "PlainFormatter", "TaskFilter", "dress", "log_event", "set_up_logs"]
@@ -25,13 +25,10 @@ LOUD = {
     "kombu": logging.ERROR,
 }
 
-#: The packages around a task: of what runs it, a traceback says nothing.
-OUTSIDE = frozenset({"celery", "dramatiq", "taskbridge", "taskbridge_celery", "taskbridge_dramatiq"})
+#: Where the lines of this process wait for one another, if they do.
+_gathering: Lines | None = None
 
 FORMATS: dict[str, type[logging.Formatter]] = {"plain": PlainFormatter, "json": JsonFormatter}
-
-
-OURS = (PlainFormatter, JsonFormatter)
 
 
 def set_up_logs(level: str, form: str = "plain") -> None:
@@ -60,50 +57,33 @@ def dress(handlers: Iterable[logging.Handler], form: str = "") -> None:
             handler.setFormatter(FORMATS[form]())
 
 
-class Lines(logging.Handler):
-    """Hands each entry to the system whole, so that processes that write to the same file do not mix theirs.
+def gather(handlers: Iterable[logging.Handler], server: Any = None) -> None:
+    """Let lines of events wait for others in this process, which then ends by ``logging.shutdown``.
 
     Args:
-        file: the descriptor it writes to.
-        encoding: of the text.
+        handlers: whose lines.
+        server: the store's, which calls its ``meanwhile`` while it is waited for. Defaults to none.
     """
-
-    def __init__(self, file: int, encoding: str) -> None:
-        super().__init__()
-        self._file = file
-        self._encoding = encoding
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._write(self.format(record))
-        except Exception:
-            self.handleError(record)
-
-    def tell(self, event: Event, level: int) -> bool:
-        """Write an event's entry as ``emit`` would; returns whether it has: not with a filter or a form of others."""
-        form, filters = self.formatter, self.filters
-        if level < self.level or len(filters) != 1 or type(filters[0]) is not TaskFilter:
-            return False
-        if not isinstance(form, OURS):
-            return False
-        self._write(form.of_event(event, _clock.now_ms() / 1000, os.getpid(), logging.getLevelName(level)))
-        return True
-
-    def _write(self, entry: str) -> None:
-        left = f"{entry}\n".encode(self._encoding, "backslashreplace")
-        while left:
-            left = left[os.write(self._file, left) :]
+    global _gathering  # noqa: PLW0603 - a process has one log
+    for handler in handlers:
+        if isinstance(handler, Lines):
+            handler.gather()
+            _gathering = handler
+            if server is not None:
+                server.meanwhile = handler.meanwhile
 
 
 def log_event(event: Event) -> None:
     """Log an event, if its level is heard."""
+    if type(event) is Succeeded and _gathering is not None and _gathering.tell_on(event):
+        return
     level = level_of(event)
     if not log.isEnabledFor(level):
         return
-    error = getattr(event, "error", None)
+    error = event.error if type(event) is Failed else None
     if error is None and (lines := _all_that_hears()) and lines.tell(event, level):
         return
-    raised = (type(error), error, _from_the_task_on(error)) if error else None
+    raised = (type(error), error, from_the_task_on(error)) if error else None
     record = log.makeRecord(log.name, level, __file__, 0, line_of(event), (), raised)
     record.__dict__.update(fields_of(event))
     log.handle(record)
@@ -119,19 +99,8 @@ def _all_that_hears() -> Lines | None:
     return handlers[0] if type(handlers[0]) is Lines else None
 
 
-def _from_the_task_on(error: BaseException) -> TracebackType | None:
-    """Return an error's traceback without what leads to every task."""
-    trace = error.__traceback__
-    while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OUTSIDE:
-        trace = trace.tb_next
-    return trace or error.__traceback__
-
-
 def _to_standard_error(form: str) -> logging.Handler:
     try:
         return Lines(sys.stderr.fileno(), "utf-8" if form == "json" else sys.stderr.encoding)
     except (AttributeError, OSError, ValueError):  # it is no file of the system's
         return logging.StreamHandler()
-
-
-_clock = SystemClock()

@@ -24,6 +24,7 @@ from ..events import (
     Repeated,
     Retried,
     Sent,
+    Shadowed,
     Started,
     Succeeded,
     Waiting,
@@ -31,15 +32,14 @@ from ..events import (
 from .text import safe, without_passwords
 
 #: What a message waits for in the store.
-_FOR = {"locked": "the lock", "throttled": "the limit"}
+_FOR = {"locked": "the lock", "throttled": "the limit", "paused": "a pause to end:", "delayed": "its time to come"}
 
 
 def level_of(event: Event) -> int:
     """Return the level of an event's line."""
-    level = _LEVELS.get(type(event), logging.DEBUG)
-    if level == logging.WARNING and isinstance(event, Retried) and not event.counted:
-        return logging.DEBUG  # a poll, or the far side wants a pause: each may be many
-    return level
+    kind = type(event)
+    quiet = _QUIET.get(kind)
+    return logging.DEBUG if quiet and quiet(event) else _LEVELS.get(kind, logging.DEBUG)
 
 
 def name_of(event: Event) -> str:
@@ -88,11 +88,18 @@ _LEVELS: dict[type[Event], int] = {
     Succeeded: logging.INFO,
     Dropped: logging.INFO,
     Repeated: logging.INFO,
+    Shadowed: logging.INFO,
     Retried: logging.WARNING,
     ParkedForRelease: logging.WARNING,
     ClaimRefused: logging.WARNING,
     Failed: logging.ERROR,
     Buried: logging.ERROR,
+}
+
+#: Those of a kind that are only a step on their way.
+_QUIET: dict[type[Event], Callable[[Any], bool]] = {
+    Retried: lambda event: not event.counted,  # a poll, or the far side wants a pause: each may be many
+    Shadowed: lambda event: event.how == "unsent",  # whoever could not send says so once for all
 }
 
 _LINES: dict[type[Event], Callable[[Any], str]] = {
@@ -104,8 +111,9 @@ _LINES: dict[type[Event], Callable[[Any], str]] = {
     Failed: lambda event: f"is dead: {event.why}",
     Dropped: lambda event: f"is {event.how}: {event.why}",
     ParkedForRelease: lambda event: f"waits for a newer worker: {event.why}",
-    Waiting: lambda event: f"waits for {_FOR.get(event.how, event.how)} {event.key}",
+    Waiting: lambda event: f"waits for {_FOR.get(event.how, event.how)} {event.key}".rstrip(),
     Repeated: lambda event: f"is a copy that was recognised: {event.verdict}",
+    Shadowed: lambda event: f"has a copy on {event.backend}, {event.how}: {event.why}",
     ClaimRefused: lambda event: f"had lost its claim; its result was refused: {event.why}",
     Buried: lambda event: f"is no message and is buried, from {event.queue} of {event.backend}: {event.why}",
 }

@@ -1,4 +1,4 @@
-"""The ledger: all that one process has counted, and its lock. A fork begins one of its own.
+"""The ledger: all that one process has counted, and the lock of making more. A fork begins one of its own.
 
 The lock is held while a fork is made, so that no child finds it taken for ever.
 """
@@ -9,7 +9,6 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
-from functools import cached_property
 from itertools import groupby
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -38,12 +37,15 @@ class Ledger(Collector):
         """Begin anew."""
         self._cells = Cells()
         self.rows = Rows(self._cells)
-        self.__dict__.pop("trips", None)
+        #: The round trips to the store; None before the first.
+        self.trips: Spread | None = None
 
-    @cached_property
-    def trips(self) -> Spread:
-        """The round trips to the store."""
-        return self._cells.spread(TRIPS, ())
+    def first_trip(self) -> Spread:
+        """Return what counts round trips."""
+        with self.lock:
+            if self.trips is None:
+                self.trips = self._cells.spread(TRIPS, ())
+            return self.trips
 
     def keep_over_forks(self) -> None:
         """Have each fork of this process begin one of its own."""

@@ -28,6 +28,7 @@ from .series import (
     REVOKED,
     RUN,
     SENT,
+    SHADOWS,
     STARTED,
     SUCCEEDED,
     Series,
@@ -122,6 +123,10 @@ class Row:
     @cached_property
     def repeats(self) -> Words[Cell]:
         return self._counters(REPEATS)
+
+    @cached_property
+    def shadows(self) -> Words[Cell]:
+        return self._counters(SHADOWS)
 
     @cached_property
     def parked(self) -> Words[Cell]:

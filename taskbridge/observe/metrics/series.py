@@ -50,6 +50,7 @@ REJECTED = Series("taskbridge_rejected", "Messages that this release cannot run 
 REVOKED = Series("taskbridge_revoked", "Messages that ended without a result.", "how")
 REPEATS = Series("taskbridge_repeats", "Copies recognised and not run.", "verdict")
 REFUSED = Series("taskbridge_claims_refused", "Results that came when another worker had the claim.")
+SHADOWS = Series("taskbridge_shadows", "Copies that shadows send to be compared.", "how")
 PARKED = Series("taskbridge_parked", "Messages put aside to wait for a lock or a limit.", "for")
 RUN = Series("taskbridge_run_seconds", "How long attempts ran.", "outcome", bounds_s=RUN_S)
 QUEUE = Series("taskbridge_queue_seconds", "How long messages that were due waited for a worker.", bounds_s=WAIT_S)
@@ -58,5 +59,5 @@ TRIPS = Series("taskbridge_store_trip_seconds", "How long the store took to answ
 
 EVERY = (
     *(SENT, RECEIVED, STARTED, SUCCEEDED, FAILED, RETRIED, RESCHEDULED, REJECTED, REVOKED, REPEATS, REFUSED, PARKED),
-    *(RUN, QUEUE, PARKED_FOR, TRIPS),
+    *(SHADOWS, RUN, QUEUE, PARKED_FOR, TRIPS),
 )

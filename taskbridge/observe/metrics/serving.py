@@ -33,7 +33,7 @@ def folder() -> Iterator[str]:
     """Have every process that is started in this block write into one folder: the one that is named, or a new one.
 
     Raises:
-        ConfigError: the folder that is named is none, or cannot be written.
+        ConfigError: the folder that is named is none, or no folder can be written.
     """
     named = os.environ.get(FOLDER)
     if named:
@@ -41,14 +41,24 @@ def folder() -> Iterator[str]:
         _serve(named)
         yield named
         return
-    _clear_abandoned()
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as made:
+    with _folder_of_our_own() as made:
         _serve(made)
         os.environ[FOLDER] = made
         try:
             yield made
         finally:
             del os.environ[FOLDER]
+
+
+def _folder_of_our_own() -> tempfile.TemporaryDirectory[str]:
+    try:
+        _clear_abandoned()
+        return tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(
+            f"metrics need a folder that can be written, and there is none for temporary files: {error.strerror}; "
+            f"name one by {FOLDER}"
+        ) from error
 
 
 def _serve(path: str) -> None:

@@ -15,18 +15,13 @@ class Trips:
     """
 
     def __init__(self, clock: Clock, ledger: Ledger) -> None:
-        self._clock = clock
+        self.begin = self._now_s = clock.monotonic_s
         self._ledger = ledger
-
-    def begin(self) -> float:
-        """Return when a trip began."""
-        return self._clock.monotonic_s()
 
     def end(self, began_s: float) -> None:
         """Count a trip that was answered."""
-        now_s, ledger = self._clock.monotonic_s(), self._ledger
+        now_s, ledger = self._now_s(), self._ledger
         try:
-            with ledger.lock:
-                ledger.trips.observe(now_s - began_s)
+            (ledger.trips or ledger.first_trip()).observe(now_s - began_s)
         except Exception as error:
             ledger.complain(error, now_s)

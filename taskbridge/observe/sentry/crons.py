@@ -10,6 +10,7 @@ import hashlib
 import logging
 import re
 import uuid
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -32,6 +33,9 @@ LONGEST_SLUG = 50
 
 #: What our cron knows beyond the five plain fields: last day, weekday nearest to, n-th weekday. Sentry may not.
 OURS_ALONE = re.compile(r"(?:^|[\s,])(?:LW?|\d+[LW])(?=$|[\s,])|#", re.IGNORECASE)
+
+#: Of so many names it is known whether they are schedules; whoever names messages may write theirs like ticks.
+MOST_NAMES = 1_000
 
 UNITS: tuple[tuple[Literal["day", "hour", "minute"], int], ...] = (
     ("day", 86_400_000),
@@ -56,7 +60,7 @@ class Crons:
 
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
-        self._monitors: dict[tuple[str, str], Monitor | None] = {}
+        self._known_monitor = lru_cache(maxsize=MOST_NAMES)(self._monitor_of)
         if bridge.observing.handed is None:
             bridge.observing.hand_over.setdefault(NAME, {})["schedules"] = self._names()
 
@@ -93,9 +97,7 @@ class Crons:
         name, _, tick_ms = event.id.rpartition("@")
         if not name or not tick_ms.isdecimal():
             return None
-        if (name, event.task) not in self._monitors:
-            self._monitors[name, event.task] = self._monitor_of(name, event.task)
-        return self._monitors[name, event.task]
+        return self._known_monitor(name, event.task)
 
     def _monitor_of(self, name: str, task: str) -> Monitor | None:
         if self._bridge.observing.handed is not None:

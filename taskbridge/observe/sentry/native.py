@@ -15,7 +15,7 @@ from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.integrations.logging import ignore_logger
 
 from ...errors import TaskbridgeError
-from ...outcome import Ended, Outcome
+from ...outcome import Ended
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -31,7 +31,7 @@ LOGGERS = frozenset({"celery.app.trace", "dramatiq.worker.WorkerThread"})
 OWN_LOGGER = "taskbridge.tasks"
 
 
-class _Here(threading.local):
+class Here(threading.local):
     """What this thread's last run of ours has left to the engine around it.
 
     ``failure`` tells the error that it ended with from others, without keeping it alive, and has the name of the task;
@@ -42,7 +42,7 @@ class _Here(threading.local):
     transaction: str = ""
 
 
-_here = _Here()
+here = Here()
 _lock = threading.Lock()
 _listening = False
 
@@ -57,27 +57,24 @@ def silence() -> None:
             sentry_sdk.get_global_scope().add_event_processor(_kept)
 
 
-def entered(*, traced: bool) -> None:
+def around() -> None:
     """A run of ours begins in this thread; it may stand in a transaction of the SDK's integration for the engine."""
-    _here.failure = None
-    if traced:
-        span = sentry_sdk.get_current_span()
-        around = span.containing_transaction if span is not None else None
-        _here.transaction = around.span_id if around is not None and around.origin in ORIGINS else ""
+    span = sentry_sdk.get_current_span()
+    transaction = span.containing_transaction if span is not None else None
+    here.transaction = transaction.span_id if transaction is not None and transaction.origin in ORIGINS else ""
 
 
-def left(task: str, outcome: Outcome | None) -> None:
-    """It is over, and the engine is told what it came to."""
-    if isinstance(outcome, Ended) and outcome.how == "dead":
-        error = outcome.error
-        _here.failure = _marks(error) if error else (0, TaskbridgeError.__name__, outcome.why), task
+def failed(task: str, outcome: Ended) -> None:
+    """It has failed for good, and the engine is told of it next."""
+    error = outcome.error
+    here.failure = _marks(error) if error else (0, TaskbridgeError.__name__, outcome.why), task
 
 
 def _kept(event: Event, hint: Hint) -> Event | None:
     if event.get("type") == "transaction":
         trace = event.get("contexts", {}).get("trace") or {}
-        return None if _here.transaction and trace.get("span_id") == _here.transaction else event
-    if _here.failure is None or not (_is_engines(event, hint) and _is_ours(hint, *_here.failure)):
+        return None if here.transaction and trace.get("span_id") == here.transaction else event
+    if here.failure is None or not (_is_engines(event, hint) and _is_ours(hint, *here.failure)):
         return event
     DedupeIntegration.reset_last_seen()  # it has just seen the error, and would take our report for a repeat
     return None

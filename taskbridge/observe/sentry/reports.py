@@ -13,8 +13,9 @@ from sentry_sdk.utils import event_from_exception, iter_event_frames
 from ...definition import Definitions
 from ...events import Event as Told
 from ...message import Message
+from ...shown.scrubbing import Scrubber, cut
+from ...shown.values import Values
 from ...trace import Entered
-from .scrubbing import Scrubber, cut
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
@@ -28,8 +29,15 @@ CARRIERS = ("taskbridge", "taskbridge_celery", "taskbridge_dramatiq", "celery", 
 #: What the SDK's own integrations add to an event: the whole call, as it is.
 CALLS = (("contexts", "dramatiq"), ("extra", "celery-job"))
 
+#: What our breadcrumbs are called.
+RETRY = "taskbridge.retry"
+
 #: What stands for an argument of which nobody here knows the name.
 NAMELESS = "[not shown: its name is not known here]"
+
+
+#: What died where nothing could be read.
+NO_MESSAGE = "what is no message"
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,24 +75,28 @@ class Reports:
         self._definitions = definitions
         self._scrubber: tuple[object, Scrubber] | None = None
 
-    def of_error(self, error: BaseException) -> tuple[Event, Hint]:
-        """Return the event of an error, with its frames as they are now."""
+    def of_error(self, error: BaseException, task: str) -> tuple[Event, Hint]:
+        """Return the event of an error, with its frames as they are now; without any, issues are parted by task."""
         mechanism = {"type": "taskbridge", "handled": False}
-        return event_from_exception(error, client_options=sentry_sdk.get_client().options, mechanism=mechanism)
+        options = sentry_sdk.get_client().options
+        event, hint = event_from_exception(error, client_options=options, mechanism=mechanism)
+        if error.__traceback__ is None:
+            event["fingerprint"] = ["{{ default }}", cut(task)]
+        return event, hint
 
     def of_word(self, task: str, why: str) -> tuple[Event, Hint]:
         """Return the event of a failure that no error stands for; those that differ in numbers alone are one issue."""
         kind = re.sub(r"\d+", "#", cut(why, LONGEST_TAG))
         event: Event = {
             "level": "error",
-            "logentry": {"message": "%s is dead: %s", "params": [cut(task), cut(why)]},
+            "logentry": {"message": "%s is dead: %s", "params": [cut(task) or NO_MESSAGE, cut(why)]},
             "fingerprint": ["taskbridge", task, kind],
         }
         return event, {}
 
     def describe(self, event: Event, about: About) -> None:
         """Take out what nobody may see, and add what the event is about; what the task has set by itself stays."""
-        self._clean(event)
+        self._clean(event, about.message)
         tags: Any = event.setdefault("tags", {})
         named = {"task": about.task, "queue": about.queue, "backend": about.backend, "message_id": about.id}
         for name, value in named.items():
@@ -106,10 +118,11 @@ class Reports:
             parts = {"chain": message.flow.chain, "run": message.flow.run or message.flow.chunk}
             found |= {name: value for name, value in parts.items() if value}
         if whole and message.task in self._definitions:
-            found["arguments"] = self._arguments(message)
+            found["arguments"] = self._scrubbing.scrubbed(self._arguments(message))
         return found
 
     def _arguments(self, message: Message) -> dict[str, Any]:
+        """Return what a task was called with, by name, as it is."""
         try:
             args, kwargs = msgspec.json.decode(message.args), msgspec.json.decode(message.kwargs)
         except (msgspec.DecodeError, RecursionError) as error:  # the task was not run, either
@@ -119,21 +132,31 @@ class Reports:
             named = dict(signature.bind_partial(*args).arguments)
         except TypeError:  # more than it takes: the call was refused for it
             named = {f"argument {n + 1}": NAMELESS for n in range(len(args))}
-        shown: dict[str, Any] = self._scrubbing.scrubbed({**named, **kwargs})
-        return shown
+        return {**named, **kwargs}
 
-    def _clean(self, event: Event) -> None:
-        """Take out what holds the arguments as they are."""
+    def _clean(self, event: Event, message: Message | None) -> None:
+        """Take out what holds the arguments as they are, and secret ones wherever they stand."""
         whole: Any = event
         for part, name in CALLS:
             if name in (whole.get(part) or {}):
                 del whole[part][name]
+        if whole.get("type") == "transaction":  # it has neither errors nor frames
+            return
+        known = self._arguments(message) if message is not None and message.task in self._definitions else {}
+        values = Values(self._scrubbing.secrets(known))
+        for one in whole.get("exception", {}).get("values") or ():
+            if one.get("value"):
+                one["value"] = values.hidden(one["value"])
+        crumbs: Any = whole.get("breadcrumbs") or {}
+        for crumb in crumbs.get("values", ()) if isinstance(crumbs, dict) else ():
+            if crumb.get("category") == RETRY:
+                crumb["message"] = values.hidden(crumb["message"])
         for frame in iter_event_frames(event):
             if str(frame.get("module", "")).partition(".")[0] in CARRIERS:
                 frame["in_app"] = False
                 frame.pop("vars", None)
             elif frame.get("vars"):
-                frame["vars"] = self._scrubbing.rewritten(frame["vars"])
+                frame["vars"] = values.hidden(self._scrubbing.rewritten(frame["vars"]))
 
     @property
     def _scrubbing(self) -> Scrubber:

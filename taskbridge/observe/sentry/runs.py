@@ -5,7 +5,7 @@ A retry is a breadcrumb, which the next attempt of the same message finds in the
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import msgspec
 import sentry_sdk
 from sentry_sdk.integrations.dedupe import DedupeIntegration
 from sentry_sdk.scope import Scope, use_isolation_scope
+from sentry_sdk.scope import _isolation_scope as isolation_scope
 
 from ...bridge import Bridge
 from ...errors import TaskbridgeError
@@ -21,10 +22,11 @@ from ...events import Buried, Failed, Retried
 from ...events import Event as Told
 from ...message import Message, decode
 from ...outcome import Ended, Outcome
+from ...shown.scrubbing import cut
 from ...trace import Entered
 from . import native
-from .reports import About, Reports
-from .scrubbing import cut
+from .reports import RETRY, About, Reports
+from .run import Run
 from .traces import Traces, follow
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Of so many messages the breadcrumbs are kept until they run again here.
 MOST_CRUMBS = 1_000
+
+#: And of one message so many, the last. Source: the SDK's own ``max_breadcrumbs``.
+MOST_OF_ONE = 100
 
 
 class Final(msgspec.Struct):
@@ -56,60 +61,51 @@ class Runs:
         self._bridge = bridge
         self._traces = traces
         self._reports = Reports(bridge.definitions)
-        self._crumbs: OrderedDict[str, list[dict[str, Any]]] = OrderedDict()
+        self._crumbs: OrderedDict[str, deque[dict[str, Any]]] = OrderedDict()
         self._finals: dict[str, Final] = {}
 
     def enter(self, entered: Entered) -> Callable[[Outcome | None], None] | None:
         """Give an attempt a scope of its own; returns what leaves it."""
-        client = sentry_sdk.get_client()
+        stayed = isolation_scope.get()
+        run = stayed if isinstance(stayed, Run) and stayed.waits_for(self) else None
+        client = run.client_around if run else Scope.get_client()
         if not client.is_active():
             return None
+        native.here.failure = None
         traced = self._traces.on(client)
-        native.entered(traced=traced)
-        outer = Scope.get_isolation_scope(), Scope.get_current_scope()
-        scope = outer[0].fork()
-        Scope.set_isolation_scope(scope)
-        Scope.set_current_scope(outer[1].fork())
-        try:
-            return self._inside(entered, scope, outer, traced=traced)
-        except BaseException:
-            _restore(outer)
-            raise
-
-    def _inside(
-        self, entered: Entered, scope: Scope, outer: tuple[Scope, Scope], *, traced: bool
-    ) -> Callable[[Outcome | None], None]:
-        message, seen = entered.message, list[BaseException]()
-
-        def describe(event: Event, hint: Hint) -> Event:
-            if hint.get("exc_info"):
-                seen.append(hint["exc_info"][1])
-            self._reports.describe(event, About.entered(entered))
-            return event
-
-        self._clear(scope, message.id)
-        scope.add_event_processor(describe)
-        close = None
         if traced:
-            close = self._traces.process(entered)
+            native.around()
+        if run is None:
+            run = Run(entered, self)
         else:
-            follow(scope, message)
-
-        def leave(outcome: Outcome | None) -> None:
+            run.again(entered)
+        if traced:
             try:
-                if isinstance(outcome, Ended) and outcome.how == "dead":
-                    self._finals[message.id] = self._final(scope, message.task, outcome, seen)
-                if close:
-                    close(outcome)
-            finally:
-                _restore(outer)
-                native.left(message.task, outcome)
+                run.close = self._traces.process(entered)
+            except BaseException:
+                run.restore()
+                raise
+        return run.leave
 
-        return leave
+    def of_its_own(self, scope: Scope, message: Message) -> None:
+        """Make a scope that of a message: its trace, its breadcrumbs."""
+        follow(scope, message)
+        self._clear(scope, message.id)
+
+    def describe(self, event: Event, entered: Entered) -> None:
+        """Say in a report which attempt has told of it."""
+        self._reports.describe(event, About.entered(entered))
+
+    def ends(self, run: Run, outcome: Ended) -> None:
+        """Keep the report of a final failure until the store knows of it."""
+        message = run.entered.message
+        self._finals[message.id] = self._final(run, message.task, outcome)
 
     def failed(self, told: Failed) -> None:
         """Report a final failure."""
         final = self._finals.pop(told.id, None)
+        if not sentry_sdk.get_client().is_active():  # then the store is not asked for what nobody is told
+            return
         if final is None or final.error is not told.error:
             self._report(told, self._stored(told.id), told.error, told.why)
         elif not final.told:
@@ -125,10 +121,10 @@ class Runs:
     def retried(self, told: Retried) -> None:
         """Leave a breadcrumb of an attempt that has failed."""
         self._finals.pop(told.id, None)
-        if not told.counted:
+        if not told.counted or not sentry_sdk.get_client().is_active():
             return
         crumb = {
-            "category": "taskbridge.retry",
+            "category": RETRY,
             "type": "error",
             "level": "warning",
             "message": cut(
@@ -137,7 +133,7 @@ class Runs:
             "data": {"attempt": told.attempt, "after_ms": told.after_ms},
             "timestamp": datetime.fromtimestamp(self._bridge.clock.now_ms() / 1000, UTC),
         }
-        self._crumbs.setdefault(told.id, []).append(crumb)
+        self._crumbs.setdefault(told.id, deque(maxlen=MOST_OF_ONE)).append(crumb)
         while len(self._crumbs) > MOST_CRUMBS:
             self._crumbs.popitem(last=False)
 
@@ -148,12 +144,12 @@ class Runs:
         if self._crumbs:
             self._crumbs.pop(told.id, None)
 
-    def _final(self, scope: Scope, task: str, outcome: Ended, seen: list[BaseException]) -> Final:
+    def _final(self, run: Run, task: str, outcome: Ended) -> Final:
         """Write the report where the frames of the error still have their variables."""
         error = outcome.error
-        event, hint = self._reports.of_error(error) if error else self._reports.of_word(task, outcome.why)
+        event, hint = self._reports.of_error(error, task) if error else self._reports.of_word(task, outcome.why)
         event["contexts"] = {"trace": sentry_sdk.get_current_scope().get_trace_context()}
-        return Final(scope, event, hint, error, any(one is error for one in seen))
+        return Final(run, event, hint, error, any(one is error for one in run.seen))
 
     def _report(self, told: Told, message: Message | None, error: BaseException | None, why: str) -> None:
         """Report what did not run here."""
@@ -162,7 +158,7 @@ class Runs:
             self._clear(scope, told.id)
             if message is not None:
                 follow(scope, message)
-            event, hint = self._reports.of_error(error) if error else self._reports.of_word(told.task, why)
+            event, hint = self._reports.of_error(error, told.task) if error else self._reports.of_word(told.task, why)
             self._reports.describe(event, about)
             sentry_sdk.capture_event(event, hint)
 
@@ -179,8 +175,3 @@ class Runs:
             return decode(record.body) if record and record.body else None
         except TaskbridgeError:  # a report without them is better than none
             return None
-
-
-def _restore(outer: tuple[Scope, Scope]) -> None:
-    Scope.set_isolation_scope(outer[0])
-    Scope.set_current_scope(outer[1])

@@ -107,13 +107,13 @@ def test_a_traceback_is_a_field_or_stands_indented_below():
 
 
 def test_a_log_shows_no_password_of_a_url():
-    """Neither in what is said, nor in a field, nor in a traceback."""
+    """Neither in what is said, nor in a field or its name, nor in a traceback."""
     url = "redis://bank:hush@host:6379/0"
-    record = a_record(f"away: {url}", url=url, more={"of": [url]}, error=raised(OSError(url)))
+    record = a_record(f"away: {url}", url=url, more={"of": [url], url: 7}, error=raised(OSError(url)))
 
     assert "hush" not in PlainFormatter().format(record)
     assert "hush" not in JsonFormatter().format(record)
-    assert 4 == JsonFormatter().format(record).count("redis://bank:***@host:6379/0")
+    assert 5 == JsonFormatter().format(record).count("redis://bank:***@host:6379/0")
 
 
 class Unspeakable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -165,6 +166,23 @@ def test_frames_of_what_runs_tasks_are_left_out(caplog: pytest.LogCaptureFixture
 
     trace = json.loads(JsonFormatter().format(record))["exception"]
     assert "attempt.py" not in trace
+    assert "raise ValueError" in trace
+
+
+def test_a_coroutines_traceback_begins_with_the_task_too(caplog: pytest.LogCaptureFixture):
+    """What drives an ``async def`` task stands around it, as the engine does."""
+
+    async def task() -> None:
+        raise ValueError("no route")
+
+    with pytest.raises(ValueError, match="no route") as caught:
+        asyncio.run(task())
+    caught.value.__traceback__ = caught.tb.tb_next  # without this test, which called it
+
+    (record,) = logged(caplog, Failed(**WHO, why="ValueError: no route", error=caught.value))
+
+    trace = json.loads(JsonFormatter().format(record))["exception"]
+    assert "run_until_complete" not in trace
     assert "raise ValueError" in trace
 
 

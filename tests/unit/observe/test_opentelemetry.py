@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,11 +17,14 @@ from opentelemetry.trace import SpanKind, StatusCode, format_trace_id
 
 from taskbridge import Backoff, Bridge, Drop, Settings, chain
 from taskbridge.config import BackendSettings
+from taskbridge.events import Sent
 from taskbridge.observe.messaging import system_of
-from taskbridge.observe.opentelemetry import headers
+from taskbridge.observe.opentelemetry import Spans, headers
 from taskbridge.testing.worker import Worker
 
 from ..conftest import BridgeClock
+
+KEY = "k-12345"
 
 ONCE = Backoff(max_retries=1, base=0, cap=0)
 
@@ -124,6 +129,26 @@ def test_only_a_final_failure_is_an_error(bridge: Bridge, spans: InMemorySpanExp
     assert "ValueError" == attributes(last)["error.type"]
 
 
+def test_what_is_secret_is_in_no_span(bridge: Bridge, spans: InMemorySpanExporter):
+    """Neither by its name nor where it stands without one: spans go to whoever keeps traces."""
+
+    @bridge.task(name="bank.charge", queue="mail", retry=ONCE)
+    def charge(user_id: int, pan: str) -> None:
+        raise LookupError(f"card {pan} was refused, api_key={KEY}")
+
+    charge.enqueue(7, "4111111111111111")
+    Worker(bridge).run_pending()
+    bridge.clock.advance(1)  # type: ignore[attr-defined]
+    Worker(bridge).run_pending()
+
+    tries = named(spans, "process mail")
+    ids_and_instants = r"0x[0-9a-f]+|[0-9a-f]{32}|[\d:.-]+T[\d:.]+Z"
+    told = re.sub(ids_and_instants, "", " ".join(span.to_json() for span in tries))
+    assert [] == [secret for secret in ("4111", KEY) if secret in told], told
+    assert ["retry", "exception"] == [event.name for span in tries for event in span.events]
+    assert "LookupError: card [Filtered] was refused, api_key=[Filtered]" in (tries[1].status.description or "")
+
+
 def test_a_later_link_is_in_the_trace_of_who_has_sent_the_chain(bridge: Bridge, spans: InMemorySpanExporter):
     """Though a worker has made it ready."""
     link = bridge.task(name="link")(number)
@@ -171,6 +196,47 @@ def test_a_call_that_sends_many_or_nothing(bridge: Bridge, spans: InMemorySpanEx
     many, refused = named(spans, "send default")
     assert 3 == attributes(many)["messaging.batch.message_count"]
     assert StatusCode.ERROR == refused.status.status_code
+
+
+class Unspeakable(Exception):
+    """One that cannot even say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_that_cannot_say_what_it_is_ends_its_span(bridge: Bridge, spans: InMemorySpanExporter):
+    """It is a failed one, and goes where spans go."""
+    task = bridge.task(name="note")(number)
+
+    def stream() -> Iterator[tuple[int]]:
+        yield (1,)
+        raise Unspeakable
+
+    with pytest.raises(Unspeakable):
+        task.enqueue_many(stream())
+
+    (failed,) = named(spans, "send default")
+    assert (StatusCode.ERROR, "Unspeakable") == (failed.status.status_code, attributes(failed)["error.type"])
+
+
+def test_a_stream_of_many_is_not_kept(bridge: Bridge, spans: InMemorySpanExporter):
+    """What was sent is counted and forgotten, so a stream takes no memory while it goes on."""
+    observer = Spans(bridge)
+    over = observer.sending("note", "default")
+    tracemalloc.start()
+    for n in range(5_000):
+        observer.sent(Sent(id=f"{n}", task="note", queue="default", backend="memory", size=3))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    over(None)
+
+    assert 50_000 > kept
+    (many,) = named(spans, "send default")
+    assert (5_000, 15_000) == (
+        attributes(many)["messaging.batch.message_count"],
+        attributes(many)["messaging.message.body.size"],
+    )
 
 
 def test_both_tracers_headers_travel_together(clock: BridgeClock, spans: InMemorySpanExporter):

@@ -18,6 +18,7 @@ from taskbridge.events import (
     Repeated,
     Retried,
     Sent,
+    Shadowed,
     Started,
     Succeeded,
     Waiting,
@@ -49,6 +50,8 @@ SAID = [
     (Waiting(**WHO, how="throttled", key="sms"), DEBUG, "waiting", "waits for the limit sms"),
     (ParkedForRelease(**WHO, why="no task"), WARNING, "parked_for_release", "waits for a newer worker: no task"),
     (Repeated(**WHO, verdict="settled"), INFO, "repeated", "is a copy that was recognised: settled"),
+    (Shadowed(**WHO, how="ran", why="agreed"), INFO, "shadowed", "has a copy on new, ran: agreed"),
+    (Shadowed(**WHO, how="unsent", why="away"), DEBUG, "shadowed", "has a copy on new, unsent: away"),
     (
         ClaimRefused(**WHO, why="refused"),
         *(WARNING, "claim_refused", "had lost its claim; its result was refused: refused"),

@@ -28,7 +28,7 @@ for backend in ("memory", "other"):
             events.Retried(**told, ran_ms=3, why="KeyError: no"), events.Retried(**told, counted=False, ran_ms=3),
             events.Dropped(**told, how="expired"), events.Dropped(**told, how="skipped"),
             events.ParkedForRelease(**told), events.Buried(**told), events.Waiting(**told, how="locked"),
-            events.Repeated(**told, verdict="settled"), events.ClaimRefused(**told),
+            events.Repeated(**told, verdict="settled"), events.ClaimRefused(**told), events.Shadowed(**told, how="ran"),
         ):
             bridge.events.emit(event)
 """

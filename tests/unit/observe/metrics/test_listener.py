@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from taskbridge import Drop, Lock, Reschedule, events
 from taskbridge.clock import SystemClock
+from taskbridge.copies import copy_of
+from taskbridge.message import Shadow
 from taskbridge.observe.metrics.ledger import Ledger
 from taskbridge.observe.metrics.listener import Listener
 from taskbridge.observe.metrics.rows import MOST_ROWS, MOST_WORDS
@@ -105,6 +109,21 @@ def test_what_asks_for_a_later_run_is_no_failure(stage: Stage, counted: Counted)
     assert (1, 0) == (counted("rescheduled_total"), counted("retried_total", exception="Reschedule"))
 
 
+def test_what_came_too_early_has_neither_begun_nor_waited(stage: Stage, counted: Counted):
+    """A native producer has delayed it: it was received, and is counted as begun when its time has come."""
+    stage.bridge.task(name="tests.send", queue="mail")(lambda: None)
+    message = a_message(engine="celery", due_at_ms=NOON_MS + 90_000)
+
+    stage.run(message)
+    early = [counted(name) for name in ("received_total", "started_total", "rescheduled_total", "queue_seconds_count")]
+    stage.clock.advance(90)
+    stage.run(stage.copy(message))
+
+    assert [1, 0, 0, 0] == early
+    assert (2, 1, 1) == tuple(counted(name) for name in ("received_total", "started_total", "queue_seconds_count"))
+    assert set() == counted.labels("taskbridge_parked_total", "for")
+
+
 def test_what_is_dropped_is_revoked(stage: Stage, counted: Counted):
     """By how: of its own wish, or not begun in time."""
     raising(stage, Drop("no use"))
@@ -112,6 +131,18 @@ def test_what_is_dropped_is_revoked(stage: Stage, counted: Counted):
     stage.run(a_message(expires_at_ms=NOON_MS - 1))
 
     assert (1, 1) == tuple(counted("revoked_total", how=how) for how in ("dropped", "expired"))
+
+
+def test_copies_of_shadows_are_no_messages(stage: Stage, counted: Counted):
+    """They are counted apart, by what became of them, and as nothing else."""
+    stage.bridge.task(name="tests.send", queue="mail", shadow_safe=True)(lambda: None)
+    original = a_message(shadow=Shadow(rule="s1"), enqueued_at_ms=NOON_MS)
+    stage.run(original)
+    for _ in range(2):
+        stage.run(copy_of(original, "s1"))
+
+    assert (1, 1) == tuple(counted("shadows_total", how=how) for how in ("ran", "unrun"))
+    assert (1, 1, 1) == tuple(counted(f"{name}_total") for name in ("received", "started", "succeeded"))
 
 
 def test_a_copy_of_what_is_done_is_a_repeat(stage: Stage, counted: Counted):
@@ -235,3 +266,33 @@ def test_round_trips_are_timed(stage: Stage, counted: Counted):
 
 def received(stage: Stage, task: str, **more: Any) -> None:
     stage.bridge.events.emit(events.Received(id="m", task=task, queue="mail", backend="memory", **more))
+
+
+def test_threads_lose_no_count(stage: Stage, counted: Counted):
+    """Those of an engine's own command count in the same cells, and nobody waits for a lock."""
+    each, told = 20_000, {"id": "m", "task": "tests.send", "queue": "mail", "backend": "memory"}
+    trips, before = Trips(SystemClock(), counted.ledger), sys.getswitchinterval()
+
+    def work() -> None:
+        for _ in range(each):
+            stage.bridge.events.emit(events.Started(**told, waited_ms=250))
+            stage.bridge.events.emit(events.Succeeded(**told, ran_ms=250))
+            trips.end(trips.begin())
+
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert [4 * each] * 2 == [counted(f"{name}_total") for name in ("started", "succeeded")]
+    assert (4 * each, each) == (counted("queue_seconds_count"), counted("queue_seconds_sum"))
+    assert (4 * each, each) == (
+        counted("run_seconds_count", outcome="succeeded"),
+        counted("run_seconds_sum", outcome="succeeded"),
+    )
+    assert 4 * each == counted.registry.get_sample_value("taskbridge_store_trip_seconds_count")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from taskbridge.errors import ConfigError
 from taskbridge.observe.facts import Facts, Group
-from taskbridge.observe.metrics.serving import Stored
+from taskbridge.observe.metrics.seats import FOLDER
+from taskbridge.observe.metrics.serving import Stored, folder
 from taskbridge.observe.metrics.worker import WorkerSeries
 
 FACTS = Facts(
@@ -27,6 +30,16 @@ def registry_of(collector: Collector) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(collector)
     return registry
+
+
+def test_without_any_folder_that_can_be_written_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    """A container whose file system is read-only has none for temporary files."""
+    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/no/such/folder"])
+
+    with pytest.raises(ConfigError, match=f"No usable temporary directory .*; name one by {FOLDER}"), folder():
+        pass
 
 
 def test_facts_are_series_by_group():

@@ -11,8 +11,8 @@ import pytest
 from taskbridge import Backoff, Bridge, Drop, Settings, cron, every
 from taskbridge.config import ScheduleSettings, load
 from taskbridge.errors import ConfigError
-from taskbridge.events import Dropped, Failed
-from taskbridge.observe.sentry.crons import monitor_of, slug_of
+from taskbridge.events import Dropped, Failed, Started
+from taskbridge.observe.sentry.crons import MOST_NAMES, Crons, monitor_of, slug_of
 from taskbridge.policies.ticks import Crontab, Interval, Timing
 from taskbridge.testing import a_message
 from taskbridge.testing.worker import Worker
@@ -106,6 +106,17 @@ def test_only_ticks_are_told_of(observed: Observed, sentry: Kept):
     bridge.events.emit(Dropped(id="bank.digest@300000", task="bank.digest", queue="default", how="expired"))
 
     assert [] == sentry.check_ins
+
+
+def test_ids_that_only_look_like_ticks_do_not_pile_up(observed: Observed, sentry: Kept):
+    """Native producers name their messages as they like."""
+    crons = Crons(observed())
+
+    for n in range(3 * MOST_NAMES):
+        crons.started(Started(id=f"order-{n}@{n}", task="bank.book", queue="default"))
+
+    assert [] == told(sentry)
+    assert MOST_NAMES == crons._known_monitor.cache_info().currsize
 
 
 def test_without_the_setting_no_tick_is_told_of(observed: Observed, sentry: Kept):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import os
+import random
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +22,12 @@ from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from taskbridge import Backoff, Drop, Lock, RateLimit, Reschedule, Retry, SoftTimeout, Throttled
 from taskbridge.backend import Delivery
 from taskbridge.errors import HardTimeout
-from taskbridge.events import Buried, Failed
+from taskbridge.events import Buried, Failed, Retried
 from taskbridge.execution import deliver
 from taskbridge.message import Message, encode
 from taskbridge.observe.sentry.reports import About, Reports
+from taskbridge.observe.sentry.runs import MOST_OF_ONE, Runs
+from taskbridge.observe.sentry.traces import Traces
 from taskbridge.store import LEASE_MS, Begin
 from taskbridge.testing import a_message
 
@@ -67,6 +71,7 @@ def test_a_final_failure_is_one_report_with_what_it_is_about(stage: Stage, sentr
     (value,) = error["exception"]["values"]
     assert ("ValueError", "no such account") == (value["type"], value["value"])
     assert {"type": "taskbridge", "handled": False} == value["mechanism"]
+    assert "fingerprint" not in error
     assert "fail" == value["stacktrace"]["frames"][-1]["function"]
     assert {False} == {frame["in_app"] for frame in value["stacktrace"]["frames"] if "taskbridge." in frame["module"]}
     assert [
@@ -182,6 +187,7 @@ def test_a_hard_timeout_is_reported_by_its_name(stage: Stage, sentry: Kept):
     (error,) = sentry.errors
     assert ("HardTimeout", "m") == (error["exception"]["values"][-1]["type"], error["tags"]["message_id"])
     assert "arguments" not in error["contexts"]["taskbridge"]
+    assert ["{{ default }}", "tests.other"] == error["fingerprint"]  # without frames all tasks' would be one issue
 
 
 def test_bytes_that_are_no_message_are_reported_and_not_shown(stage: Stage, sentry: Kept):
@@ -192,7 +198,7 @@ def test_bytes_that_are_no_message_are_reported_and_not_shown(stage: Stage, sent
     stage.bridge.events.emit(Buried(id="raw-1", task="", queue="mail", backend="celery", why=why))
 
     (error,) = sentry.errors
-    assert "expected a Celery message (protocol 2, JSON)" == error["logentry"]["params"][-1]
+    assert ["what is no message", "expected a Celery message (protocol 2, JSON)"] == error["logentry"]["params"]
     assert "hunter2" not in str(sentry.errors)
 
 
@@ -223,6 +229,50 @@ def test_no_secret_of_a_call_is_in_a_report(stage: Stage, sentry: Kept):
     } == error["contexts"]["taskbridge"]["arguments"]
     assert "Ada" in str(error["exception"]["values"][-1]["stacktrace"]["frames"][-1]["vars"])
     assert [] == [secret for secret in secrets if secret in str(sentry.errors)]
+
+
+def test_a_secret_value_is_hidden_where_it_stands_without_its_name(stage: Stage, sentry: Kept):
+    """In ``args`` of a decorator, in another variable, in what an error says, in a breadcrumb; a short one may stay."""
+    password, token, code = os.urandom(8).hex(), os.urandom(500).hex(), random.randint(10_000, 99_999)
+
+    def audited(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            kept = list(kwargs.values())
+            return function(*args, **kwargs), kept
+
+        return wrapper
+
+    @stage.bridge.task(name="tests.send", retry=Backoff(max_retries=1, base=0, cap=0))
+    @audited
+    def send(account: int, password: str, pin: int, *, more: dict[str, Any]) -> None:
+        other = f"of{password}"
+        raise ValueError(f"{account}: no {other}, {pin}, {more['refreshToken']}, {more['cvv']}")
+
+    run_out(stage, a_call(4711, password, code, more={"refreshToken": token, "cvv": "7"}))
+
+    (error,) = sentry.errors
+    assert "4711: no of[Filtered], [Filtered], [Filtered], 7" == error["exception"]["values"][-1]["value"]
+    assert "4711" in str(error["exception"]["values"][-1]["stacktrace"])
+    assert 1 == len(crumbs(error))
+    assert [] == [one for one in (password, token[:100], f"'{code}'") if one in str(sentry.errors)]
+
+
+def test_no_call_as_it_is_is_in_an_error_or_a_transaction(init: Init, stage: Stage):
+    """The SDK's integrations for the engines put it there, unless they are told not to."""
+    kept = init(traces_sample_rate=1.0)
+
+    @stage.bridge.task(name="tests.send", retry=ONCE)
+    def send(password: str) -> None:
+        sentry_sdk.set_extra("celery-job", {"args": [password]})
+        sentry_sdk.set_context("dramatiq", {"args": [password]})
+        raise ValueError("declined")
+
+    password = os.urandom(8).hex()
+    stage.run(a_call(password))
+
+    assert (1, 1) == (len(kept.errors), len(kept.transactions))
+    assert password not in str([kept.errors, kept.transactions])
 
 
 def test_the_names_of_the_clients_own_scrubber_are_hidden_too(init: Init, stage: Stage):
@@ -450,6 +500,43 @@ def test_without_a_client_nothing_is_done(stage: Stage, init: Init, caplog: pyte
 
     assert "DEAD" == stage.look(message).state
     assert "nothing is reported to Sentry: set SENTRY_DSN" in caplog.text
+
+
+def test_without_a_client_the_store_is_asked_for_nothing(stage: Stage, init: Init, monkeypatch: pytest.MonkeyPatch):
+    """What nobody is told of is not looked up."""
+    looked: list[str] = []
+    monkeypatch.setattr(stage.bridge.store.messages, "look", looked.append)
+    stage.bridge.runtime  # noqa: B018
+
+    stage.bridge.events.emit(Failed(id="1", task="tests.send", queue="mail", why="its worker was lost 3 times"))
+
+    assert [] == looked
+
+
+def test_what_no_key_can_be_made_of_is_one_report(init: Init, stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    """Its end is; of what the log says before, the SDK would make another."""
+    kept = init(integrations=[LoggingIntegration()])
+    raising(stage, AssertionError("run"), retry=ONCE)
+
+    def broken(*_: object) -> None:
+        raise TypeError("no such key")
+
+    monkeypatch.setattr("taskbridge.execution.needs_of", broken)
+    stage.run(a_message())
+
+    (error,) = kept.errors
+    assert "no key of a lock or a limit" in error["logentry"]["params"][-1]
+
+
+def test_a_message_that_is_tried_for_ever_keeps_few_breadcrumbs(stage: Stage, sentry: Kept):
+    """The last hundred, as many as a report shows."""
+    runs = Runs(stage.bridge, Traces(stage.bridge))
+
+    for attempt in range(1, 3 * MOST_OF_ONE):
+        runs.retried(Retried(id="1", task="tests.send", queue="mail", attempt=attempt, why="ValueError: x"))
+
+    assert MOST_OF_ONE == len(runs._crumbs["1"])
+    assert 3 * MOST_OF_ONE - 1 == runs._crumbs["1"][-1]["data"]["attempt"]
 
 
 def test_a_claimed_problem_is_reported(stage: Stage, sentry: Kept):
