@@ -1,6 +1,6 @@
-"""A real Prometheus for tests, and a scrape of one's own.
+"""A real Prometheus for tests, its ``promtool``, and a scrape of one's own.
 
-The server is the one on the path; else the one of Debian's package, unpacked below ``build`` without being installed.
+Both are those on the path; else those of Debian's package, unpacked below ``build`` without being installed.
 """
 
 from __future__ import annotations
@@ -30,24 +30,36 @@ FETCH_S = 120.0
 
 def some_prometheus() -> str:
     """Return a server, or skip."""
-    return shutil.which("prometheus") or _unpacked() or missing("prometheus, or Debian's package of it,")
+    return _some("prometheus")
+
+
+def promtool(*words: str, folder: Path) -> str:
+    """Run it in a folder; returns what it says, and fails with that where it finds a fault."""
+    ran = subprocess.run(
+        [_some("promtool"), *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert 0 == ran.returncode, ran.stdout + ran.stderr
+    return ran.stdout
 
 
 class Prometheus(Process):
-    """Scrapes an address twice a second.
+    """Scrapes addresses twice a second.
 
     Args:
-        target: ``host:port`` of what it scrapes.
+        targets: ``host:port`` of each.
+        rules: the text of a file of rules, evaluated twice a second.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, *targets: str, rules: str = "") -> None:
         super().__init__(some_prometheus())
-        self._target = target
+        self._targets = targets
+        (self.directory / "rules.yml").write_text(rules)
 
     def config(self) -> list[str]:
         return [
-            "global: {scrape_interval: 500ms, scrape_timeout: 500ms}",
-            f"scrape_configs: [{{job_name: taskbridge, static_configs: [{{targets: ['{self._target}']}}]}}]",
+            "global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 500ms}",
+            "rule_files: [rules.yml]",
+            f"scrape_configs: [{{job_name: taskbridge, static_configs: [{{targets: {json.dumps(self._targets)}}}]}}]",
         ]
 
     def named(self, config: Path) -> list[str]:
@@ -63,17 +75,24 @@ class Prometheus(Process):
 
     def ask(self, query: str) -> dict[tuple[tuple[str, str], ...], float]:
         """Return what an instant query finds, by labels."""
-        url = f"http://{HOST}:{self.port}/api/v1/query?{urlencode({'query': query})}"
-        with urlopen(url, timeout=5) as answer:
+        said = self._get(f"query?{urlencode({'query': query})}")
+        return {tuple(sorted(one["metric"].items())): float(one["value"][1]) for one in said["result"]}
+
+    def firing(self) -> list[dict[str, Any]]:
+        """Return the alerts that fire, with labels and annotations."""
+        return [one for one in self._get("alerts")["alerts"] if one["state"] == "firing"]
+
+    def _get(self, path: str) -> Any:
+        with urlopen(f"http://{HOST}:{self.port}/api/v1/{path}", timeout=30) as answer:
             said: Any = json.load(answer)
         assert "success" == said["status"], said
-        return {tuple(sorted(one["metric"].items())): float(one["value"][1]) for one in said["data"]["result"]}
+        return said["data"]
 
 
 class Scraped:
     """What an address said at one moment."""
 
-    def __init__(self, address: str, seconds: float = 10) -> None:
+    def __init__(self, address: str, seconds: float = 30) -> None:
         with urlopen(f"http://{address}/metrics", timeout=seconds) as answer:
             self.families: list[Metric] = list(text_string_to_metric_families(answer.read().decode()))
 
@@ -96,8 +115,12 @@ class Scraped:
         return found
 
 
-def _unpacked() -> str | None:
-    binary = UNPACKED / "usr" / "bin" / "prometheus"
+def _some(name: str) -> str:
+    return shutil.which(name) or _unpacked(name) or missing(f"{name}, or Debian's package of prometheus,")
+
+
+def _unpacked(name: str) -> str | None:
+    binary = UNPACKED / "usr" / "bin" / name
     if not binary.exists() and shutil.which("apt-get") and shutil.which("dpkg"):
         UNPACKED.parent.mkdir(exist_ok=True)
         with suppress(subprocess.SubprocessError, StopIteration, OSError):
