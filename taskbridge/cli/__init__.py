@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from typing import IO, Any
@@ -12,6 +13,7 @@ from typing import IO, Any
 import click
 
 from ..errors import TaskbridgeError, nearest
+from .group import Group
 
 EPILOG = "Settings: TASKBRIDGE_BACKEND, TASKBRIDGE_BROKER_URL and others; see docs/settings.md."
 
@@ -26,7 +28,7 @@ class Refusal(click.ClickException):
         click.echo(f"taskbridge: {safe(redacted(self.message), lines=True)}", file=file, err=True)
 
 
-class Verbs(click.Group):
+class Verbs(Group):
     """The verbs, imported when used."""
 
     names = (
@@ -34,11 +36,15 @@ class Verbs(click.Group):
             "batches",
             "check",
             "compare",
+            "control",
+            "dashboard",
             "dead",
             "limits",
             "locks",
+            "messages",
             "metrics",
             "migrate",
+            "monitoring",
             "purge",
             "queues",
             "relay",
@@ -48,8 +54,9 @@ class Verbs(click.Group):
             "send",
             "status",
             "tasks",
+            "top",
         ),
-        "worker",
+        *("why", "worker", "workers"),
     )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -63,6 +70,12 @@ class Verbs(click.Group):
         command: click.Command = getattr(import_module(f".{name}", __package__), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for word in args:
+            if not _is_text(word) and not os.path.exists(word):
+                ctx.fail(f"expected text in UTF-8, got {word!a}")
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -75,6 +88,15 @@ class Verbs(click.Group):
             return super().invoke(ctx)
         except TaskbridgeError as error:
             raise Refusal(str(error)) from error
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line can be written to the store: bytes that are no UTF-8 come as half pairs."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @click.command(cls=Verbs, epilog=EPILOG)

@@ -11,6 +11,7 @@ import msgspec
 from ..observe.text import safe
 from ..store.flow import BatchState
 from .common import as_json, on_a_bridge, opened
+from .group import Group
 from .screen import say, say_json, table
 
 EXAMPLES = """\b
@@ -32,7 +33,7 @@ Examples:
 """
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def batches() -> None:
     """See how far batches are."""
 

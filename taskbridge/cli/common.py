@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from ..bridge import Bridge
     from ..observe.exposition import Address
 
+#: What a change of routes is given.
+NOTE = click.option("--note", default="", metavar="TEXT", help="Why; it is kept in the history.")
+FORCE = click.option(
+    "--force", is_flag=True, help="Also where no live worker would take the messages, or knows such a task."
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def examples(*lines: str) -> str:
+    """Return commands as the end of a verb's help has them."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
 def as_json(command: F) -> F:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json as jsons
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..observe.text import safe
+from ..observe.text import safe, without_passwords
 from .common import as_json, on_a_bridge, opened
+from .group import Group
 from .screen import say, say_json, shown_bytes, table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ Examples:
 """
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def dead() -> None:
     """See, replay and purge the dead letters: messages that failed for the last time, or could not be read."""
 
@@ -108,9 +108,9 @@ def show(id: str, module: str | None, chdir: str, json: bool) -> None:
         say(f"kwargs     {safe(_text(message.kwargs))}")
     if found.link is not None:
         say(f"part of    {safe(found.link.why)}")
-    say(f"why        {safe(record.why)}")
+    say(f"why        {safe(without_passwords(record.why))}")
     if record.traceback:
-        say(f"\n{record.traceback.rstrip()}")
+        say(f"\n{without_passwords(record.traceback).rstrip()}")
 
 
 @dead.command(epilog=REPLAY_EXAMPLES)
@@ -124,7 +124,7 @@ def replay(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chd
 
     with opened([module], chdir) as bridge:
         chosen = _chosen(ids, every, yes, "Replay", bridge.store)
-        sys.exit(_each(chosen, lambda id: letters.replay(bridge.store, id), "replayed"))
+        sys.exit(_told(chosen, letters.replay_all(bridge.store, chosen), "replayed"))
 
 
 @dead.command(epilog=PURGE_EXAMPLES)
@@ -138,14 +138,14 @@ def purge(ids: tuple[str, ...], every: bool, yes: bool, module: str | None, chdi
 
     with opened([module], chdir) as bridge:
         chosen = _chosen(ids, every, yes, "Purge", bridge.store)
-        sys.exit(_each(chosen, lambda id: letters.purge(bridge.store, id), "purged"))
+        sys.exit(_told(chosen, letters.purge_all(bridge.store, chosen), "purged"))
 
 
 def _chosen(ids: tuple[str, ...], every: bool, yes: bool, verb: str, store: Store) -> list[str]:
     from ..operations.letters import every_id
 
     if bool(ids) == every:
-        raise click.UsageError("expected ids, or --all")
+        raise click.UsageError("expected ids or --all, and not both")
     if not every:
         return list(dict.fromkeys(ids))
     chosen = every_id(store)
@@ -154,9 +154,8 @@ def _chosen(ids: tuple[str, ...], every: bool, yes: bool, verb: str, store: Stor
     return chosen
 
 
-def _each(ids: list[str], do: Callable[[str], str], done: str) -> int:
-    """Do it to each, tell why where it was refused, and return the exit code."""
-    refusals = [why for id in ids if (why := do(id))]
+def _told(ids: list[str], refusals: list[str], done: str) -> int:
+    """Tell how many it was done to, and why not to the others; return the exit code."""
     for why in refusals:
         say(f"taskbridge: {safe(why)}", error=True)
     say(f"{len(ids) - len(refusals)} {done}")
@@ -165,13 +164,13 @@ def _each(ids: list[str], do: Callable[[str], str], done: str) -> int:
 
 def _row(letter: Letter, died: str) -> tuple[object, ...]:
     record, task = letter.record, letter.message.task if letter.message else "(no message)"
-    return died, record.id, task, record.queue, record.attempt, record.why
+    return died, record.id, task, record.queue, record.attempt, without_passwords(record.why)
 
 
 def _plain(letter: Letter) -> dict[str, Any]:
     record, message = letter.record, letter.message
-    plain = {name: getattr(record, name) for name in ("id", "queue", "why", "attempt", "starts", "crashes", "at_ms")}
-    plain["traceback"] = record.traceback
+    plain = {name: getattr(record, name) for name in ("id", "queue", "attempt", "starts", "crashes", "at_ms")}
+    plain |= {"why": without_passwords(record.why), "traceback": without_passwords(record.traceback)}
     if letter.link is not None:
         plain |= {"chain": letter.link.chain, "link": letter.link.n, "left": letter.link.left}
     if message is None:

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from .common import as_json, on_a_bridge, opened
+from .common import as_json, examples, on_a_bridge, opened
+from .group import Group
 from .screen import say, say_json, table
 
 EXAMPLES = """\b
@@ -35,7 +36,7 @@ Examples:
 NAME = click.argument("name")
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def limits() -> None:
     """See and change rate limits, for every worker of every engine, within a second. A change outlives restarts."""
 
@@ -71,11 +72,15 @@ def set_(name: str, rate: str, burst: int, module: str | None, chdir: str) -> No
     from ..operations import limits as work
 
     with opened([module], chdir) as bridge:
+        remark = work.unheard_of(bridge, name)
         work.set_rate(bridge.store, name, rate, burst)
     say(f"{name} is {rate} now, whatever its task says; `taskbridge limits reset {name}` gives it back")
+    _remark(remark)
 
 
-@limits.command()
+@limits.command(
+    epilog=examples("taskbridge limits pause provider", "taskbridge limits pause app.send  # its task's own")
+)
 @NAME
 @on_a_bridge
 def pause(name: str, module: str | None, chdir: str) -> None:
@@ -83,11 +88,13 @@ def pause(name: str, module: str | None, chdir: str) -> None:
     from ..operations import limits as work
 
     with opened([module], chdir) as bridge:
+        remark = work.unheard_of(bridge, name)
         work.pause(bridge.store, name)
     say(f"{name} is paused; `taskbridge limits resume {name}` lets it go on")
+    _remark(remark)
 
 
-@limits.command()
+@limits.command(epilog=examples("taskbridge limits resume provider"))
 @NAME
 @on_a_bridge
 def resume(name: str, module: str | None, chdir: str) -> None:
@@ -99,7 +106,7 @@ def resume(name: str, module: str | None, chdir: str) -> None:
     say(f"{name} goes on")
 
 
-@limits.command()
+@limits.command(epilog=examples("taskbridge limits reset provider"))
 @NAME
 @on_a_bridge
 def reset(name: str, module: str | None, chdir: str) -> None:
@@ -109,3 +116,8 @@ def reset(name: str, module: str | None, chdir: str) -> None:
     with opened([module], chdir) as bridge:
         work.reset(bridge.store, name)
     say(f"{name} is what its task says")
+
+
+def _remark(text: str) -> None:
+    if text:
+        say(f"taskbridge: {text}", error=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 import msgspec
 
 from ..observe.text import safe
 from .common import as_json, on_a_bridge, opened
+from .group import Group
 from .screen import say, say_json, table
 
 EXAMPLES = """\b
@@ -30,7 +29,7 @@ Examples:
 """
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def locks() -> None:
     """See the locks that messages and code hold, and break one."""
 
@@ -60,13 +59,12 @@ def break_(key: str, yes: bool, module: str | None, chdir: str) -> None:
 
     The holder goes on running: only its fencing token, lower than the next one's, tells a resource that it is late.
     """
+    from ..operations.locks import break_lock
+
     with opened([module], chdir) as bridge:
         held = next((one for one in bridge.store.waiting.locks() if one.key == key), None)
         if held and not yes:
             by = ", ".join((*held.holders, *held.reserved))
             click.confirm(f"Take {safe(key)} from {safe(by)}? What it runs goes on unprotected.", abort=True)
-        number = bridge.store.waiting.break_lock(key)
-    if not number:
-        say(f"taskbridge: nobody holds a lock {safe(key)!r}; see taskbridge locks list", error=True)
-        sys.exit(1)
+        number = break_lock(bridge.store, key)
     say(f"{safe(key)} was taken from {number}")

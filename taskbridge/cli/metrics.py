@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
 import click
 
+from ..config import load_log_format
 from .common import address, on_a_bridge, opened, queue_names, stop_signals
 from .screen import say
 
@@ -50,7 +52,7 @@ def metrics(
     check_installed()
     from ..observe.gauges import StoreGauges
 
-    set_up_logs("WARNING")
+    set_up_logs("WARNING", load_log_format(here=Path(chdir)))
     with opened([module], chdir) as bridge:
         known = [*queues, *(one.options.queue for one in bridge.definitions.values())]
         gauges = StoreGauges(bridge, list(dict.fromkeys(known)), celery=celery)

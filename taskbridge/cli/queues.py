@@ -34,6 +34,7 @@ COLUMNS = (
     "locked",
     "throttled",
     "held",
+    "paused",
     "dead",
 )
 
@@ -46,7 +47,8 @@ def queues(queues: list[str], module: str | None, chdir: str, json: bool) -> Non
     """Show how many messages are in each queue and state, on every backend.
 
     Waiting is what lies in the engine's queue. Ready, delayed, parked, locked (they wait for a lock), throttled
-    (for their turn at a limit), held (chunks of runs that rest) and dead messages are in the store: which backend
+    (for their turn at a limit), held (chunks of runs that rest), paused (until
+    what they wait for is resumed) and dead messages are in the store: which backend
     they go to is decided when they leave it, so they stand in the queue's first row.
     """
     from ..operations.depths import depths
@@ -59,13 +61,16 @@ def queues(queues: list[str], module: str | None, chdir: str, json: bool) -> Non
         say_json({"queues": [asdict(depth) for depth in found.queues], "problems": found.problems})
     elif found.queues:
         table(COLUMNS, [row for depth in found.queues for row in _rows(depth)], numbers=COLUMNS[2:])
+    elif found.problems:
+        say("no queue is known without the store; name some with --queues or --module")
     else:
         say("no queue is known: no worker lives and the store keeps no message; name some with --queues or --module")
     sys.exit(1 if found.problems else 0)
 
 
 def _rows(depth: Depth) -> list[tuple[object, ...]]:
-    kept = (depth.ready, depth.delayed, depth.parked, depth.locked, depth.throttled, depth.held, depth.dead)
+    waits = (depth.locked, depth.throttled, depth.held, depth.paused)
+    kept = (depth.ready, depth.delayed, depth.parked, *waits, depth.dead)
     rows: list[tuple[object, ...]] = []
     for name, side in depth.backends.items() or [("", None)]:
         waiting = "?" if side is None or side.waiting is None else side.waiting

@@ -42,6 +42,7 @@ def relay(module: str | None, chdir: str, log_level: str, log_format: str | None
         log.warning("%s", warning)
     with opened([module], chdir) as bridge:
         bridge.events.subscribe(log_event)
+        bridge.gather()
         stopping = Event()
         declaring = declarer_of(bridge.definitions, bridge.sender)
         Thread(target=declaring.keep_on, args=(stopping,), name="schedules", daemon=True).start()

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .common import as_json, on_a_bridge, opened
+from .common import FORCE, NOTE, as_json, examples, on_a_bridge, opened
+from .group import Group
 from .screen import say, say_json, table
+from .shadows import shadow, shadows, unshadow
 
 if TYPE_CHECKING:
     from ..operations.routes import Listing
@@ -22,6 +24,8 @@ Examples:
   taskbridge routes remove r1 --note "done"
   taskbridge routes history
   taskbridge routes revert 3
+  taskbridge routes shadow app.score --to dramatiq --share 5
+  taskbridge routes shadows
 """
 
 SET_EXAMPLES = """\b
@@ -39,13 +43,8 @@ Examples:
   taskbridge routes revert 0 --note "everything by the settings"
 """
 
-NOTE = click.option("--note", default="", metavar="TEXT", help="Why; it is kept in the history.")
-FORCE = click.option(
-    "--force", is_flag=True, help="Also where no live worker would take the messages, or knows such a task."
-)
 
-
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def routes() -> None:
     """See and change which engine carries what: for every producer and relay, within a second.
 
@@ -53,7 +52,11 @@ def routes() -> None:
     """
 
 
-@routes.command("list")
+for _command in (shadow, unshadow, shadows):
+    routes.add_command(_command)
+
+
+@routes.command("list", epilog=examples("taskbridge routes list", "taskbridge routes list --json"))
 @on_a_bridge
 @as_json
 def list_(module: str | None, chdir: str, json: bool) -> None:
@@ -74,6 +77,8 @@ def list_(module: str | None, chdir: str, json: bool) -> None:
         table(("rule", "task", "queue", "tag", "share", "sticky by", "to"), rows, numbers=("share",))
     else:
         say("no rule is set")
+    for one in found.shadows:
+        say(f"{one.id}: a shadow of {one}; `taskbridge routes shadows` tells what it came to")
     for task, shares in found.shares.items():
         parts = ", ".join(f"{percent:g} % to {name}" for name, percent in shares.items())
         say(f"by the settings: {task}: {parts}")
@@ -129,7 +134,7 @@ def set_(
         _say_set(done, dry_run=dry_run)
 
 
-@routes.command()
+@routes.command(epilog=examples('taskbridge routes remove r1 --note "done"', "taskbridge routes remove r1 r2"))
 @click.argument("rules", nargs=-1, required=True)
 @NOTE
 @on_a_bridge
@@ -143,7 +148,7 @@ def remove(rules: tuple[str, ...], note: str, module: str | None, chdir: str) ->
     say(f"version {done.version} is without {gone}; `taskbridge routes revert {done.version - 1}` takes it back")
 
 
-@routes.command()
+@routes.command(epilog=examples("taskbridge routes history", "taskbridge routes history --limit 100 --json"))
 @click.option("--limit", default=20, type=click.IntRange(1), show_default=True, help="How many versions.")
 @on_a_bridge
 @as_json
@@ -230,6 +235,7 @@ def _plain_listing(found: Listing) -> dict[str, Any]:
         "who": found.who,
         "note": found.note,
         "rules": list(map(_plain_rule, found.rules)),
+        "shadows": list(map(_plain_rule, found.shadows)),
         "shares": found.shares,
         "default": found.default,
     }

@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from ..observe.text import safe
-from .common import as_json, on_a_bridge, opened
-from .screen import say, say_json, table
+from .common import as_json, examples, on_a_bridge, opened
+from .group import Group
+from .screen import live, say, say_json, table
 
 if TYPE_CHECKING:
     from ..operations.runs import Run
@@ -58,7 +59,7 @@ RUN = click.argument("run")
 WATCH_S = 1.0
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def runs() -> None:
     """See and steer the runs of chunked tasks. RUN is the id that enqueue returned."""
 
@@ -104,7 +105,7 @@ def show(run: str, watch: bool, module: str | None, chdir: str, json: bool) -> N
         say("\n".join(_lines(found)))
 
 
-@runs.command()
+@runs.command(epilog=examples("taskbridge runs pause 5f2b..."))
 @RUN
 @on_a_bridge
 def pause(run: str, module: str | None, chdir: str) -> None:
@@ -115,7 +116,7 @@ def pause(run: str, module: str | None, chdir: str) -> None:
         _say(work.pause(bridge.store, run))
 
 
-@runs.command()
+@runs.command(epilog=examples("taskbridge runs resume 5f2b..."))
 @RUN
 @on_a_bridge
 def resume(run: str, module: str | None, chdir: str) -> None:
@@ -167,18 +168,15 @@ def _say(found: Run) -> None:
 
 def _watch(store: Store, id: str) -> None:
     """Show a run and a bar until it ends."""
-    from rich.console import Console
-    from rich.live import Live
-
     from ..clock import SystemClock
     from ..operations.runs import look
 
     clock, found = SystemClock(), look(store, id)
-    with Live(_picture(found), console=Console(highlight=False), auto_refresh=False) as live:
+    with live(_picture(found)) as show:
         while not found.state.ended_ms:
             clock.sleep(WATCH_S)
             found = look(store, id)
-            live.update(_picture(found), refresh=True)
+            show(_picture(found))
 
 
 def _picture(found: Run) -> Any:

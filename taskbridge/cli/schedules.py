@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..clock import milliseconds, seconds_of
-from .common import as_json, on_a_bridge, opened
+from .common import as_json, examples, on_a_bridge, opened
+from .group import Group
 from .screen import say, say_json, table
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ Examples:
 NAME = click.argument("name")
 
 
-@click.group(epilog=EXAMPLES)
+@click.group(cls=Group, epilog=EXAMPLES)
 def schedules() -> None:
     """See and change schedules, for every worker of every engine, within a second. A change outlives restarts.
 
@@ -44,7 +45,7 @@ def schedules() -> None:
     """
 
 
-@schedules.command("list")
+@schedules.command("list", epilog=examples("taskbridge schedules list", "taskbridge schedules list --json"))
 @on_a_bridge
 @as_json
 def list_(module: str | None, chdir: str, json: bool) -> None:
@@ -71,7 +72,7 @@ def list_(module: str | None, chdir: str, json: bool) -> None:
         say("no schedule was declared; a worker declares those of its tasks when it starts")
 
 
-@schedules.command()
+@schedules.command(epilog=examples("taskbridge schedules show nightly", "taskbridge schedules show nightly --json"))
 @NAME
 @on_a_bridge
 @as_json
@@ -105,7 +106,7 @@ def show(name: str, module: str | None, chdir: str, json: bool) -> None:
     table(("schedule", name), rows)
 
 
-@schedules.command()
+@schedules.command(epilog=examples("taskbridge schedules pause nightly"))
 @NAME
 @on_a_bridge
 def pause(name: str, module: str | None, chdir: str) -> None:
@@ -117,7 +118,7 @@ def pause(name: str, module: str | None, chdir: str) -> None:
     say(f"{name} is paused; `taskbridge schedules resume {name}` lets it go on")
 
 
-@schedules.command()
+@schedules.command(epilog=examples("taskbridge schedules resume nightly"))
 @NAME
 @on_a_bridge
 def resume(name: str, module: str | None, chdir: str) -> None:
@@ -129,7 +130,7 @@ def resume(name: str, module: str | None, chdir: str) -> None:
     say(f"{name} goes on; {_next(tick_ms)}")
 
 
-@schedules.command("run-now")
+@schedules.command("run-now", epilog=examples("taskbridge schedules run-now nightly"))
 @NAME
 @on_a_bridge
 @as_json

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..observe.text import safe
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
 
 #: Wide enough that a table in a pipe or a file is never folded, columns.
 UNFOLDED = 4_096
@@ -27,8 +33,15 @@ def say_json(value: Any) -> None:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
     """Print rows under their columns; those named in ``numbers`` stand to the right."""
-    from rich import box
     from rich.console import Console
+
+    width = None if sys.stdout.isatty() else UNFOLDED
+    Console(width=width, highlight=False).print(grid(columns, rows, numbers=numbers))
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> Table:
+    """Return what ``table`` prints, to be part of a picture that changes."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -37,7 +50,17 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: 
         shown.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(safe("" if cell is None else cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else UNFOLDED, highlight=False).print(shown)
+    return shown
+
+
+@contextmanager
+def live(picture: RenderableType) -> Iterator[Callable[[RenderableType], None]]:
+    """Show a picture and give what shows the next one in its place; the last one stays, and Ctrl-C only ends it."""
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(picture, console=Console(highlight=False), auto_refresh=False) as shown, suppress(KeyboardInterrupt):
+        yield partial(shown.update, refresh=True)
 
 
 def shown_bytes(raw: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from .common import as_json, in_directory, opened
@@ -27,12 +29,11 @@ def tasks(modules: tuple[str, ...], chdir: str, json: bool) -> None:
     if json:
         say_json([{"name": t.name, "queue": t.queue, "options": t.options, "arguments": t.arguments} for t in found])
     elif found:
-        rows = [(t.name, t.queue, _told(t.options), t.arguments) for t in found]
+        rows = [(t.name, t.queue, _told(t.said), t.arguments) for t in found]
         table(("task", "queue", "options", "arguments"), rows)
     else:
         say(f"{', '.join(modules)} declares no task on this bridge; MODULE:NAME names one of your own")
 
 
-def _told(options: object) -> str:
-    assert isinstance(options, dict)
+def _told(options: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in options.items())

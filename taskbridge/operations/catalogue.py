@@ -25,6 +25,11 @@ class Entry:
     options: Mapping[str, Any]
     arguments: str
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The options as a person reads them."""
+        return {name: _said(value) for name, value in self.options.items()}
+
 
 def catalogue(definitions: Definitions) -> list[Entry]:
     """Return all tasks by name."""
@@ -38,8 +43,15 @@ def _entry(definition: Definition) -> Entry:
         name=definition.name,
         queue=options.queue,
         options={name: _plain(value) for name, value in asked.items() if value != getattr(PLAIN, name)},
-        arguments=str(definition.arguments.signature),
+        arguments=definition.arguments.written,
     )
+
+
+def _said(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    words = ", ".join(map(str, value))
+    return words if len(value) == 1 else f"[{words}]"
 
 
 def _plain(value: Any) -> Any:

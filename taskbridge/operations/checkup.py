@@ -12,15 +12,21 @@ from typing import Literal
 from ..announcement import announced
 from ..backend import Backend, runner_of
 from ..bridge import Bridge
+from ..clock import milliseconds
 from ..config import Settings, unknown_variables
 from ..errors import StoreUnavailable, TaskbridgeError, nearest
+from ..policies.payload import refuse_payload
 from ..policies.timeout import refuse_tasks
 from ..redis.url import redacted
 from ..routes.changes import table_now
 from ..routes.checks import Landscape, problems
+from ..routes.shadows import shadow_problems
 from ..routing import names_in
 from ..schedules.declared import plans_of
 from .hints import hints, patience_hints
+
+#: What ``store_wait`` names.
+WAITED_FOR = {"replica": "store's replica", "aof": "store's disk"}
 
 Level = Literal["ok", "warning", "error", "advice"]
 
@@ -60,7 +66,10 @@ def checkup(bridge: Bridge, modules: Sequence[str], environ: Mapping[str, str]) 
     yield from _tasks(bridge, modules)
     yield from _shares(bridge)
     yield from _routes(bridge)
-    yield from _schedules(bridge)
+    observed = list(_observers(bridge))
+    yield from observed
+    if not any(one.level == "error" for one in observed):  # nothing is sent before they are called
+        yield from _schedules(bridge)
     yield Finding(level="advice", about="queues", text=ADVICE)
 
 
@@ -78,6 +87,10 @@ def shown(settings: Settings) -> dict[str, object]:
     chosen = {name: settings.backend_settings(name) for name in settings.backend_names}
     plain["max_payload"] = settings.max_payload
     plain |= {"timeout": settings.timeouts.soft_ms / 1000, "hard_timeout": settings.timeouts.hard_ms / 1000}
+    plain |= {
+        "store_wait": settings.store_wait,
+        "store_wait_timeout": milliseconds(settings.store_wait_timeout) / 1000,
+    }
     plain["backends"] = {
         name: {"engine": one.engine, "broker_url": redacted(one.broker_url), "queues": dict(one.queues)}
         for name, one in chosen.items()
@@ -105,6 +118,7 @@ def _backend(bridge: Bridge, name: str) -> Iterator[Finding]:
     try:
         runner_of(backend, bridge.definitions)
         refuse_tasks(bridge.definitions, bridge.settings.timeouts, backend.capabilities, f"the backend {name!r}")
+        refuse_payload(bridge.settings.max_payload, backend.capabilities, f"the backend {name!r}")
         yield Finding(level="ok", about=about, text=f"the engine {backend.engine} is installed and takes the tasks")
     except TaskbridgeError as error:
         yield faulty(about, error)
@@ -135,10 +149,28 @@ def _store(bridge: Bridge) -> Iterator[Finding]:
     except TaskbridgeError as error:
         yield faulty("store", error)
         return
-    yield from (Finding(level="error", about="store", text=text) for text in found.fatal)
+    yield from (Finding(level="error", about="store", text=text) for text in (*found.fatal, *found.missing))
     yield from (Finding(level="warning", about="store", text=text) for text in found.warnings)
-    if not found.fatal:
+    if not (found.fatal or found.missing):
         yield Finding(level="ok", about="store", text=f"{store_url} is {found.server}")
+    if bridge.settings.store_wait:
+        yield from _store_wait(bridge)
+
+
+def _store_wait(bridge: Bridge) -> Iterator[Finding]:
+    """Say which ends wait. Where the broker is the store, an end and its acknowledgement are one script."""
+    settings = bridge.settings
+    urls = {name: settings.backend_settings(name).broker_url for name in settings.backend_names}
+    together = [name for name, url in urls.items() if url == settings.effective_store_url]
+    apart = [name for name in urls if name not in together]
+    kept = "what is enqueued with a delay, in a chain or in a batch waits"
+    if together:
+        text = f"store_wait changes nothing for messages on {', '.join(together)}: its broker is the store; {kept}"
+        yield Finding(level="warning", about="store_wait", text=text)
+    if apart:
+        who = WAITED_FOR[settings.store_wait]
+        text = f"what ends on {', '.join(apart)} is acknowledged when the {who} has it; {kept}, too"
+        yield Finding(level="ok", about="store_wait", text=text)
 
 
 def _tasks(bridge: Bridge, modules: Sequence[str]) -> Iterator[Finding]:
@@ -152,6 +184,20 @@ def _tasks(bridge: Bridge, modules: Sequence[str]) -> Iterator[Finding]:
         text = f"{len(bridge.definitions)} on queues {', '.join(queues)}"
         yield Finding(level="ok", about="tasks", text=text)
         yield from (Finding(level="warning", about="tasks", text=hint) for hint in hints(bridge))
+
+
+def _observers(bridge: Bridge) -> Iterator[Finding]:
+    names = bridge.settings.observers
+    try:
+        bridge.observe()
+    except TaskbridgeError as error:
+        yield faulty("observers", error)
+    else:
+        if names:
+            yield Finding(level="ok", about="observers", text=", ".join(names))
+    if bridge.settings.sentry_crons and "sentry" not in names:
+        text = "sentry_crons is set, and Crons are told of nothing: name the observer 'sentry', too"
+        yield Finding(level="warning", about="observers", text=text)
 
 
 def _schedules(bridge: Bridge) -> Iterator[Finding]:
@@ -182,6 +228,15 @@ def _routes(bridge: Bridge) -> Iterator[Finding]:
             yield Finding(level=level, about="routes", text=f"{rule.id}, {rule}: {redacted(str(one.error))}")
         if not wrong:
             yield Finding(level="ok", about="routes", text=f"{rule.id}, version {found.version}: {rule}")
+    for shadow in table.shadows:
+        wrong = list(shadow_problems(table, shadow, None, there))
+        for one in wrong:
+            level = "warning" if one.forcible else "error"
+            text = f"{shadow.id}, a shadow of {shadow}: {redacted(str(one.error))}"
+            yield Finding(level=level, about="routes", text=text)
+        if not wrong:
+            text = f"{shadow.id}, version {found.version}: a shadow of {shadow}"
+            yield Finding(level="ok", about="routes", text=text)
 
 
 def _shares(bridge: Bridge) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """How much waits where: each queue on each backend, and what the store keeps of it.
 
-What waits in an engine and what runs belongs to a backend. What is ready, delayed, parked, locked, throttled, held or
-dead belongs to the queue alone: where it goes is decided when it leaves the store.
+What waits in an engine and what runs belongs to a backend. What is ready, delayed, parked, locked, throttled, held,
+paused or dead belongs to the queue alone: where it goes is decided when it leaves the store.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Depth:
     locked: int = 0
     throttled: int = 0
     held: int = 0
+    paused: int = 0
     dead: int = 0
 
 
@@ -54,6 +55,11 @@ def backend_of(claim: str) -> str:
     """Return the backend that a claim of our worker names; empty for one of an engine's own command."""
     parts = claim.split(":")
     return parts[-2] if len(parts) >= 3 else ""
+
+
+def owner_of(claim: str) -> str:
+    """Return the process that a claim names."""
+    return claim.rsplit(":", 2)[0] if backend_of(claim) else claim
 
 
 def depths(bridge: Bridge, more: Iterable[str] = ()) -> Depths:

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from ..announcement import Announcement, announced
 from ..bridge import Bridge
 from ..errors import NotSupported, TaskbridgeError
-from ..options import QUEUE_NAME
+from ..options import QUEUE_NAME, TaskOptions
 from ..policies.rate import RateLimit, pace
-from ..store import LimitState
+from ..store import LimitState, LockState, Record
 from ..store.flow import RunState
-from .depths import backend_of, backends_known
+from .depths import backend_of, backends_known, owner_of
 from .unserved import others
 
 #: How many claims, keys of limits and runs are looked at, and how many runs, queues and limits are shown, at most.
@@ -33,6 +33,10 @@ OTHER = "other"
 RELAY = "relay"
 
 
+#: What the store keeps of a queue that is on its way, by state, as it is told everywhere; the dead stand behind it.
+ON_ITS_WAY = ("ready", "delayed", "parked", "locked", "throttled", "held", "paused")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """What the store keeps of one queue: how many messages in each state."""
@@ -44,6 +48,7 @@ class Stored:
     throttled: int = 0
     parked: int = 0
     held: int = 0
+    paused: int = 0
     dead: int = 0
 
 
@@ -93,6 +98,9 @@ class InStore:
 
     ``claims`` stand, of code that holds too; ``limit_keys`` are waited at; ``batches`` have open members. ``lag_s`` is
     how late the relay is: how long ago the first of what is ready or delayed was due. ``leader`` is the one that leads.
+    ``by_owner``
+    is how many each process runs. ``longest`` is what runs the longest, ``locks`` are those at which most wait; both
+    only where they were asked for.
     """
 
     now_ms: int
@@ -110,6 +118,10 @@ class InStore:
     limit_keys: int
     runs: list[Run]
     batches: int
+    announced: Sequence[Announcement] = ()
+    by_owner: Mapping[str, int] = field(default_factory=dict)
+    longest: Sequence[Record] = ()
+    locks: Sequence[LockState] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,16 +175,21 @@ def gauges(bridge: Bridge, queues: Sequence[str] = ()) -> Gauges:
     return Gauges(store=store, brokers=brokers, problems=problems)
 
 
-def in_store(bridge: Bridge, queues: Sequence[str] = ()) -> InStore:
-    """Read what stands in the store, in five trips.
+def in_store(bridge: Bridge, queues: Sequence[str] = (), *, most: int = 0) -> InStore:
+    """Read what stands in the store, in five trips; in three more what runs the longest and which locks are waited at.
+
+    Args:
+        bridge: where to look.
+        queues: looked at besides those that live workers serve and that the store counts.
+        most: how many of what runs, and of the locks that are waited at, are told in full. Defaults to none.
 
     Raises:
         StoreUnavailable: no answer.
     """
-    levels = bridge.store.gauging.read(RELAY, limit=LOOKED_AT, runs=MOST_RUNS)
+    levels = bridge.store.gauging.read(RELAY, limit=LOOKED_AT, runs=MOST_RUNS, most=most)
     workers = announced(bridge.store)
     served = dict.fromkeys(queue for worker in workers for queue in worker.queues)
-    counted = sorted({queue for queue, _ in levels.counts})
+    counted = sorted({queue for queue, _ in [*levels.counts, *levels.running]})
     names = dict.fromkeys(list(dict.fromkeys([*queues, *served, *counted]))[:MOST_QUEUES])
     return InStore(
         now_ms=levels.now_ms,
@@ -190,6 +207,10 @@ def in_store(bridge: Bridge, queues: Sequence[str] = ()) -> InStore:
         limit_keys=levels.limit_keys,
         runs=[_run(state) for state in levels.runs],
         batches=levels.batches,
+        announced=workers,
+        by_owner=Counter(owner_of(claim) for _, claim in levels.running),
+        longest=levels.longest,
+        locks=levels.locks,
     )
 
 
@@ -212,11 +233,12 @@ def at_broker(bridge: Bridge, backend: str, queues: Sequence[str], now_ms: int |
         raise NotSupported("its queues live in one process and cannot be seen from here")
     names = [queue for queue in queues if QUEUE_NAME.fullmatch(queue)]
     now_ms = now_ms or bridge.clock.now_ms()
+    levels = found.levels(names or [TaskOptions().queue])[: len(names)]  # who is asked for nothing has not answered
     return AtBroker(
         backend=backend,
         waiting=[
             Waiting(queue=queue, length=level.waiting, oldest_s=_age_s(level.since_ms, level.waiting, now_ms))
-            for queue, level in zip(names, found.levels(names), strict=True)
+            for queue, level in zip(names, levels, strict=True)
         ],
     )
 

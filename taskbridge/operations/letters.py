@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import DecodeError, UnknownMessage
 from ..message import Message, decode
 from ..store import Record, Store
+from .audit import action, refused
 from .links import Link, link_of
 
 #: How many are read at a time.
@@ -55,8 +57,17 @@ def every_id(store: Store) -> list[str]:
     return list(ids)
 
 
-def replay(store: Store, id: str) -> str:
+def replay(store: Store, id: str, *, who: str = "") -> str:
     """Make a dead message ready again; returns why not, or nothing."""
+    return "".join(replay_all(store, [id], who=who))
+
+
+def replay_all(store: Store, ids: Sequence[str], *, who: str = "") -> list[str]:
+    """Make dead messages ready again, as one action; returns why not, of those that were not."""
+    return _each(store, ids, "dead replay", who, _replay)
+
+
+def _replay(store: Store, id: str) -> str:
     if store.dead.replay(id):
         return ""
     record = store.messages.look(id)
@@ -65,8 +76,29 @@ def replay(store: Store, id: str) -> str:
     return f"{id} is bytes that no engine could read as a message; see them with taskbridge dead show {id}"
 
 
-def purge(store: Store, id: str) -> str:
+def purge(store: Store, id: str, *, who: str = "") -> str:
     """End a dead message for good; returns why not, or nothing."""
+    return "".join(purge_all(store, [id], who=who))
+
+
+def purge_all(store: Store, ids: Sequence[str], *, who: str = "") -> list[str]:
+    """End dead messages for good, as one action; returns why not, of those that were not."""
+    return _each(store, ids, "dead purge", who, _purge)
+
+
+def _each(store: Store, ids: Sequence[str], verb: str, who: str, do: Callable[[Store, str], str]) -> list[str]:
+    if not ids:
+        return []
+    alone = len(ids) == 1
+    subject, detail = (ids[0], "") if alone else (f"{len(ids)} dead letters", f"the first is {ids[0]}")
+    with action(store, who, verb, subject, detail):
+        refusals = [why for id in ids if (why := do(store, id))]
+    if refusals:
+        refused(store, who, verb, subject, refusals[0] if len(refusals) == 1 else f"{len(refusals)} of them")
+    return refusals
+
+
+def _purge(store: Store, id: str) -> str:
     return "" if store.dead.purge(id) else _not_dead(id, store.messages.look(id))
 
 

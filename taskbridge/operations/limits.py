@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..announcement import announced
 from ..bridge import Bridge
-from ..errors import ConfigError
-from ..policies.rate import RateLimit, pace
+from ..errors import ConfigError, nearest
+from ..policies.rate import RateLimit, pace, spoken
 from ..store import LimitState, Store
+from .audit import audited
+
+#: How many keys that are waited at are counted where there may be very many.
+LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +28,52 @@ class Limit:
     waiting: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The limits by name; ``looked_at`` is how many of all keys that are waited at were counted, at most."""
+
+    limits: list[Limit]
+    looked_at: int = LOOKED_AT
+
+
+def summary(bridge: Bridge) -> Summary:
+    """Return the limits as ``limits`` does, and those that live workers announce, in a few trips whatever waits."""
+    announced_us = {name: one for worker in announced(bridge.store) for name, one in worker.limits.items()}
+    told = {name: _paced(interval_us, burst) for name, (interval_us, burst) in sorted(announced_us.items())}
+    return Summary(limits=_all(bridge, told, bridge.store.waiting.limits(LOOKED_AT)))
+
+
 def limits(bridge: Bridge) -> list[Limit]:
     """Return every limit that the bridge's tasks declare, that was set, or that is waited at, by name."""
-    declared = {
+    return _all(bridge, {}, bridge.store.waiting.limits())
+
+
+def _all(bridge: Bridge, announced_as: Mapping[str, str], found: Iterable[LimitState]) -> list[Limit]:
+    declared = dict(announced_as) | {
         limit.name: _declared(limit)
         for definition in bridge.definitions.values()
         for limit in definition.options.rate_limits
         if isinstance(limit, RateLimit)
     }
-    states = {state.name: state for state in bridge.store.waiting.limits()}
+    states = {state.name: state for state in found}
     return [
         _limit(name, declared.get(name, ""), states.get(name, LimitState(name=name)))
         for name in sorted({*declared, *states})
     ]
 
 
-def set_rate(store: Store, name: str, rate: str, burst: int = 0) -> None:
+def unheard_of(bridge: Bridge, name: str) -> str:
+    """Return that a limit is nobody's, as far as one can tell: code may have it, or a worker that is still to come."""
+    known = {one.name for one in summary(bridge).limits}
+    if name in known:
+        return ""
+    return f"no limit is called {name!r}, as far as live workers, the store and the tasks here tell" + (
+        nearest(name, known) if known else ""
+    )
+
+
+@audited("limits set", "{name}", "rate", "burst")
+def set_rate(store: Store, name: str, rate: str, burst: int = 0, *, who: str = "") -> None:
     """Give a limit another rate, for everyone, from now on; one of zero pauses it, and a paused one stays so.
 
     Raises:
@@ -49,16 +85,22 @@ def set_rate(store: Store, name: str, rate: str, burst: int = 0) -> None:
         paused = _state(store, name).paused
         store.waiting.set_limit(name, interval_us=interval_us, burst=burst or usual, paused=paused)
     else:
-        pause(store, name)
+        _pause(store, name)
 
 
-def pause(store: Store, name: str) -> None:
+@audited("limits pause", "{name}")
+def pause(store: Store, name: str, *, who: str = "") -> None:
     """Let nobody start at a limit; what was set for it stays."""
+    _pause(store, name)
+
+
+def _pause(store: Store, name: str) -> None:
     found = _state(store, name)
     store.waiting.set_limit(name, interval_us=found.interval_us, burst=found.burst, paused=True)
 
 
-def resume(store: Store, name: str) -> None:
+@audited("limits resume", "{name}")
+def resume(store: Store, name: str, *, who: str = "") -> None:
     """Let it go on as it was before the pause.
 
     Raises:
@@ -70,7 +112,8 @@ def resume(store: Store, name: str) -> None:
     store.waiting.set_limit(name, interval_us=found.interval_us, burst=found.burst)
 
 
-def reset(store: Store, name: str) -> None:
+@audited("limits reset", "{name}")
+def reset(store: Store, name: str, *, who: str = "") -> None:
     """Give the limit back to what its task says.
 
     Raises:
@@ -84,13 +127,17 @@ def reset(store: Store, name: str) -> None:
 
 def _state(store: Store, name: str) -> LimitState:
     RateLimit("1/s", name=name)
-    return next((one for one in store.waiting.limits() if one.name == name), LimitState(name=name))
+    return next((one for one in store.waiting.limits(0) if one.name == name), LimitState(name=name))
 
 
 def _limit(name: str, declared: str, state: LimitState) -> Limit:
-    shown = f"1 in {state.interval_us / 1000:g} ms, burst {state.burst}" if state.interval_us else ""
+    shown = _paced(state.interval_us, state.burst) if state.interval_us else ""
     waiting = sum(state.waiting.values())
     return Limit(name=name, declared=declared, set=shown, paused=state.paused, keys=len(state.waiting), waiting=waiting)
+
+
+def _paced(interval_us: int, burst: int) -> str:
+    return f"{spoken(interval_us)}, burst {burst}"
 
 
 def _declared(limit: RateLimit) -> str:

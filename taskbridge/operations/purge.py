@@ -11,15 +11,19 @@ import select
 from collections import deque
 from collections.abc import Generator
 
+import msgspec
+
 from ..backend import Backend, Delivery
 from ..bridge import Bridge
 from ..claimed import Claimed
 from ..errors import BrokerUnavailable, StoreUnavailable
+from ..events import Buried
 from ..execution import accepted, ask, told
 from ..message import Message, raw_id
 from ..options import check_queue_name
 from ..outcome import Ended
 from ..settling import telling
+from .audit import action
 
 log = logging.getLogger("taskbridge")
 
@@ -44,13 +48,14 @@ class Purge:
         backend: whose queue.
         queue: its name.
         owner: a name that nobody else has; what is fetched lies on a shelf of this name.
+        who: does it. Defaults to who runs this process.
 
     Raises:
         ConfigError: no queue is called so.
         BrokerUnavailable, StoreUnavailable: no answer; nothing was touched.
     """
 
-    def __init__(self, bridge: Bridge, backend: Backend, queue: str, owner: str) -> None:
+    def __init__(self, bridge: Bridge, backend: Backend, queue: str, owner: str, *, who: str = "") -> None:
         check_queue_name(queue)
         bridge.store.now_ms()
         self.ended = self.buried = self.recognised = 0
@@ -58,12 +63,18 @@ class Purge:
         self.waiting = backend.depth(queue)
         self.backend = backend.name
         self._runtime = bridge.runtime
-        self._queue, self._owner = queue, owner
+        self._queue, self._owner, self._who = queue, owner, who
         self._consumer = backend.consumer([queue], owner, bridge.store)
         self._keeper = backend.keeper([queue])
 
     def run(self) -> Generator[None]:
         """End as many as waited, one per step. Left early, or by an error, it gives the rest back to the queue."""
+        if self.waiting:
+            about = f"{self.waiting} messages on {self.backend}"
+            with action(self._runtime.store, self._who, "purge", f"queue {self._queue}", about):
+                yield from self._run()
+
+    def _run(self) -> Generator[None]:
         left = self.waiting
         hand: deque[Delivery] = deque()
         try:
@@ -88,6 +99,10 @@ class Purge:
     def _end(self, delivery: Delivery) -> None:
         if delivery.message is None:
             self._bury(delivery)
+        elif delivery.message.is_copy:  # of a shadow: the ledger must not come to know of it
+            self._consumer.acknowledge(delivery)
+            self.ended += 1
+            return
         elif not self._settled(delivery, delivery.message):
             return  # it stays on the shelf and goes back at the end
         if delivery.held is None:
@@ -96,7 +111,9 @@ class Purge:
     def _settled(self, delivery: Delivery, message: Message) -> bool:
         claims = self._runtime.store.claims
         claim = f"{self._owner}:{self.backend}:{delivery.tag}"
-        begun = claims.begin(ask(delivery, message, claim, self._runtime))
+        asked = ask(delivery, message, claim, self._runtime)
+        # It is not to run, so it waits for nothing, and takes nothing from those that do
+        begun = claims.begin(msgspec.structs.replace(asked, ending=True, locks=(), rates=()))
         claimed = Claimed(delivery=delivery, message=message, claim=claim, backend=self.backend, begun=begun)
         if begun.verdict != "run":
             accepted(claimed, self._runtime)
@@ -113,6 +130,7 @@ class Purge:
         """Bytes that are no message: kept as they are, as a worker does."""
         id = raw_id(delivery.raw)
         self._runtime.store.dead.bury(id, self._queue, delivery.raw, delivery.problem, delivery.held)
+        self._runtime.events.emit(Buried(id=id, task="", queue=self._queue, backend=self.backend, why=delivery.problem))
         self.buried += 1
 
     def _give_back(self, hand: deque[Delivery]) -> None:

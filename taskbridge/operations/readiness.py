@@ -17,6 +17,7 @@ from ..bridge import Bridge
 from ..definition import Definition
 from ..errors import ConfigError, StoreUnavailable, TaskbridgeError
 from ..native import Inventory, NativeTask
+from ..policies.payload import refuse_payload
 from ..policies.timeout import refuse_tasks
 from ..routes.checks import Landscape, taken
 from .hints import patience_hint
@@ -30,6 +31,7 @@ KEPT = {
     "bands": "priorities are not told apart",
     "ordered": "within a queue, messages may come in another order than they were sent in",
     "scan": "what waits in a queue cannot be looked through",
+    "rests": "what waits in a paused queue moves to the store, and may run behind what comes then",
     "poison": "bytes that are no message stay in the queue",
     "native_producers": "plain producers of the engine cannot call tasks",
 }
@@ -103,6 +105,7 @@ def _ours(definition: Definition, bridge: Bridge, there: Backend, serving: Seque
     try:
         runner_of(there, {name: definition})
         refuse_tasks({name: definition}, bridge.settings.timeouts, there.capabilities, f"the backend {there.name!r}")
+        refuse_payload(bridge.settings.max_payload, there.capabilities, f"the backend {there.name!r}")
     except TaskbridgeError as error:
         return Readiness(task=name, queue=queue, verdict="refused", notes=[str(error)])
     notes = list(_changes(definition, bridge, there))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from ..announcement import announced
 from ..bridge import Bridge
 from ..errors import ConfigError, TaskbridgeError
-from ..lease import host
-from ..routes.changes import Changed, change, like, table_now, table_of, version_of
-from ..routes.checks import Landscape, left_nothing, refuse
+from ..routes.changes import change, like, table_now, table_of, version_of
+from ..routes.checks import left_nothing, refuse
+from ..routes.shadows import refuse_shadow
 from ..routing.rules import Rule
 from ..routing.table import EMPTY, Table
-from ..store.routes import KEPT
+from ..store.versions import KEPT
+from ..versioning import Changed
+from .audit import audited, whoami
+from .landscape import landscape_of
 
 log = logging.getLogger("taskbridge")
 
@@ -49,6 +50,7 @@ class Listing:
     who: str
     note: str
     rules: tuple[Rule, ...]
+    shadows: tuple[Rule, ...]
     default: str
     shares: dict[str, dict[str, float]]
 
@@ -95,12 +97,16 @@ def listed(bridge: Bridge) -> Listing:
         who=found.who,
         note=found.note,
         rules=table.rules,
+        shadows=table.shadows,
         default=settings.backend,
         shares={task: dict(share.to) for task, share in settings.shares.items()},
     )
 
 
-def set_rule(bridge: Bridge, wanted: Wanted, note: str, *, modules: bool, force: bool, dry_run: bool) -> Set:
+@audited("routes set", "routes", "wanted", "note", "force")
+def set_rule(
+    bridge: Bridge, wanted: Wanted, note: str, *, modules: bool, force: bool, dry_run: bool, who: str = ""
+) -> Set:
     """Set a rule, or see what that would come to.
 
     Args:
@@ -116,7 +122,7 @@ def set_rule(bridge: Bridge, wanted: Wanted, note: str, *, modules: bool, force:
         NotSupported: its backend cannot keep what a task asks for.
         StoreUnavailable: it may or may not have been written.
     """
-    landscape = _landscape(bridge, modules=modules)
+    landscape = landscape_of(bridge, modules=modules)
     made: list[Rule] = []
 
     def with_rule(table: Table) -> Table:
@@ -128,11 +134,11 @@ def set_rule(bridge: Bridge, wanted: Wanted, note: str, *, modules: bool, force:
 
     if dry_run:
         _, before = table_now(bridge.store)
-        done = Changed(version=0, before=before, table=with_rule(before), written=False)
+        done = Changed(version=0, before=before, now=with_rule(before), written=False)
     else:
-        done = change(bridge.store, with_rule, who=whoami(), note=note)
+        done = change(bridge.store, with_rule, who=who or whoami(), note=note)
     (rule,) = made
-    shadowed = left_nothing(done.table, rule) if rule in done.table.rules else []
+    shadowed = left_nothing(done.now, rule) if rule in done.now.rules else []
     return Set(
         version=done.version,
         rule=rule,
@@ -143,32 +149,35 @@ def set_rule(bridge: Bridge, wanted: Wanted, note: str, *, modules: bool, force:
     )
 
 
-def remove(bridge: Bridge, ids: Iterable[str], note: str) -> Changed:
+@audited("routes remove", "routes", "ids", "note")
+def remove(bridge: Bridge, ids: Sequence[str], note: str, *, who: str = "") -> Changed[Table]:
     """Take rules out; what they took goes on to those behind them, or where the settings say.
 
     Raises:
         ConfigError: one that there is not.
     """
-    names = list(ids)
-    return change(bridge.store, lambda table: table.without(names), who=whoami(), note=note)
+    return change(bridge.store, lambda table: table.without(list(ids)), who=who or whoami(), note=note)
 
 
-def revert(bridge: Bridge, version: int, note: str, *, modules: bool, force: bool) -> Changed:
+@audited("routes revert", "routes", "version", "note", "force")
+def revert(bridge: Bridge, version: int, note: str, *, modules: bool, force: bool, who: str = "") -> Changed[Table]:
     """Write the rules of an older version as a new one; what would take more than now is checked as ``set_rule`` does.
 
     Raises:
         ConfigError: that version is not kept, or one of its rules is refused.
     """
-    older, landscape = version_of(bridge.store, version), _landscape(bridge, modules=modules)
+    older, landscape = version_of(bridge.store, version), landscape_of(bridge, modules=modules)
 
     def reverted(before: Table) -> Table:
         table = like(before, older)
         for rule in table.rules:
             refuse(table, rule, before.like(id=rule.id), landscape, force=force)
+        for shadow in table.shadows:
+            refuse_shadow(table, shadow, before.shadow(shadow.task), landscape, force=force)
         return table
 
     note = note or f"back to version {version}"
-    return change(bridge.store, reverted, who=whoami(), note=note)
+    return change(bridge.store, reverted, who=who or whoami(), note=note)
 
 
 def history(bridge: Bridge, limit: int) -> list[Version]:
@@ -199,21 +208,11 @@ def backends_in_use(bridge: Bridge) -> list[str]:
     """Return the backends of the settings, and those that rules lead to, as far as the table can be read here."""
     names = dict.fromkeys(bridge.settings.backend_names)
     try:
-        names |= dict.fromkeys(rule.to for rule in table_now(bridge.store)[1].rules)
+        table = table_now(bridge.store)[1]
+        names |= dict.fromkeys(rule.to for rule in (*table.rules, *table.shadows))
     except TaskbridgeError as error:
         log.debug("where the routes lead is not known: %s", error)
     return [name for name in names if _is_known(bridge, name)]
-
-
-def whoami() -> str:
-    """Return who changes the routes here: user@host."""
-    import getpass
-
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container without a name for its user
-        user = str(os.getuid())
-    return f"{user}@{host()}"
 
 
 def _is_known(bridge: Bridge, name: str) -> bool:
@@ -222,15 +221,6 @@ def _is_known(bridge: Bridge, name: str) -> bool:
     except ConfigError:
         return False
     return True
-
-
-def _landscape(bridge: Bridge, *, modules: bool) -> Landscape:
-    return Landscape(
-        settings=bridge.settings,
-        backend=bridge.backend,
-        workers=announced(bridge.store),
-        definitions=bridge.definitions if modules else {},
-    )
 
 
 def _rule(table: Table, wanted: Wanted) -> tuple[Rule, Rule | None]:
@@ -254,18 +244,29 @@ def _changes(before: Table | None, table: Table | None) -> list[str]:
     if table is None:
         return ["written by a newer release"]
     if before is None:
-        return [f"{rule.id}: {rule}" for rule in table.rules]
-    told = []
-    for rule in table.rules:
-        was = before.like(id=rule.id)
-        if was is None:
-            told.append(f"+ {rule.id}: {rule}")
-        elif was == msgspec.structs.replace(rule, share=was.share):
-            told += [f"{rule.id}: {was.share:g} % -> {rule.share:g} %"] if was != rule else []
-        else:
-            told.append(f"{rule.id}: {was} -> {rule}")
-    told += [f"- {rule.id}: {rule}" for rule in before.rules if table.like(id=rule.id) is None]
+        return [f"{rule.id}: {rule}" for rule in table.rules] + [_named(shadow) for shadow in table.shadows]
+    told = _changed(before.rules, table.rules, lambda rule: f"{rule.id}: {rule}")
+    told += _changed(before.shadows, table.shadows, _named)
     kept = [rule.id for rule in before.rules if table.like(id=rule.id)]
     if kept != [rule.id for rule in table.rules if before.like(id=rule.id)]:
         told.append("the order: " + ", ".join(rule.id for rule in table.rules))
     return told
+
+
+def _changed(before: Sequence[Rule], after: Sequence[Rule], named: Callable[[Rule], str]) -> list[str]:
+    """What became of rules: new, changed, gone."""
+    old, new = ({rule.id: rule for rule in rules} for rules in (before, after))
+    told = []
+    for id, rule in new.items():
+        was = old.get(id)
+        if was is None:
+            told.append(f"+ {named(rule)}")
+        elif was == msgspec.structs.replace(rule, share=was.share):
+            told += [f"{id}: {was.share:g} % -> {rule.share:g} %"] if was != rule else []
+        else:
+            told.append(f"{named(was)} -> {rule}")
+    return told + [f"- {named(rule)}" for id, rule in old.items() if id not in new]
+
+
+def _named(shadow: Rule) -> str:
+    return f"{shadow.id}: shadow of {shadow}"

@@ -13,6 +13,8 @@ from ..flow.positions import done_before
 from ..message import Flow, Message, decode
 from ..store import Record, Store
 from ..store.flow import RunState
+from .audit import audited
+from .cancelling import reason
 from .words import instant, seen_from, span
 
 #: How many runs are looked at for those that go on.
@@ -37,12 +39,12 @@ class Run:
     left_ms: int | None = None
 
 
-def runs(store: Store, limit: int) -> list[Run]:
-    """Return runs, the newest first: those that go on, then those that have ended."""
+def runs(store: Store, limit: int, offset: int = 0) -> list[Run]:
+    """Return runs of the last thousand, the newest first: those that go on, then those that have ended."""
     found = store.runs.newest(LOOKED_AT)
     found.sort(key=lambda state: state.ended_ms > 0)
     now_ms = store.now_ms()
-    return [_run(store, state, now_ms) for state in found[:limit]]
+    return [_run(store, state, now_ms) for state in found[offset : offset + limit]]
 
 
 def look(store: Store, id: str) -> Run:
@@ -60,7 +62,8 @@ def look(store: Store, id: str) -> Run:
     return _run(store, state, store.now_ms())
 
 
-def pause(store: Store, id: str) -> Run:
+@audited("runs pause", "{id}")
+def pause(store: Store, id: str, *, who: str = "") -> Run:
     """Let a run rest before its next chunk; one that runs goes on to its end.
 
     Raises:
@@ -70,7 +73,8 @@ def pause(store: Store, id: str) -> Run:
     return _steered(store, id, "pause")
 
 
-def resume(store: Store, id: str) -> Run:
+@audited("runs resume", "{id}")
+def resume(store: Store, id: str, *, who: str = "") -> Run:
     """Let a run that is paused go on.
 
     Raises:
@@ -83,23 +87,37 @@ def resume(store: Store, id: str) -> Run:
     return _steered(store, id, "resume")
 
 
-def cancel(store: Store, id: str) -> Run:
+@audited("runs cancel", "{id}", "why", "kill")
+def cancel(store: Store, id: str, *, who: str = "", why: str = "", kill: bool = False) -> Run:
     """End a run: at once where it waits, else with the chunk that runs. What it has enqueued stays.
+
+    Args:
+        store: where it is.
+        id: its id.
+        who: does it. Defaults to who runs this process.
+        why: kept with it.
+        kill: end the process of a chunk that runs, too.
 
     Raises:
         UnknownMessage: no run is known under this id.
         ConfigError: it has ended.
     """
-    return _steered(store, id, "cancel")
+    said = reason(who, why)
+    found = _steered(store, id, "cancel", said)
+    if kill and found.chunk is not None and found.chunk.state == "RUN":
+        store.control.cancel(found.chunk.id, said, kill=True)
+    return found
 
 
-def rewind(store: Store, id: str, to: msgspec.Raw | None = None) -> Run:
+@audited("runs rewind", "{id}")
+def rewind(store: Store, id: str, to: msgspec.Raw | None = None, *, who: str = "") -> Run:
     """Let a run that is paused or has failed go on from another place, in a new chunk; what it enqueues is made anew.
 
     Args:
         store: where it is.
         id: its id.
         to: the cursor, JSON. Defaults to the start.
+        who: does it, for the audit log.
 
     Raises:
         UnknownMessage: no run is known under this id.
@@ -133,8 +151,8 @@ def run_of(store: Store, id: str, message: Message | None) -> str:
     return next((name for name in names if name and store.runs.look(name)), "")
 
 
-def _steered(store: Store, id: str, how: str) -> Run:
-    answer = store.runs.steer(id, how)
+def _steered(store: Store, id: str, how: str, why: str = "") -> Run:
+    answer = store.runs.steer(id, how, why)
     found = look(store, id)
     if answer == "ended":
         raise ConfigError(_has_ended(found))
@@ -188,6 +206,8 @@ def _waits(record: Record | None, now_ms: int) -> str:
             return f"waits for the lock {record.waits_at}"
         case "THROTTLED":
             return f"waits for its turn at the limit {record.waits_at}"
+        case "PAUSED":
+            return f"waits until the {record.waits_at} is resumed"
         case "PARKED":
             return f"waits for a worker that knows {record.group}"
         case _:

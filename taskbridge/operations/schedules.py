@@ -17,6 +17,7 @@ from ..policies.ticks import Timing
 from ..schedules.plan import Changes, Plan, changed, changes_of, in_force, next_tick, plan_of
 from ..store import Store
 from ..store.schedules import ScheduleState
+from .audit import audited
 
 #: How often a change is tried while the schedule ticks under it.
 TRIES = 20
@@ -31,6 +32,7 @@ OUTCOMES = {
     "PARKED": "parked",
     "LOCKED": "waits for a lock",
     "THROTTLED": "waits at a limit",
+    "PAUSED": "waits to be resumed",
 }
 
 
@@ -63,9 +65,10 @@ class Line:
     missed_count: int = 0
 
 
-def schedules(store: Store) -> list[Line]:
-    """Return every schedule, by name."""
-    return [_line(state, store) for state in store.schedules.all()]
+def schedules(store: Store, limit: int | None = None, offset: int = 0) -> list[Line]:
+    """Return schedules, by name: so many from a place on, or all; what became of the last tick is asked for each."""
+    states = store.schedules.all()
+    return [_line(state, store) for state in states[offset : None if limit is None else offset + limit]]
 
 
 def one(store: Store, name: str) -> Line:
@@ -77,7 +80,8 @@ def one(store: Store, name: str) -> Line:
     return _line(_state(store, name), store)
 
 
-def pause(store: Store, name: str) -> None:
+@audited("schedules pause", "{name}")
+def pause(store: Store, name: str, *, who: str = "") -> None:
     """Let a schedule tick no more until it is resumed, whatever its code says.
 
     Raises:
@@ -86,7 +90,8 @@ def pause(store: Store, name: str) -> None:
     _change(store, name, lambda state, plan: (changes_of(state), True))
 
 
-def resume(store: Store, name: str) -> int:
+@audited("schedules resume", "{name}")
+def resume(store: Store, name: str, *, who: str = "") -> int:
     """Let it go on; what would have ticked meanwhile is no missed tick. Returns its next tick.
 
     Raises:
@@ -101,7 +106,8 @@ def resume(store: Store, name: str) -> int:
     return _change(store, name, on)
 
 
-def set_to(store: Store, name: str, changes: Changes) -> int:
+@audited("schedules set", "{name}", "changes")
+def set_to(store: Store, name: str, changes: Changes, *, who: str = "") -> int:
     """Change a schedule for everyone, from now on, until it is reset; a pause stays. Returns its next tick.
 
     Raises:
@@ -117,7 +123,8 @@ def set_to(store: Store, name: str, changes: Changes) -> int:
     return _change(store, name, with_changes)
 
 
-def reset(store: Store, name: str) -> int:
+@audited("schedules reset", "{name}")
+def reset(store: Store, name: str, *, who: str = "") -> int:
     """Give a schedule back to what was declared; a pause stays. Returns its next tick.
 
     Raises:
@@ -132,7 +139,8 @@ def reset(store: Store, name: str) -> int:
     return _change(store, name, declared)
 
 
-def run_now(bridge: Bridge, name: str) -> tuple[str, bool]:
+@audited("schedules run-now", "{name}")
+def run_now(bridge: Bridge, name: str, *, who: str = "") -> tuple[str, bool]:
     """Enqueue what a tick would, at once; the ticks stay as they are. Returns the id, and whether it is a new message.
 
     Raises:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import count, islice
 
 from ..bridge import Bridge
 from ..errors import DecodeError, TaskbridgeError
 from ..message import Message, decode, foreign_id
 from ..store import Record, Store
-from .depths import backend_of, depths
+from .depths import backend_of, depths, owner_of
+from .disclosure import Disclosure
 from .links import Link, link_of
 from .runs import run_of
 from .words import seen_from
@@ -39,8 +40,8 @@ class Found:
 class Whereabouts:
     """Where a message is: ``why`` says in words what ``state`` says in one.
 
-    ``state`` is running, ready, delayed, parked, locked, throttled, held, published, ended, dead, waiting (a scan met
-    it) or unknown. ``run`` is the run that it is or was a chunk of.
+    ``state`` is running, ready, delayed, parked, locked, throttled, held, paused, published, ended, dead, waiting
+    (a scan met it) or unknown. ``run`` is the run that it is or was a chunk of.
     ``scanned`` is how many messages were looked through; ``problems`` says where the look failed.
     """
 
@@ -68,13 +69,12 @@ def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str]
     Raises:
         StoreUnavailable: the store did not answer.
     """
-    look = bridge.store.messages.look
-    record = look(id) or look(foreign_id(id, 0)) or _standing(bridge.store, id)
-    message = _message(record) if record else None
+    record = record_of(bridge.store, id) or _standing(bridge.store, id)
+    message = message_of(record)
     if record is None:
         known = Whereabouts(id=id, state="unknown", why=NOT_KNOWN)
     else:
-        why = _why(record, message, bridge.store.now_ms())
+        why = Disclosure(bridge).of(message).text(_why(record, message, bridge.store.now_ms()))
         known = Whereabouts(
             id=record.id,
             state=_WORDS[record.state],
@@ -91,9 +91,23 @@ def whereabouts(bridge: Bridge, id: str, *, scan: int = 0, queues: Sequence[str]
     return replace(known, why=f"{known.why}; look through the queues with --scan 1000")
 
 
+def record_of(store: Store, id: str) -> Record | None:
+    """Return the record of a message; of a native producer's, whose engine repeats it itself, that of the last time."""
+    record = store.messages.look(id)
+    for n in count() if record is None else ():
+        later = store.messages.look(foreign_id(id, n))
+        if later is None:
+            break
+        record = later
+    return record
+
+
 def _standing(store: Store, chain: str) -> Record | None:
+    """The link of a chain that stands; of one that is a run its chunk."""
     state = store.chains.look(chain)
-    return store.messages.look(f"{chain}:{state.at}") if state else None
+    link = f"{chain}:{state.at}" if state else ""
+    run = store.runs.look(link) if link else None
+    return store.messages.look(run.current if run else link) if link else None
 
 
 _WORDS = {
@@ -104,6 +118,7 @@ _WORDS = {
     "LOCKED": "locked",
     "THROTTLED": "throttled",
     "HELD": "held",
+    "PAUSED": "paused",
     "OUT": "published",
     "DONE": "ended",
     "DEAD": "dead",
@@ -130,6 +145,8 @@ def _why(record: Record, message: Message | None, now_ms: int) -> str:
             return f"waits for its turn at the limit {record.waits_at}; see taskbridge limits list{after}"
         case "HELD":
             return f"a chunk whose run is paused, or waits for what it has enqueued{after}"
+        case "PAUSED":
+            return f"waits until the {record.waits_at} is resumed: taskbridge control resume {record.waits_at}{after}"
         case "OUT":
             return _published(message, now_ms)
         case "DEAD":
@@ -140,9 +157,8 @@ def _why(record: Record, message: Message | None, now_ms: int) -> str:
 
 def _running(record: Record, now_ms: int) -> str:
     backend = backend_of(record.claim)
-    owner = record.claim.removesuffix(f":{backend}:{record.claim.rpartition(':')[2]}") if backend else record.claim
     since = f" since {seen_from(record.begun_ms, now_ms)}" if record.begun_ms else ""
-    by = f"attempt {record.attempt}{since}, by {owner}" + (f" on {backend}" if backend else "")
+    by = f"attempt {record.attempt}{since}, by {owner_of(record.claim)}" + (f" on {backend}" if backend else "")
     if record.at_ms < now_ms:
         return f"{by}; its claim lapsed at {seen_from(record.at_ms, now_ms)}, and the relay takes it back"
     return by
@@ -187,8 +203,9 @@ def _met(known: Whereabouts, message: Message, found: Found) -> Whereabouts:
     return replace(known, id=message.id, state="waiting", why=why, message=message, found=found)
 
 
-def _message(record: Record) -> Message | None:
+def message_of(record: Record | None) -> Message | None:
+    """Return the message of a record; None where it has none, or one of another release."""
     try:
-        return decode(record.body) if record.body else None
+        return decode(record.body) if record and record.body else None
     except DecodeError:
         return None

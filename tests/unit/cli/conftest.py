@@ -17,6 +17,7 @@ from taskbridge import Bridge, Settings
 from taskbridge.cli import taskbridge as command
 from taskbridge.message import Message, encode
 from taskbridge.store import Begin, Finish, Store
+from taskbridge.store.redis import versions
 from tests.servers import RedisServer, free_port
 
 TASKS = """
@@ -72,9 +73,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def cli(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+def cli(redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, standing: None) -> Iterator[Cli]:
     """On Celery, until a test sets another backend."""
     redis_server.cli().flushall()
+    monkeypatch.setattr(versions, "PATIENCE_S", 20.0)  # a store that answers is waited for on a busy machine
     for name in [name for name in os.environ if name.startswith("TASKBRIDGE_")]:
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

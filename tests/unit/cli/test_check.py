@@ -36,6 +36,23 @@ def test_all_is_well(cli: Cli, engine: str):
     assert any("plain Celery worker deletes" in text for text in findings(said, "advice"))
 
 
+def test_a_replica_that_is_waited_for_and_missing_is_found(cli: Cli, redis_server: RedisServer):
+    """With what to change; and for which messages it would be waited."""
+    cli.write("t.toml", "[backends.far]\nengine = 'dramatiq'\nbroker_url = 'amqp://127.0.0.1:1/'\n")
+    cli.set(CONFIG="t.toml", STORE_WAIT="replica", STORE_WAIT_TIMEOUT="2")
+
+    said = cli.json("check", "app", code=1)
+
+    assert "store: no replica is attached to it, and store_wait is 'replica': attach one (replicaof)" in [
+        text.rpartition(", or")[0] for text in findings(said, "error")
+    ]
+    (together,) = (text for text in findings(said, "warning") if text.startswith("store_wait: "))
+    (apart,) = (text for text in findings(said, "ok") if text.startswith("store_wait: "))
+    assert "changes nothing for messages on celery: its broker is the store" in together
+    assert "what ends on far is acknowledged when the store's replica has it" in apart
+    assert ("replica", 2.0) == (said["settings"]["store_wait"], said["settings"]["store_wait_timeout"])
+
+
 def test_list_is_for_people(cli: Cli):
     """A mark for each finding."""
     cli.set(TYPO="1")
@@ -43,6 +60,18 @@ def test_list_is_for_people(cli: Cli):
     lines = cli("check", "app").stdout.splitlines()
 
     assert {"✓", "!", "✗", "·"} == {line[0] for line in lines}
+
+
+def test_messages_larger_than_a_broker_takes_are_found(cli: Cli, engine: str):
+    """What is allowed by ``max_payload`` and would be refused when it is sent."""
+    cli.set(BACKEND=engine, BROKER_URL="amqp://127.0.0.1:1/", MAX_PAYLOAD="20000000")
+
+    said = cli.json("check", "app", code=1)
+
+    found = [text for text in findings(said, "error") if text.startswith(f"backend {engine}:")]
+    assert [f"backend {engine}: the backend {engine!r} takes messages of up to 16760832 bytes"] == [
+        text.partition(",")[0] for text in found
+    ]
 
 
 def test_unknown_variable_is_refused(cli: Cli):
@@ -54,6 +83,33 @@ def test_unknown_variable_is_refused(cli: Cli):
     assert not said["ok"]
     (text,) = findings(said, "error")
     assert "TASKBRIDGE_BROKER_ULR means nothing; did you mean 'TASKBRIDGE_BROKER_URL'?" in text
+
+
+@pytest.mark.parametrize(
+    ("observers", "dsn", "told"),
+    [
+        ("sentri", "", "observers: observers: none is called 'sentri'; did you mean 'sentry'?"),
+        ("sentry", "nowhere", "observers: SENTRY_DSN: expected a DSN"),
+    ],
+)
+def test_observers_are_looked_at(cli: Cli, monkeypatch: pytest.MonkeyPatch, observers: str, dsn: str, told: str):
+    """One that nobody has, or whose settings are wrong, would stop a worker; it is said once, and of whom."""
+    cli.set(OBSERVERS=observers)
+    monkeypatch.setenv("SENTRY_DSN", dsn)
+
+    (text,) = findings(cli.json("check", "app", code=1), "error")
+
+    assert text.startswith(told)
+
+
+def test_what_is_for_an_observer_that_is_not_named_is_told(cli: Cli):
+    """Crons without Sentry; and those that are named are well."""
+    cli.set(OBSERVERS="metrics", SENTRY_CRONS="1")
+
+    said = cli.json("check", "app")
+
+    assert "observers: metrics" in findings(said, "ok")
+    assert any("name the observer 'sentry', too" in text for text in findings(said, "warning"))
 
 
 @pytest.mark.parametrize(

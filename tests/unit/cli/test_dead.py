@@ -136,6 +136,16 @@ def test_all_asks_first(cli: Cli, bridge: Bridge, letter: Message, verb: str, en
     assert (0, end) == (done.exit_code, state(bridge, letter.id))
 
 
+@pytest.mark.parametrize("verb", ["replay", "purge"])
+def test_some_and_all_are_two_things(cli: Cli, bridge: Bridge, letter: Message, verb: str):
+    """Neither and both are refused, and nothing is touched."""
+    refused = [cli("dead", verb, *words) for words in ([], ["--all", letter.id])]
+
+    assert [2, 2] == [one.exit_code for one in refused]
+    assert all("expected ids or --all, and not both" in one.stderr for one in refused)
+    assert "DEAD" == state(bridge, letter.id)
+
+
 def test_all_is_all_there_are(cli: Cli, bridge: Bridge, monkeypatch: pytest.MonkeyPatch):
     """Also when they fill several pages."""
     monkeypatch.setattr("taskbridge.operations.letters.PAGE", 2)
@@ -146,3 +156,15 @@ def test_all_is_all_there_are(cli: Cli, bridge: Bridge, monkeypatch: pytest.Monk
 
     assert "5 purged" in result.stdout
     assert [] == bridge.store.dead.list(10)
+
+
+def test_no_password_of_a_url_is_shown(cli: Cli, bridge: Bridge):
+    """In a reason or a traceback, as text or as JSON."""
+    said = "OSError: redis://:hush@host/0 is away"
+    message = settled(bridge.store, a_message(), "DEAD", why=said, traceback=f"Traceback\n{said}")
+
+    shown = [cli("dead", *words).stdout for words in (("list",), ("list", "--json"), ("show", message.id))]
+    shown.append(cli("dead", "show", message.id, "--json").stdout)
+
+    assert [True] * 4 == ["OSError: redis://" in text for text in shown]
+    assert [] == [text for text in shown if "hush" in text]

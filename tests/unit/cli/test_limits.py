@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from taskbridge import Bridge
 from taskbridge.needs import NeedsTokens
 from taskbridge.store import Begin
@@ -33,7 +35,7 @@ def test_limits_are_listed_with_who_waits(cli: Cli, bridge: Bridge):
     assert [{"name": "provider", "declared": "70/s, burst 7 per {bank}", "set": "", "paused": False}] == [
         {key: one[key] for key in ("name", "declared", "set", "paused")} for one in before
     ]
-    assert [("1 in 100 ms, burst 2", 2, 2)] == [(one["set"], one["keys"], one["waiting"]) for one in after]
+    assert [("10/s, burst 2", 2, 2)] == [(one["set"], one["keys"], one["waiting"]) for one in after]
     assert "provider" in cli("limits", "list").stdout
 
 
@@ -77,3 +79,19 @@ def test_what_cannot_be_is_refused(cli: Cli):
     assert "expected a word without blanks" in said[1].output
     assert "is not paused" in said[2].output
     assert "nothing was set" in said[3].output
+
+
+@pytest.mark.parametrize("words", [("pause",), ("set", "10/s")], ids=["pause", "set"])
+def test_limit_that_nobody_has_is_remarked_on(cli: Cli, bridge: Bridge, words: tuple[str, ...]):
+    """A typo would change nothing; code may have it all the same, so it is done."""
+    cli.write("app.py", TASKS)
+    verb, *rate = words
+
+    typo = cli("limits", verb, "provdier", *rate, "--module", "app")
+    right = cli("limits", verb, "provider", *rate, "--module", "app")
+
+    assert (0, 0) == (typo.exit_code, right.exit_code)
+    told = "no limit is called 'provdier', as far as live workers, the store and the tasks here tell"
+    assert f"taskbridge: {told}; did you mean 'provider'?" == typo.stderr.strip()
+    assert "" == right.stderr
+    assert {"provdier", "provider"} == {one.name for one in bridge.store.waiting.limits()}

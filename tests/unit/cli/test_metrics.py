@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 from pathlib import Path
@@ -23,6 +24,13 @@ def value(text: str, name: str, **labels: str) -> float:
     samples = [sample for family in parsed(text) for sample in family.samples if sample.name == name]
     (found,) = [sample.value for sample in samples if labels.items() <= sample.labels.items()]
     return found
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What answers is waited for, however busy the machine is."""
+    monkeypatch.setattr("taskbridge.observe.gauges.PATIENCE_S", 20.0)
+    monkeypatch.setattr("taskbridge.observe.gauges.NAMES_S", 20.0)
 
 
 @pytest.mark.parametrize("words", [[], ["--once"]])
@@ -95,27 +103,40 @@ def test_it_serves_until_it_is_told_to_stop(cli: Cli, bridge: Bridge, tmp_path: 
     log, address = tmp_path / "log", f"127.0.0.1:{free_port()}"
 
     def delayed() -> float:
-        with urlopen(f"http://{address}/metrics", timeout=5) as answer:
+        with urlopen(f"http://{address}/metrics", timeout=20) as answer:
             return value(answer.read().decode(), "taskbridge_delayed", queue="emails")
 
     with running(["metrics", "--listen", address], log) as process:
-        until(lambda: "metrics are at" in log.read_text(), 10, "it to serve")
+        until(lambda: "metrics are at" in log.read_text(), 100, "it to serve")
         seen = []
         for _ in range(2):
             bridge.store.outbox.put([a_message(queue="emails")], 60_000)
             seen.append(delayed())
         process.send_signal(how)
-        code = process.wait(10)
+        code = process.wait(60)
 
     assert (0, [1, 2]) == (code, seen), log.read_text()
     assert f"metrics are at http://{address}/metrics" in log.read_text()
+
+
+def test_it_writes_its_log_as_the_settings_say(cli: Cli, nowhere: str, tmp_path: Path):
+    """That the store is away is an entry in JSON, as a worker's would be."""
+    log, address = tmp_path / "log", f"127.0.0.1:{free_port()}"
+
+    with running(["metrics", "--listen", address], log, LOG_FORMAT="json", STORE_URL=nowhere):
+        until(lambda: "metrics are at" in log.read_text(), 100, "it to serve")
+        urlopen(f"http://{address}/metrics", timeout=20).close()
+
+    (entry,) = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert ("WARNING", "taskbridge.metrics") == (entry["level"], entry["logger"])
+    assert entry["message"].startswith("the gauges of the store are not shown until it answers: ")
 
 
 def test_a_port_in_use_is_refused(cli: Cli, tmp_path: Path):
     """With what to do."""
     address = f"127.0.0.1:{free_port()}"
     with running(["metrics", "--listen", address], tmp_path / "log"):
-        until(lambda: "metrics are at" in (tmp_path / "log").read_text(), 10, "it to serve")
+        until(lambda: "metrics are at" in (tmp_path / "log").read_text(), 100, "it to serve")
 
         result = cli("metrics", "--listen", address)
 

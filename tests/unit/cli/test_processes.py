@@ -32,7 +32,7 @@ def running(words: list[str], log: Path, **variables: str) -> Iterator[subproces
         yield process
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -42,9 +42,9 @@ def test_relay_publishes_until_it_is_told_to_stop(cli: Cli, bridge: Bridge, tmp_
     bridge.store.outbox.put([a_message(queue="emails")], 100)
 
     with running(["relay"], log, TYPO="1") as process:
-        until(lambda: bridge.backend("celery").depth("emails") == 1, 10, "the message to be published")
+        until(lambda: bridge.backend("celery").depth("emails") == 1, 60, "the message to be published")
         process.send_signal(how)
-        code = process.wait(10)
+        code = process.wait(60)
 
     assert 0 == code, log.read_text()
     assert "WARNING taskbridge.relay: the environment variable TASKBRIDGE_TYPO means nothing" in log.read_text()
@@ -56,7 +56,7 @@ def test_relay_waits_for_a_server_that_is_away(cli: Cli, nowhere: str, tmp_path:
     log = tmp_path / "log"
 
     with running(["relay"], log, BROKER_URL=nowhere) as process:
-        until(lambda: "is away" in log.read_text(), 10, "the relay to say what is away")
+        until(lambda: "is away" in log.read_text(), 60, "the relay to say what is away")
         alive = process.poll() is None
 
     assert alive
@@ -70,7 +70,7 @@ def test_worker_says_what_it_does_not_serve(cli: Cli, bridge: Bridge, tmp_path: 
     bridge.backend(other).publish([a_message(queue="slow") for _ in range(3)])
 
     with running(["worker", "app", "--processes", "1"], log, BACKEND=engine):
-        until(lambda: "does not serve" in log.read_text(), 15, "the worker to say what it does not serve")
+        until(lambda: "does not serve" in log.read_text(), 60, "the worker to say what it does not serve")
 
     told = f"{other}'s queue 'slow' holds 3 messages that this worker does not serve: start it with --backends "
     assert told + f"{engine},{other}" in log.read_text()
@@ -85,11 +85,11 @@ def test_a_terminal_that_is_closed_ends_the_worker(cli: Cli, bridge: Bridge):
         said = b""
         while b"serving" not in said:
             said += os.read(terminal, 1000)
-        until(lambda: announced(bridge.store), 5, "it is announced")
+        until(lambda: announced(bridge.store), 20, "it is announced")
 
         os.close(terminal)
 
-        assert (pid, 0) == until(lambda: (ended := os.waitpid(pid, os.WNOHANG))[0] and ended, 15, "it has ended")
+        assert (pid, 0) == until(lambda: (ended := os.waitpid(pid, os.WNOHANG))[0] and ended, 60, "it has ended")
         assert [] == announced(bridge.store)
     except BaseException:
         os.kill(pid, signal.SIGKILL)

@@ -72,7 +72,7 @@ def test_table_has_a_row_per_backend(cli: Cli, bridge: Bridge):
 
     *_, celery, dramatiq = cli("queues").stdout.splitlines()
 
-    assert ["emails", "celery", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0"] == celery.split()
+    assert ["emails", "celery", "0", "0", "0", "0", "1", "0", "0", "0", "0", "0", "0"] == celery.split()
     assert ["dramatiq", "1", "0", "0"] == dramatiq.split()
 
 
@@ -88,6 +88,17 @@ def test_what_answers_is_shown_though_another_does_not(cli: Cli, bridge: Bridge,
     assert of(said, "emails")["backends"]["old"]["waiting"] is None
     assert "backend old: " in said["problems"][0]
     assert "hush" not in str(said)
+
+
+def test_store_that_is_away_says_nothing_of_workers_and_messages(cli: Cli, nowhere: str):
+    """Whether a worker lives or a message is kept is not known then."""
+    cli.set(BROKER_URL=nowhere)
+
+    result = cli("queues")
+
+    assert 1 == result.exit_code
+    assert "the store: " in result.stderr
+    assert "no queue is known without the store; name some with --queues or --module" == result.stdout.strip()
 
 
 def test_names_cannot_steer_the_terminal(cli: Cli, bridge: Bridge):

@@ -81,11 +81,11 @@ def test_pipelines_read_json(check: Any):
         (["--to", "dramatiq"], 2, "Missing argument 'MODULES"),
         (["bank", "--to", "dramatik"], 1, "did you mean 'dramatiq'"),
         (["bank", "--to", "celery"], 1, "expected two backends, got 'celery' twice"),
-        (["bnak", "--to", "dramatiq"], 1, "No module named 'bnak'"),
+        (["bnak", "--to", "dramatiq"], 1, "there is no module 'bnak'"),
     ],
 )
 def test_what_is_put_wrongly_is_refused(check: Any, words: list[str], code: int, told: str):
-    """With what to change; a module that does not import, with its traceback."""
+    """With what to change."""
     done = check(*words)
 
     assert (code, "") == (done.returncode, done.stdout)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .conftest import Cli
+
+LOCKED = """
+from taskbridge import Lock, task
+
+
+@task(lock=Lock("user:{user_id}"), tags=("a", "b"))
+def pay(user_id: int, note: str | None = None) -> None: ...
+"""
 
 
 def test_every_task_is_listed(cli: Cli):
@@ -20,6 +30,21 @@ def test_table_has_the_same(cli: Cli):
 
     assert "priority=8, expires=600" in shown
     assert 4 == len(shown.splitlines())
+
+
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"], ids=["now", "future"])
+def test_a_task_is_shown_as_it_is_written(cli: Cli, future: str):
+    """Annotations without quotes, and of one lock no list: in the table, in JSON, and where a call does not fit."""
+    cli.write("app.py", future + LOCKED)
+
+    shown, (one,) = cli("tasks", "app").stdout, cli.json("tasks", "app")
+    refused = cli("send", "app.pay", "--module", "app")
+
+    assert "(user_id: int, note: str | None = None) -> None" == one["arguments"]
+    assert "lock=Lock(key=user:{user_id}), tags=[a, b] " in shown
+    assert one["arguments"] in shown
+    assert f"expected app.pay{one['arguments']}" in refused.stderr
+    assert {"lock": ["Lock(key=user:{user_id})"], "tags": ["a", "b"]} == one["options"]
 
 
 def test_module_without_tasks_is_told(cli: Cli):

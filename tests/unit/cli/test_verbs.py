@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 
+from taskbridge import Bridge
 from taskbridge.cli import Verbs
 
 from .conftest import Cli
@@ -18,6 +21,7 @@ ASKING = {
     "queues": ["queues", "--queues", "emails"],
     "status": ["status", "an-id"],
     "dead list": ["dead", "list"],
+    "messages": ["messages"],
     "dead show": ["dead", "show", "an-id"],
     "dead replay": ["dead", "replay", "an-id"],
     "dead purge": ["dead", "purge", "--all"],
@@ -28,9 +32,15 @@ ASKING = {
 }
 
 
-@pytest.mark.parametrize(
-    "verb", [*Verbs.names, "batches list", "batches show", "dead list", "dead show", "dead replay", "dead purge"]
-)
+def verbs() -> Iterator[str]:
+    """Every verb, and every word below it."""
+    for verb in Verbs.names:
+        yield verb
+        found = getattr(import_module(f"taskbridge.cli.{verb}"), verb)
+        yield from (f"{verb} {word}" for word in getattr(found, "commands", ()))
+
+
+@pytest.mark.parametrize("verb", list(verbs()))
 def test_every_verb_shows_examples(cli: Cli, verb: str):
     """``--help`` of a verb ends with commands that can be copied, each of that verb."""
     result = cli(*verb.split(), "--help")
@@ -39,6 +49,15 @@ def test_every_verb_shows_examples(cli: Cli, verb: str):
     assert 0 == result.exit_code
     assert [] == [line for line in examples if not line.strip().startswith(f"taskbridge {verb}")]
     assert examples
+
+
+@pytest.mark.parametrize("verb", ["", *sorted({verb.partition(" ")[0] for verb in verbs() if " " in verb})])
+def test_what_a_verb_does_is_told_as_a_whole(cli: Cli, verb: str):
+    """In the list of verbs: no sentence is cut off."""
+    listed = cli(*verb.split(), "--help").stdout.partition("Commands:")[2].partition("Examples:")[0]
+
+    assert listed
+    assert [] == [line for line in listed.splitlines() if line.endswith("...")]
 
 
 def test_help_imports_nothing_heavy():
@@ -75,6 +94,8 @@ def test_unknown_verb_is_a_usage_error(cli: Cli):
         ["queues", "--queues", "emails,no/queue"],
         ["purge", "1st"],
         ["dead", "list", "--limit", "0"],
+        ["messages", "--state", "attic"],
+        ["messages", "--queue", "two words"],
         ["batches", "list", "--limit", "0"],
         ["dead", "replay"],
         ["dead", "purge", "an-id", "--all"],
@@ -87,6 +108,31 @@ def test_wrong_value_is_a_usage_error(cli: Cli, words: list[str]):
 
     assert 2 == result.exit_code
     assert "Error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "control pause queue X",
+        "control pause queue emails --why X",
+        "control cancel abc X",
+        "why X",
+        "status X",
+        "workers scale X 1",
+        "locks break X",
+        "dead purge X --yes",
+        "limits set X 1/s",
+        "schedules pause X",
+        "routes remove X",
+    ],
+)
+def test_word_that_is_no_text_is_a_usage_error(cli: Cli, bridge: Bridge, words: str):
+    """Bytes that are no UTF-8, which the store cannot be told: nothing is done of the command, and it is said why."""
+    result = cli(*words.replace("X", "\udcff").split())
+
+    assert 2 == result.exit_code
+    assert "expected text in UTF-8, got '\\udcff'" in result.stderr
+    assert [] == bridge.store.audit.read(10)
 
 
 @pytest.mark.parametrize("verb", ASKING)
@@ -165,7 +211,7 @@ def test_error_cannot_steer_the_terminal(cli: Cli):
     assert not {"\x1b", "\x07", "\u202e"} & set(result.output)
 
 
-@pytest.mark.parametrize("words", [["tasks", "nowhere_at_all"], ["queues", "--module", "broken"]])
+@pytest.mark.parametrize("words", [["tasks", "broken"], ["queues", "--module", "broken"]])
 def test_module_that_does_not_import_is_an_error(cli: Cli, words: list[str]):
     """The traceback is shown, for it is the user's code."""
     cli.write("broken.py", "import no_such_thing\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ OWN = NativeTask(
 
 
 @pytest.fixture
-def bridge(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bridge]:
+def bridge(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, standing: None) -> Iterator[Bridge]:
     """On Celery, with backends to go to; the process has no tasks of Celery's own."""
     redis_server.cli().flushall()
     url = redis_server.url()
@@ -97,6 +98,19 @@ def test_task_the_target_cannot_keep_is_refused(bridge: Bridge, monkeypatch: pyt
     assert ["refused"] == [one.verdict for one in report.tasks]
     assert "the backend 'new' cannot keep the hard_timeout of 5 s of app.send" in report.tasks[0].notes[0]
     assert not report.ready
+
+
+def test_messages_that_the_target_does_not_take_are_said(bridge: Bridge):
+    """``max_payload`` is above what SQS takes of Celery: the worker would refuse to start there."""
+    large = Bridge(replace(bridge.settings, max_payload=500_000))
+    declare(large)
+
+    report = readiness(large, "old", "far")
+
+    assert ["refused"] == [one.verdict for one in report.tasks]
+    assert "'far' takes messages of up to 385024 bytes, and max_payload is 500000" in report.tasks[0].notes[0]
+    assert ["wait"] == [one.verdict for one in readiness(large, "old", "new").tasks]
+    large.close()
 
 
 def test_what_only_our_worker_keeps_is_said(bridge: Bridge):
