@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import msgspec
 
@@ -26,7 +27,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a worker knows of a task beside its keyword arguments: what routes are decided by, and checked with.
 
     ``positional`` are the parameters that may be passed by position, in their order. The timeouts are those that an
-    attempt has there, the settings' where it has none of its own; 0 is no limit.
+    attempt has there, the settings' where it has none of its own; 0 is no limit. ``shadow_safe`` is as declared.
     """
 
     queue: str
@@ -34,11 +35,19 @@ class Known(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     positional: tuple[str, ...] = ()
     timeout_ms: int = 0
     hard_timeout_ms: int = 0
+    shadow_safe: bool = False
 
     @property
     def timeouts(self) -> Timeouts:
         """The two of them."""
         return Timeouts(soft_ms=self.timeout_ms, hard_ms=self.hard_timeout_ms)
+
+
+class Team(msgspec.Struct, frozen=True):
+    """A group of processes that serve the same queues: how many there are to be."""
+
+    processes: int
+    queues: list[str]
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +56,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     ``serving`` says how many of the processes serve each queue; a worker of a release before groups leaves it out, and
     all of its processes serve all of its queues. ``limits`` has what its tasks say of each rate limit, by name: how
     long one token takes to come (us), and the burst. One of a release before routes leaves ``known`` out.
+    ``groups`` are its groups, and ``since_ms`` is since when it serves; one that leaves
+    them out is of a release that obeys no operator.
     """
 
     name: str
@@ -57,6 +68,8 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     serving: dict[str, int] = {}
     limits: dict[str, tuple[int, int]] = {}
     known: dict[str, Known] = {}
+    groups: dict[str, Team] = {}
+    since_ms: int = 0
 
     def processes_of(self, queue: str) -> int:
         """How many processes serve this one of its queues."""
@@ -90,14 +103,14 @@ def known_of(definitions: Definitions, default: Timeouts) -> dict[str, Known]:
     return {name: _known(one, default) for name, one in definitions.items()}
 
 
-def announce(store: Store, announcement: Announcement) -> None:
-    """Tell, for one lease."""
-    store.documents.put(KIND, announcement.name, msgspec.json.encode(announcement), LEASE_MS)
+def announce(store: Store, announcement: Announcement) -> list[str]:
+    """Tell, for one lease; returns the names of workers that have gone without a word, each told once."""
+    return store.documents.put(KIND, announcement.name, msgspec.json.encode(announcement), LEASE_MS)
 
 
-def withdraw(store: Store, name: str) -> None:
-    """Take it back."""
-    store.documents.remove(KIND, name)
+def withdraw(store: Store, name: str) -> list[str]:
+    """Take it back, if there is anything; returns as ``announce``."""
+    return store.documents.remove(KIND, name)
 
 
 def announced(store: Store) -> list[Announcement]:
@@ -111,6 +124,16 @@ def announced(store: Store) -> list[Announcement]:
     return found
 
 
+def safe_of(workers: Sequence[Announcement]) -> dict[str, bool]:
+    """Return of each task that workers announce whether all of them declare it safe to shadow."""
+    found: dict[str, bool] = {}
+    for worker in workers:
+        for task in worker.tasks:
+            known = worker.known.get(task)
+            found[task] = found.get(task, True) and known is not None and known.shadow_safe
+    return found
+
+
 def _known(one: Definition, default: Timeouts) -> Known:
     timeouts = timeouts_for(Message(id="", task=one.name, queue=one.options.queue), one.options, default)
     return Known(
@@ -119,4 +142,5 @@ def _known(one: Definition, default: Timeouts) -> Known:
         positional=tuple(one.arguments.positional),
         timeout_ms=timeouts.soft_ms,
         hard_timeout_ms=timeouts.hard_ms,
+        shadow_safe=one.options.shadow_safe,
     )

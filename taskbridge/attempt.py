@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from . import sides
 from .alarm import Alarm, can_ring
 from .backend import Capabilities
 from .claimed import Claimed, early_ms
@@ -34,11 +35,11 @@ MOST_SAID = 256
 
 def attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     """Run the task once, unless it is early or unknown here, and say what became of it."""
-
-    def entered() -> Entered:
-        return Entered(message=claimed.message, backend=claimed.backend, attempt=claimed.begun.attempt)
-
-    return runtime.trace.attempting(entered, partial(_attempt, claimed, runtime))
+    trace = runtime.trace
+    if not trace.attempts:
+        return _attempt(claimed, runtime)
+    entered = Entered(message=claimed.message, backend=claimed.backend, attempt=claimed.begun.attempt)
+    return trace.attempting(entered, _attempt, claimed, runtime)
 
 
 def _attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
@@ -48,11 +49,10 @@ def _attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
         return Ended(how="dead", why=claimed.delivery.problem)
     if definition is None:
         return Parked(why=f"no task named {message.task!r} in this release")
-    wait_ms = early_ms(message, runtime)
-    if wait_ms > 0:
-        return Again(after_ms=wait_ms, counted=False, ran=False, why="not due yet")
+    if claimed.delivery.early:  # as it was when it asked for what the task needs: by now that may be over
+        return Again(after_ms=max(0, early_ms(message, runtime)), counted=False, ran=False, why="not due yet")
     try:
-        unknown = definition.arguments.unknown(message.kwargs)
+        unknown = _unknown(claimed, definition)
         if unknown:
             refusal = judge_unknown(unknown, message.task, definition.options.unknown_args)
             if refusal is not None:
@@ -61,7 +61,7 @@ def _attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
     except (DecodeError, msgspec.DecodeError, RecursionError) as error:  # nested too deeply to be read in here
         return Ended(how="dead", why=str(error), error=error)
     try:
-        claimed.timeouts = _kept(claimed, definition, runtime)
+        claimed.timeouts = kept(claimed, definition, runtime)
     except NotSupported as error:
         return Ended(how="dead", why=f"NotSupported: {error}", error=error)
     started_s = runtime.clock.monotonic_s()
@@ -71,7 +71,25 @@ def _attempt(claimed: Claimed, runtime: Runtime) -> Outcome:
         claimed.ran_ms = round((runtime.clock.monotonic_s() - started_s) * 1000, 3)
 
 
-def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeouts:
+def is_called(claimed: Claimed, runtime: Runtime) -> bool:
+    """Whether the task is called, as far as can be told before its arguments are read."""
+    definition = runtime.definitions.get(claimed.message.task)
+    if definition is None or claimed.delivery.early:
+        return False
+    try:
+        return not _unknown(claimed, definition) or definition.options.unknown_args == "drop"
+    except (msgspec.DecodeError, RecursionError):  # the attempt says so
+        return True
+
+
+def _unknown(claimed: Claimed, definition: Definition) -> tuple[str, ...]:
+    """Return the keyword arguments that the task does not have; they are looked at once."""
+    if claimed.unknown is None:
+        claimed.unknown = definition.arguments.unknown(claimed.message.kwargs)
+    return claimed.unknown
+
+
+def kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeouts:
     """Return how long this attempt may take.
 
     Raises:
@@ -89,9 +107,36 @@ def _kept(claimed: Claimed, definition: Definition, runtime: Runtime) -> Timeout
 def _run(
     definition: Definition, claimed: Claimed, args: list[Any], kwargs: dict[str, Any], runtime: Runtime
 ) -> Outcome:
-    message, begun, hooks = claimed.message, claimed.begun, runtime.hooks
+    message, hooks = claimed.message, runtime.hooks
+    me = current_of(claimed, runtime)
+    work = _work(definition, claimed, runtime)
+    with running(me), inside(work.scope if work else NOWHERE):
+        outcome: Outcome
+        try:
+            function = work or definition.function
+            run = partial(hooked, definition, function, claimed, me, args, kwargs, runtime)
+            result = watched(definition, claimed, runtime, run)
+            if message.shadow is not None:
+                claimed.told = sides.returned(result, claimed.backend)
+            outcome = returned(result, message, definition, runtime)
+            claimed.next = work.came_to() if work else None
+        except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
+            if message.shadow is not None:
+                claimed.told = claimed.told or sides.raised(error, claimed.backend)
+            outcome = judge(error, claimed, runtime)
+            hooks.fail(me, error, outcome)
+        else:
+            if isinstance(outcome, Ended) and outcome.error:
+                hooks.fail(me, outcome.error, outcome)
+        hooks.end(definition, me, outcome)
+        return outcome
+
+
+def current_of(claimed: Claimed, runtime: Runtime, *, shadow: bool = False) -> Current:
+    """Return what its task may ask about itself."""
+    message, begun = claimed.message, claimed.begun
     within_ms = claimed.timeouts.soft_ms or claimed.timeouts.hard_ms
-    me = Current(
+    return Current(
         id=message.id,
         task=message.task,
         queue=message.queue,
@@ -105,23 +150,8 @@ def _run(
         chain=message.flow.chain if message.flow else "",
         link=message.flow.link if message.flow else 0,
         trace=message.trace,
+        shadow=shadow,
     )
-    work = _work(definition, claimed, runtime)
-    with running(me), inside(work.scope if work else NOWHERE):
-        outcome: Outcome
-        try:
-            function = work or definition.function
-            hooked = partial(_hooked, definition, function, claimed, me, args, kwargs, runtime)
-            outcome = returned(_watched(definition, claimed, runtime, hooked), message, definition, runtime)
-            claimed.next = work.came_to() if work else None
-        except (Exception, SystemExit) as error:  # a task that calls sys.exit() has failed; its worker goes on
-            outcome = judge(error, claimed, runtime)
-            hooks.fail(me, error, outcome)
-        else:
-            if isinstance(outcome, Ended) and outcome.error:
-                hooks.fail(me, outcome.error, outcome)
-        hooks.end(definition, me, outcome)
-        return outcome
 
 
 def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | None:
@@ -140,7 +170,7 @@ def _work(definition: Definition, claimed: Claimed, runtime: Runtime) -> Work | 
     )
 
 
-def _hooked(
+def hooked(
     definition: Definition,
     function: Callable[..., Any],
     claimed: Claimed,
@@ -161,7 +191,7 @@ def _hooked(
     return runtime.hooks.around(definition, me, partial(alarm.around, function, args, kwargs))
 
 
-def _watched(definition: Definition, claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:
+def watched(definition: Definition, claimed: Claimed, runtime: Runtime, run: Callable[[], Any]) -> Any:
     """Run it where the supervisor sees until when it may take, and what a hard timeout leads to."""
     hard_ms, watch = claimed.timeouts.hard_ms, claimed.watch
     if watch is None or not hard_ms or not runtime.enforced:

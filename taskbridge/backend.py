@@ -15,6 +15,7 @@ import msgspec
 
 from .definition import Definitions
 from .errors import BackendNotInstalled, ConfigError, NotSupported, nearest
+from .leftovers import Leftovers
 from .message import Message
 from .native import Inventory
 from .outcome import Outcome
@@ -36,12 +37,15 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         bands: priority bands are read in order.
         ordered: within a band, what came first is fetched first.
         scan: what waits in a queue can be looked through without taking it.
+        rests: what waits in a paused queue stays there; else it moves to the store as it is met.
         poison: bytes that are no message are buried, and cost no other message.
         soft_timeout: a task whose time is over is interrupted from inside.
         hard_timeout: the process of one that stays is ended, and the attempt has failed.
         recovery_s: how long until what a killed worker had fetched runs again, seconds.
         patience_s: after so long without an acknowledgement its broker hands a message out again, seconds; 0 is never.
             The copy is recognised.
+        max_payload: a ``max_payload`` of so many bytes is kept, whatever the messages are made of: its broker takes
+            them as this engine writes them there; 0 is any.
     """
 
     processes: bool = True
@@ -49,20 +53,25 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     bands: bool = True
     ordered: bool = True
     scan: bool = True
+    rests: bool = True
     poison: bool = True
     soft_timeout: bool = True
     hard_timeout: bool = True
     recovery_s: float = 16.0
     patience_s: float = 0.0
+    max_payload: int = 0
 
 
 class Delivery(msgspec.Struct, kw_only=True):
     """A native message in a worker's hands.
 
     ``message`` is None when the bytes are none; ``problem`` says why. ``envelope`` is the engine's own form.
-    ``held`` is set when the store can acknowledge it in ``finish``. ``taken`` is set by whoever begins it.
+    ``held`` is set when the store can acknowledge it in ``finish``. ``taken`` is set by whoever begins it, ``early`` by
+    who has asked for nothing that the task needs, for a native producer's delay was not over: it is not run then.
     ``withdrawn`` is set by a consumer that has given it back while a task ran for long, or has lost the connection it
-    came by: it comes again by itself, is not to be begun, and there is nothing to acknowledge.
+    came by: it comes again by itself, is not to be begun, and there is nothing to acknowledge. ``unrecorded`` is set by
+    who runs it without the ledger: nobody would recognise a copy, so its acknowledgement waits for others only while
+    tasks are short.
     """
 
     tag: str
@@ -73,7 +82,9 @@ class Delivery(msgspec.Struct, kw_only=True):
     envelope: Any = None
     held: Held | None = None
     taken: bool = False
+    early: bool = False
     withdrawn: bool = False
+    unrecorded: bool = False
 
 
 class Level(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +117,9 @@ class Consumer(Protocol):
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put what was not begun back to the front of its queue."""
+
+    def serve(self, queues: Sequence[str]) -> None:
+        """Take from these of its queues alone from now on. With none, ``fetch`` is not called."""
 
 
 class Keeper(Protocol):
@@ -186,6 +200,20 @@ class Backend(Protocol):
 
     def keeper(self, queues: Sequence[str]) -> Keeper:
         """Return what keeps the workers of these queues."""
+
+    def leftovers(self, queues: Sequence[str], owner: str, store: Store, visibility_s: float | None) -> Leftovers:
+        """Return what a drain called ``owner`` moves what lies in these queues with.
+
+        Args:
+            queues: which.
+            owner: a name that nobody else has.
+            store: what takes the messages over.
+            visibility_s: after how long without a sign of life what the engine's own workers hold is nobody's; None is
+                as the engine has it.
+
+        Raises:
+            NotSupported: the broker shows nothing without handing it out.
+        """
 
     def runner(self, definitions: Definitions) -> Runner:
         """Return what runs these tasks inside the engine's hooks; imports the engine."""

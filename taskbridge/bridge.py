@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from .backend import Backend, Place, load
 from .clock import Span, SystemClock
 from .codec import Arguments
-from .config import Settings
+from .config import MAX_PAYLOAD_BYTES, Settings
 from .config import load as load_settings
+from .copies import Copies
 from .definition import Definition
 from .enqueue import Sender
 from .errors import ConfigError, NotSupported, StoreUnavailable
@@ -29,6 +30,7 @@ from .observers import Observing
 from .options import TaskOptions, refuse_declared, refuse_unknown
 from .policies.lock import Lock
 from .policies.needs import checked
+from .policies.payload import refuse_payload
 from .policies.rate import RateLimit
 from .policies.retry import Backoff
 from .policies.schedule import named
@@ -36,12 +38,13 @@ from .policies.unique import checked_names
 from .routing import Router
 from .runtime import Runtime
 from .store import Store
-from .store.routes import RoutesVersion
+from .store.versions import Version
 from .subscribers import Subscribers
 from .task import Task
 from .trace import Trace
 
 if TYPE_CHECKING:
+    from .evidence.gatherer import Gatherer
     from .flow.batch import Batch, OpenBatch, When
     from .flow.chain import Chain
     from .flow.progress import BatchProgress
@@ -117,7 +120,12 @@ class Bridge:
             name: as the engine's own worker knows it.
             queue: the queue that worker reads.
             options: see ``TaskOptions``.
+
+        Raises:
+            ConfigError: no name, an unknown option, or one that only a declared task has.
         """
+        if not (name and name.strip()):
+            raise ConfigError(f"name: expected the name by which other workers know a task, got {name!r}")
 
         def elsewhere(*args: Any, **kwargs: Any) -> Any:
             raise ConfigError(f"{name} runs in other workers only; enqueue it")
@@ -255,15 +263,21 @@ class Bridge:
 
     @cached_property
     def store(self) -> Store:
-        """The store, made on first use."""
-        url = self.settings.effective_store_url
+        """The store, made on first use.
+
+        Raises:
+            ConfigError: there is none for this broker, or one in memory that is to wait for a replica.
+        """
+        url, wait = self.settings.effective_store_url, self.settings.waits
         if url == "memory://":
+            if wait:
+                raise ConfigError(f"store_wait {wait.kind!r}: a store in memory has no replica and no disk; set none")
             from .store.memory import MemoryStore
 
             return MemoryStore(self.clock)
         from .store.redis import RedisStore
 
-        return RedisStore(url, self.settings.namespace)
+        return RedisStore(url, self.settings.namespace, wait)
 
     def observe(self, *more: str) -> None:
         """Have the observers that the settings name, and ``more``, told of all that is sent and run; each once.
@@ -273,10 +287,27 @@ class Bridge:
         """
         self.observing.call((*self.settings.observers, *more), self)
 
+    def gather(self) -> None:
+        """Have what watched tasks do in this process counted and told to the store."""
+        self._gatherer  # noqa: B018 made once
+
+    @cached_property
+    def _gatherer(self) -> Gatherer:
+        from .evidence.gatherer import Gatherer  # a producer runs nothing
+
+        return Gatherer(self.events, lambda: self.clock, lambda: self.store.evidence)
+
     @cached_property
     def sender(self) -> Sender:
-        """What enqueueing needs. The clock is compared with the store's once, if it answers."""
+        """What enqueueing needs. The clock is compared with the store's once, if it answers.
+
+        Raises:
+            NotSupported: the default backend takes no messages as large as ``max_payload``.
+        """
         self.observe()
+        if self.settings.max_payload > MAX_PAYLOAD_BYTES:  # which every backend takes
+            default = self.backend(self.settings.backend)
+            refuse_payload(self.settings.max_payload, default.capabilities, f"the backend {default.name!r}")
         try:
             self.clock.agree_with(self.store.now_ms())
         except (StoreUnavailable, ConfigError):
@@ -289,6 +320,7 @@ class Bridge:
             events=self.events,
             trace=self.trace,
             router=self.router,
+            copies=Copies(self.backend, self.clock, self.events),
         )
 
     @cached_property
@@ -302,7 +334,7 @@ class Bridge:
             definitions=self.definitions,
         )
 
-    def _read_routes(self, known: int) -> RoutesVersion | None:
+    def _read_routes(self, known: int) -> Version | None:
         return self.store.routes.read(known)
 
     def _reachable(self, name: str) -> None:
@@ -319,6 +351,7 @@ class Bridge:
     def runtime(self) -> Runtime:
         """What running tasks needs."""
         self.observe()
+        self.gather()
         return Runtime(
             definitions=self.definitions,
             store=self.store,
@@ -338,9 +371,14 @@ class Bridge:
         return Holding(store=self.store, clock=self.clock, lessor=Lessor(self.store, "code"))
 
     def flush(self) -> None:
-        """Tell those who subscribed what waits for them, and have observers send what they hold; in a bounded time."""
+        """Tell those who subscribed what waits for them, and have observers send what they hold; in a bounded time.
+
+        The store is told what was gathered and not told yet.
+        """
         self.subscribers.close()
         self.observing.flush()
+        if "_gatherer" in self.__dict__:
+            self._gatherer.rest()
 
     def close(self) -> None:
         """Tell those who listen what waits for them, and give all connections back."""
@@ -363,6 +401,10 @@ class Bridge:
         definition = checked(declared)
         checked_names(definition, task_options)
         named(definition)
+        if task_options.shadow_safe and chunks is not None:
+            raise ConfigError(f"{name}: shadow_safe is for a task whose run is one body; a chunked one goes on and on")
+        if not task_options.ledger and chunks is not None:
+            raise ConfigError(f"{name}: ledger=False is for a task of one body; a chunked one goes on from its record")
         if task_options.idempotency_key:
             raise ConfigError(f"{name}: idempotency_key is of one call: .using(idempotency_key=...).enqueue(...)")
         if task_options.over is not None:

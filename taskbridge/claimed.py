@@ -15,6 +15,7 @@ from .policies.timeout import Overdue
 from .runtime import Runtime
 from .store import Begun
 from .store.flow import Next
+from .store.shadows import Told
 
 
 class Watch(Protocol):
@@ -32,6 +33,8 @@ class Claimed:
     """A delivery that is this worker's to run; without a ``watch`` nobody keeps a hard timeout.
 
     ``stopping`` says whether the worker is asked to stop, where it knows; ``next`` is what a chunk came to.
+    ``told`` is how its body was left, of a message that is compared with another. ``unknown`` are the keyword arguments
+    that its task does not have; None while nobody has looked.
     """
 
     delivery: Delivery
@@ -45,6 +48,8 @@ class Claimed:
     outcome: Outcome | None = None
     next: Next | None = None
     ran_ms: float = 0.0
+    told: Told | None = None
+    unknown: tuple[str, ...] | None = None
 
     def event(self, kind: Callable[..., events.Event], **more: Any) -> events.Event:
         """Return an event about this message."""

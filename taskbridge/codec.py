@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, time
@@ -34,6 +35,11 @@ _SURELY_WHOLE = 2**53
 
 #: What means the same in JSON and in Python.
 _PLAIN = (str, bool, int, type(None))
+
+#: What msgspec says of a value that is none of an enum or a ``Literal``: with the value, then where it stands.
+_INVALID = re.compile(
+    r"\A(Invalid (?:enum )?value) .*?((?<=['\"\d]) - at `\$(?:\[(?:\d+|\.{3})\]|\.\w+)*`)?\Z", re.DOTALL
+)
 
 #: What the parameters that take any argument are called here, for a keyword argument may have their name.
 _STARS: dict[Any, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
@@ -64,6 +70,13 @@ class Arguments:
         self.takes_any_keyword = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self._annotations: dict[str, str] = {}
         self._decoders = self._decoders_of(function)
+
+    @property
+    def written(self) -> str:
+        """The signature as it stands in the code: annotations that are texts (``from __future__``) without quotes."""
+        signature = self.signature
+        parameters = [one.replace(annotation=_bare(one.annotation)) for one in signature.parameters.values()]
+        return str(signature.replace(parameters=parameters, return_annotation=_bare(signature.return_annotation)))
 
     @property
     def keywords(self) -> set[str]:
@@ -104,7 +117,7 @@ class Arguments:
         sent_args, sent_kwargs = _list_decoder.decode(args), _dict_decoder.decode(kwargs)
         for name, value in changes.items():
             if name not in self._keywords and not self.takes_any_keyword:
-                raise ArgumentError(f"there is no argument {name!r}; expected {self.task}{self.signature}")
+                raise ArgumentError(f"there is no argument {name!r}; expected {self.task}{self.written}")
             raw = self._carried(self._of_keyword(name), value, name)
             if name in self._positional[: len(sent_args)]:
                 sent_args[self._positional.index(name)] = raw
@@ -238,7 +251,7 @@ class Arguments:
         return given.isdisjoint(named) and given.union(named) >= self._required
 
     def _explain_misfit(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        call = f"{self.task}{self.signature}"
+        call = f"{self.task}{self.written}"
         try:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -264,8 +277,8 @@ class Arguments:
         decoder = self._decoders.get(name) or _any_decoder
         try:
             return decoder.decode(raw)
-        except msgspec.MsgspecError as error:
-            raise DecodeError(f"{self.task}: argument {name!r} is {bytes(raw)[:80]!r}: {error}") from None
+        except msgspec.MsgspecError as error:  # logs and reports have its text, so the value is not in it
+            raise DecodeError(f"{self.task}: argument {name!r} does not fit: {_without_value(error)}") from None
 
     def _decoders_of(self, function: Callable[..., Any]) -> dict[str, msgspec.json.Decoder[Any]]:
         try:
@@ -312,20 +325,20 @@ def carried(value: Any, decoder: msgspec.json.Decoder[Any] | None, annotation: s
         ArgumentError: it would not come back, or JSON cannot carry it.
     """
     try:
+        _refuse_naive(value, where)
         if decoder is None and not _is_plain(value):
             raise ArgumentError(
-                f"{where} is {_short(value)}, which JSON carries only where it is annotated; "
+                f"{where} is {_kind(value)}, which JSON carries only where it is annotated; "
                 f"annotate it, or pass text, numbers, lists and dicts with text keys"
             )
-        _refuse_naive(value, where)
         raw = _encoder.encode(value)
         why = _loss(value, raw, decoder) if decoder is not None else ""
     except ArgumentError:
         raise
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ArgumentError(f"{where}: JSON cannot carry {_short(value)}: {error}") from None
+        raise ArgumentError(f"{where}: JSON cannot carry {_kind(value)}: {_without_value(error)}") from None
     if why:
-        raise ArgumentError(f"{where}: expected {annotation}, got {_short(value)}: {why}")
+        raise ArgumentError(f"{where}: expected {annotation}, got {_kind(value)}: {why}")
     return msgspec.Raw(raw)
 
 
@@ -385,7 +398,7 @@ def _refuse_naive(value: Any, where: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ArgumentError(f"{where}: JSON cannot carry {value!r}")
     if isinstance(value, datetime | time) and value.tzinfo is None:
-        raise ArgumentError(f"{where}: {value!r} has no time zone; give it one, such as timezone.utc")
+        raise ArgumentError(f"{where}: {_kind(value)} has no time zone; give it one, such as timezone.utc")
     for item in _parts(value):
         _refuse_naive(item, where)
 
@@ -411,9 +424,11 @@ def _loss(sent: Any, raw: bytes, decoder: msgspec.json.Decoder[Any]) -> str:
         back = decoder.decode(raw)
         if (sent == back and _encoder.encode(back) == raw) or _same(sent, back):
             return ""
-        return f"it would come back as {_short(back)}"
+        return (
+            "it would come back as another one" if type(back) is type(sent) else f"it would come back as {_kind(back)}"
+        )
     except (msgspec.MsgspecError, ArithmeticError) as error:  # a signalling NaN cannot even be compared
-        return str(error)
+        return _without_value(error)
 
 
 def _same(sent: Any, back: Any) -> bool:
@@ -431,6 +446,22 @@ def _same(sent: Any, back: Any) -> bool:
     return bool(sent == back)
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return f"{text[:60]}... ({type(value).__name__})" if len(text) > 60 else f"{text} ({type(value).__name__})"
+def _kind(value: Any) -> str:
+    """Say what a value is without showing it: it may be a secret, and whoever logs the error has its text."""
+    return f"a value of type {type(value).__name__}"
+
+
+def _without_value(error: Exception) -> str:
+    """Return an error's text; msgspec shows a value that is none of those it knows: of an enum, of a ``Literal``."""
+    return _INVALID.sub(r"\1\2", str(error))
+
+
+class _Bare(str):
+    """A text that is shown as it is."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+def _bare(annotation: Any) -> Any:
+    return _Bare(annotation) if isinstance(annotation, str) else annotation

@@ -18,11 +18,15 @@ from typing import TYPE_CHECKING, Any
 from .clock import Span
 from .errors import ConfigError, nearest
 from .options import Timeouts, check_queue_name, timeouts_of
+from .store_wait import TIMEOUT_S, StoreWait, store_wait_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PREFIX = "TASKBRIDGE_"
+
+#: What is no setting, for it is nobody's but one command's: the tokens of ``taskbridge dashboard``.
+SECRETS = (PREFIX + "DASHBOARD_TOKEN", PREFIX + "DASHBOARD_READ_TOKEN")
 
 #: A message over this is refused: a store and a broker in memory are no place for files.
 MAX_PAYLOAD_BYTES = 64 * 1024
@@ -172,6 +176,9 @@ class Settings:
         backend: the default backend: an engine, or a name from ``backends``. Defaults to ``celery``.
         broker_url: where queues are. Defaults to ``redis://localhost:6379/0``.
         store_url: where the shared state is. Defaults to the broker's URL where that is Redis.
+        store_wait: what has to have what only the store knows, before a broker on another server may forget it and
+            before an enqueue that the store keeps returns: ``replica`` or ``aof``. Defaults to nothing.
+        store_wait_timeout: how long one such wait takes at most, up to 4 s, seconds or timedelta. Defaults to 3 s.
         namespace: prefix of the store's keys. Defaults to ``taskbridge``.
         queue_prefix: prefix of queue names on the broker. Defaults to empty.
         max_payload: most bytes of one message. Defaults to 65536.
@@ -190,6 +197,8 @@ class Settings:
     backend: str = "celery"
     broker_url: str = field(default="redis://localhost:6379/0", repr=False)  # it may hold a password
     store_url: str = field(default="", repr=False)
+    store_wait: str = ""
+    store_wait_timeout: Span = TIMEOUT_S
     namespace: str = "taskbridge"
     queue_prefix: str = ""
     max_payload: int = MAX_PAYLOAD_BYTES
@@ -208,9 +217,12 @@ class Settings:
         object.__setattr__(self, "schedules", MappingProxyType(dict(self.schedules)))
         if not self.namespace or any(mark in self.namespace for mark in "{} "):
             raise ConfigError(f"namespace: expected a word without braces or blanks, got {self.namespace!r}")
+        if " " in self.queue_prefix or not self.queue_prefix.isprintable():
+            raise ConfigError(f"queue_prefix: expected a word without blanks such as shop_, got {self.queue_prefix!r}")
         if self.max_payload < 1:
             raise ConfigError(f"max_payload: expected 1 byte or more, got {self.max_payload!r}")
         timeouts_of(self.timeout, self.hard_timeout)
+        store_wait_of(self.store_wait, self.store_wait_timeout)
         object.__setattr__(self, "observers", _observers(self.observers))
         _check_log_format(self.log_format)
         for name in self.backends:
@@ -243,6 +255,11 @@ class Settings:
     def timeouts(self) -> Timeouts:
         """What tasks have that name none of their own."""
         return timeouts_of(self.timeout, self.hard_timeout)
+
+    @property
+    def waits(self) -> StoreWait | None:
+        """What the store waits for."""
+        return store_wait_of(self.store_wait, self.store_wait_timeout)
 
     @property
     def effective_store_url(self) -> str:
@@ -319,7 +336,7 @@ def check_group_name(name: str) -> None:
 def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
     """Return a warning for each ``TASKBRIDGE_`` variable that means nothing to this release."""
     environ = os.environ if environ is None else environ
-    known = {PREFIX + "CONFIG", *(PREFIX + name.upper() for name in _plain_fields())}
+    known = {PREFIX + "CONFIG", *SECRETS, *(PREFIX + name.upper() for name in _plain_fields())}
     unknown = sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
     return [f"the environment variable {name} means nothing{nearest(name, known)}" for name in unknown]
 
@@ -360,7 +377,8 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         if not found["max_payload"].isdecimal():
             raise ConfigError(f"TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got {found['max_payload']!r}")
         found["max_payload"] = int(found["max_payload"])
-    return found | {name: _seconds(name, found[name]) for name in ("timeout", "hard_timeout") if name in found}
+    spans = ("timeout", "hard_timeout", "store_wait_timeout")
+    return found | {name: _seconds(name, found[name]) for name in spans if name in found}
 
 
 def _seconds(name: str, text: str) -> float:

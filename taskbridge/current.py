@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from .clock import Clock
-from .errors import TaskbridgeError
+from .errors import ShadowEffect, TaskbridgeError
 from .inbox import Inbox
 from .message import NO_ARGS, NO_KWARGS
 
@@ -49,6 +49,7 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         chain: the id of the chain that it is a link of; empty for a message of its own.
         link: its place in that chain, from 0.
         trace: headers that join it to who has sent it, as a JSON object.
+        shadow: it is a copy that is run to be compared with its original, and must have no effect.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     chain: str = ""
     link: int = 0
     trace: msgspec.Raw = NO_KWARGS
+    shadow: bool = False
     _ended: set[str] = msgspec.field(default_factory=set)
     _batches: count[int] = msgspec.field(default_factory=count)
 
@@ -100,7 +102,9 @@ class Current(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         Raises:
             ClaimLost: the message was begun again since, and that one has committed.
             ConfigError: another kind of connection, one inside a transaction, or a second block in this run.
+            ShadowEffect: this run is a shadow's.
         """
+        refuse_in_shadow("current().inbox()")
         return Inbox(self.id, self.fencing_token, connection, self._ended)
 
 
@@ -110,6 +114,20 @@ _current: ContextVar[Current | None] = ContextVar("taskbridge_current", default=
 def running_here() -> Current | None:
     """Return the message whose task is running here; None outside of tasks."""
     return _current.get()
+
+
+def refuse_in_shadow(what: str) -> None:
+    """Refuse what would have an effect, in a run that is only compared.
+
+    Raises:
+        ShadowEffect: the run is a shadow's.
+    """
+    here = running_here()
+    if here is not None and here.shadow:
+        raise ShadowEffect(
+            f"{what} in a shadow of {here.task}: a shadow has no effects; ask current().shadow first, or take "
+            "shadow_safe=True from the task"
+        )
 
 
 def current() -> Current:

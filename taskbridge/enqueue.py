@@ -16,6 +16,7 @@ from .backend import Backend
 from .chunking import encode as encode_bounds
 from .clock import Clock
 from .config import Settings
+from .copies import Copies
 from .definition import Definition
 from .errors import ArgumentError, ConfigError, PayloadTooLarge
 from .events import Events, Sent
@@ -52,7 +53,10 @@ class Enqueued(msgspec.Struct, frozen=True):
 
 
 class Sender(msgspec.Struct, frozen=True, kw_only=True):
-    """What sending needs. ``store`` and ``backend`` are asked for only when used; without ``router`` no rule holds."""
+    """What sending needs. ``store`` and ``backend`` are asked for only when used.
+
+    Without ``router`` no rule holds, without ``copies`` nothing is shadowed.
+    """
 
     settings: Settings
     clock: Clock
@@ -61,6 +65,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     events: Events = msgspec.field(default_factory=Events)
     trace: Trace = msgspec.field(default_factory=Trace)
     router: Router | None = None
+    copies: Copies | None = None
 
     def route(self, message: Message) -> str:
         """Return the name of the backend that carries this message now."""
@@ -115,7 +120,7 @@ def _sent(
     definition: Definition, options: TaskOptions, trips: Iterable[list[Message]], sender: Sender
 ) -> Iterator[list[bool]]:
     """Send trip by trip; what the store keeps is stamped while it works at the trip before."""
-    if _kept(options) and not options.claims_in_store:
+    if _kept(options) and not options.claims_in_store and scope().unsent is None:
         yield from _told(trips, options.delay_ms, definition, sender)
     else:
         for messages in trips:
@@ -142,8 +147,13 @@ def send(definition: Definition, options: TaskOptions, messages: list[Message], 
     """Publish messages now, or keep them in the store until they are due; returns under which ids they are known.
 
     What is to be the only one of its kind is claimed and kept in one step: no claim is without its message. What
-    belongs to a run or a batch is counted in that step, too, unless only others' workers have the task.
+    belongs to a run or a batch is counted in that step, too, unless only others' workers have the task. In a shadow
+    nothing is sent, only counted.
     """
+    unsent = scope().unsent
+    if unsent is not None:
+        unsent.count += len(messages)
+        return [Receipt(message.id) for message in messages]
     within = _within(definition)
     if options.claims_in_store:
         same = [sameness_of(definition, options, message) for message in messages]
@@ -189,8 +199,12 @@ def _within(definition: Definition) -> Within:
 
 def publish(messages: list[Message], sender: Sender, *, kept: bool = False, front: bool = False) -> None:
     """Hand messages to the backends that carry them now; ``kept`` and ``front`` as in ``Backend.publish``."""
-    for name, routed in by_backend(messages, sender).items():
-        sender.backend(name).publish(routed, kept=kept, front=front)
+    routed, router = by_backend(messages, sender), sender.router
+    copies = copies_of(routed, sender) if router is not None and router.has_shadows else None
+    for name, some in routed.items():
+        sender.backend(name).publish(some, kept=kept, front=front)
+    if copies:
+        send_copies(copies, sender)
 
 
 def by_backend(messages: Iterable[Message], sender: Sender) -> dict[str, list[Message]]:
@@ -199,6 +213,20 @@ def by_backend(messages: Iterable[Message], sender: Sender) -> dict[str, list[Me
     for message in messages:
         routed.setdefault(sender.route(message), []).append(message)
     return routed
+
+
+def copies_of(routed: dict[str, list[Message]], sender: Sender) -> dict[str, list[Message]]:
+    """Return the copies that these messages have, by backend, and mark those messages; nearly always none."""
+    router, copies = sender.router, sender.copies
+    if router is None or copies is None or not router.has_shadows:
+        return {}
+    return copies.of(routed, router)
+
+
+def send_copies(copies: dict[str, list[Message]], sender: Sender) -> None:
+    """Send copies whose originals were published; what is wrong with that is told and harms nothing."""
+    if copies and sender.copies is not None:
+        sender.copies.send(copies)
 
 
 def stamp(

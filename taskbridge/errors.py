@@ -11,10 +11,12 @@
     ├── DecodeError              bytes in a queue that are no message
     ├── BrokerUnavailable        the broker did not answer; the message may or may not be there
     ├── StoreUnavailable         the store did not answer; nothing that needs it was begun
-    │   └── StoreFull            the store is out of memory; work that ends goes on
+    │   ├── StoreFull            the store is out of memory; work that ends goes on
+    │   └── StoreUnconfirmed     no replica or disk has confirmed in time what the store was told (store_wait)
     ├── StoreUnfit               the store would lose or refuse data; says which setting to change
     ├── UnknownMessage           no message of that id where it was looked for
     ├── CursorStuck              a cursor that does not advance: the next chunk would be the same one, for ever
+    ├── ShadowEffect             a copy that is only compared has asked for what would have an effect
     ├── LockHeld                 another holds the lock: a task with on_conflict="fail", or code that waited too long
     └── ClaimLost                this attempt lost its message to another worker; its effect is refused
     Signal                       raised by a task to say what becomes of it
@@ -32,7 +34,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from types import TracebackType
 from typing import Any
+
+#: The packages around a task: of what runs it, a traceback says nothing.
+OUTSIDE = frozenset({"asyncio", "celery", "dramatiq", "taskbridge", "taskbridge_celery", "taskbridge_dramatiq"})
 
 
 class TaskbridgeError(Exception):
@@ -75,6 +81,10 @@ class StoreFull(StoreUnavailable):
     """The store has no memory left: new work is refused, work that ends goes on."""
 
 
+class StoreUnconfirmed(StoreUnavailable):
+    """The store has done what it was told, and what it waits for (``store_wait``) has not confirmed that in time."""
+
+
 class StoreUnfit(TaskbridgeError):
     """The store is set up so that it would lose or refuse data."""
 
@@ -89,6 +99,10 @@ class CursorStuck(TaskbridgeError):
 
 class LockHeld(TaskbridgeError):
     """Another holds the lock, or nobody was let start at the limit in time."""
+
+
+class ShadowEffect(TaskbridgeError):
+    """A shadow's copy is run to be compared, and must have no effect: it takes no lock and commits nothing."""
 
 
 class ClaimLost(TaskbridgeError):
@@ -174,3 +188,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     words = sorted(known)
     close = get_close_matches(word, words, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(words)}"
+
+
+def from_the_task_on(error: BaseException) -> TracebackType | None:
+    """Return an error's traceback without what leads to every task; where no code of a task is in it, all of it."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in OUTSIDE:
+        trace = trace.tb_next
+    return trace or error.__traceback__

@@ -48,11 +48,11 @@ class Sent(Event, frozen=True, kw_only=True):
     size: int = 0
 
 
-class Received(Event, frozen=True, kw_only=True):
+class Received(Event, frozen=True, kw_only=True, gc=False):
     """A worker has taken a copy of it and asked the store whether it may begin."""
 
 
-class Started(Event, frozen=True, kw_only=True):
+class Started(Event, frozen=True, kw_only=True, gc=False):
     """The store has let it begin; its task is called next.
 
     Args:
@@ -68,7 +68,7 @@ class Started(Event, frozen=True, kw_only=True):
     throttled_ms: int = 0
 
 
-class Succeeded(Event, frozen=True, kw_only=True):
+class Succeeded(Event, frozen=True, kw_only=True, gc=False):
     """The task returned and the store knows it.
 
     Args:
@@ -99,7 +99,8 @@ class Failed(Event, frozen=True, kw_only=True):
 
     Args:
         why: the error, or what else was wrong.
-        error: the exception, in the process that ran it, or a ``HardTimeout``; None where no error stands for it.
+        error: the exception, in the process that ran it, or a ``HardTimeout``; None where no error stands for it, and
+            for a subscriber behind which a hundred events wait.
         ran_ms: how long the last attempt ran, with its hooks.
     """
 
@@ -112,7 +113,7 @@ class Dropped(Event, frozen=True, kw_only=True):
     """It ended without a run, or by its own wish.
 
     Args:
-        how: ``expired``, ``skipped`` (its lock was held), ``dropped`` (``Drop``) or ``purged``.
+        how: ``expired``, ``skipped`` (its lock was held), ``dropped`` (``Drop``), ``purged`` or ``cancelled``.
         why: in words.
     """
 
@@ -134,8 +135,8 @@ class Waiting(Event, frozen=True, kw_only=True):
     """It waits in the store, unstarted.
 
     Args:
-        how: ``locked`` or ``throttled``.
-        key: of the lock or the limit.
+        how: ``locked``, ``throttled``, ``paused``, or ``delayed``: a native producer has sent it so.
+        key: of the lock or the limit, or what is paused: ``task NAME``, ``queue NAME`` or ``key KEY``.
     """
 
     how: str = ""
@@ -160,6 +161,20 @@ class Buried(Event, frozen=True, kw_only=True):
     """
 
     why: str = ""
+
+
+class Shadowed(Event, frozen=True, kw_only=True):
+    """A message that is shadowed has a copy, of which this tells; ``id`` is the message's own, not the copy's.
+
+    Args:
+        how: ``ran``, ``unrun`` (a worker has it and does not run it) or ``unsent``.
+        why: what the copy came to beside its original, or what was wrong.
+        ran_ms: how long the copy ran.
+    """
+
+    how: str = ""
+    why: str = ""
+    ran_ms: float = 0
 
 
 class ClaimRefused(Event, frozen=True, kw_only=True):
@@ -199,10 +214,10 @@ class Events:
 
     def emit(self, event: Event) -> None:
         """Tell every listener; one that raises is logged and does no harm."""
-        for listener in self._listeners_of(type(event)):
+        for listener in self._of.get(type(event)) or self._listeners_of(type(event)):
             try:
                 listener(event)
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("listener %r failed on %s", listener, type(event).__name__)
 
     def _listeners_of(self, kind: type[Event]) -> list[Callable[[Any], object]]:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from .clock import Clock, Span, milliseconds
+from .current import refuse_in_shadow
 from .errors import ClaimLost, ConfigError, LockHeld, StoreUnavailable
 from .lease import Lessor
 from .message import Message, new_id
@@ -26,7 +27,7 @@ log = logging.getLogger("taskbridge")
 
 #: How long one wait for a turn takes at most, seconds, by what refused: then it says again that it still waits, and
 #: does what a relay does, for there may be none where no worker runs.
-ONE_WAIT_S = {"locked": PATIENCE_MS / 6000, "throttled": 0.05, "stale": 0.05}
+ONE_WAIT_S = {"locked": PATIENCE_MS / 6000, "throttled": 0.05, "paused": PATIENCE_MS / 6000, "stale": 0.05}
 
 #: How many keys are looked at meanwhile.
 BATCH = 10
@@ -101,6 +102,7 @@ def _held(
     locks: tuple[NeedsLock, ...] = (),
     rates: tuple[NeedsTokens, ...] = (),
 ) -> Iterator[Begun]:
+    refuse_in_shadow(what)
     store, id = holding.store, f"hold-{new_id()}"
     with holding.lessor.claim(id) as claim:
         message = Message(id=id, task="", queue="")
@@ -128,13 +130,21 @@ def _in_turn(store: Store, request: Begin, timeout: Span | None, clock: Clock, w
             if store.waiting.await_turn(request.message.id, _one_wait_s(begun.verdict, deadline_s, clock)):
                 continue
             store.waiting.let_out(BATCH)
+            if begun.verdict == "paused":
+                store.control.let_on(BATCH)
             if deadline_s is not None and clock.monotonic_s() >= deadline_s:
-                raise LockHeld(f"{what} was not to be had within {timeout} s: another has it")
+                raise LockHeld(f"{what} was not to be had within {timeout} s: {_why_not(begun)}")
         clock.sleep(begun.wait_ms / 1000)
         return begun
     except BaseException:
         _leave(store, _numbered(request, expires_at_ms=1))
         raise
+
+
+def _why_not(begun: Begun) -> str:
+    if begun.verdict == "paused":
+        return f"the {begun.key} is paused; taskbridge control resume {begun.key}"
+    return "another has it"
 
 
 def _leave(store: Store, request: Begin) -> None:
@@ -157,7 +167,7 @@ def _one_wait_s(verdict: str, deadline_s: float | None, clock: Clock) -> float:
 
 def _end(store: Store, id: str, claim: str) -> str:
     try:
-        return store.claims.finish(Finish(id=id, claim=claim, state="DONE"))
+        return store.claims.finish(Finish(id=id, claim=claim, state="DONE", hold=True))
     except StoreUnavailable as error:
         log.warning("what was held lapses by itself within a lease: %s", error)
         return ""

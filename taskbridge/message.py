@@ -47,6 +47,16 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gives: bool = False
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which shadow (a rule of the route table) has a message run twice, to be compared.
+
+    Of a copy ``of`` is the id of its original; the original itself says that it has one, and leaves ``of`` empty.
+    """
+
+    rule: str
+    of: str = ""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of one task.
 
@@ -57,7 +67,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``timeout_ms`` and ``hard_timeout_ms`` are of this call alone: 0 is what its task says, -1 what the settings say.
     ``flow`` is None for a message of its own. ``trace`` is a JSON object: headers that join it to who has sent it.
     ``native`` is what a native producer's envelope carried beyond this, kept for the engine named ``engine``; it is
-    ``bound`` to that engine where it says what follows it, which no other would do.
+    ``bound`` to that engine where it says what follows it, which no other would do. ``shadow`` is None for a message
+    whose run is compared with no other.
     """
 
     id: str
@@ -83,6 +94,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     route_keys: dict[str, str] | None = None
     bound: bool = False
+    shadow: Shadow | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a shadow's copy: run once and compared, never settled."""
+        return self.shadow is not None and bool(self.shadow.of)
 
     @property
     def first_due_ms(self) -> int:
@@ -117,7 +134,7 @@ def decode(body: bytes) -> Message:
     try:
         message = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"expected a taskbridge message, got {body[:80]!r}: {error}") from error
+        raise DecodeError(f"expected a taskbridge message, got {len(body)} bytes that are none: {error}") from error
     if message.v != VERSION:
         raise DecodeError(f"expected a message of version {VERSION}, got version {message.v}; run a newer release")
     return message

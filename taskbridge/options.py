@@ -98,6 +98,9 @@ PER_CALL = (
     *("over", "priority", "queue", "tags", "timeout", "unique", "unique_by"),
 )
 
+#: What is promised of a message by its record, and refused beside ``ledger=False``.
+NEED_LEDGER = ("lock", "rate_limit", "unique", "debounce", "idempotency_key", "hard_timeout")
+
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long an attempt may take, milliseconds; 0 is no limit."""
@@ -138,6 +141,10 @@ class TaskOptions:
         hard_timeout: how long before its process is ended, and the attempt has failed. Defaults to the settings'.
         over: for one run of a chunked task: a range in place of the declared one, of the same kind; kept as its bounds.
         tags: what rules of the route table may know its messages by, such as ``("payments",)``. Defaults to none.
+        shadow_safe: its body may be run a second time on another backend, to be compared: it has no effect but what it
+            enqueues. Nothing is shadowed until `taskbridge routes shadow` says so. Defaults to no.
+        ledger: whether the store has a record of each of its messages. False is for many short tasks that may run
+            twice: one that succeeds costs no trip to the store, and a copy of it is not recognised. Defaults to yes.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -164,6 +171,8 @@ class TaskOptions:
     hard_timeout: Span | None = None
     over: Bounds | None = None
     tags: Sequence[str] = ()
+    shadow_safe: bool = False
+    ledger: bool = True
 
     def __post_init__(self) -> None:
         check_queue_name(self.queue)
@@ -186,8 +195,10 @@ class TaskOptions:
         bounded = self.over is None or isinstance(self.over, Bounds)
         _expect(bounded, "over", "it in @chunked(over=...), or in .using(over=...) of such a task", self.over)
         object.__setattr__(self, "tags", _checked_tags(self.tags))
+        _expect(isinstance(self.shadow_safe, bool), "shadow_safe", "True or False", self.shadow_safe)
         self._check_middleware()
         self._check_uniqueness()
+        self._check_ledger()
 
     def _check_middleware(self) -> None:
         layers = self.middleware
@@ -213,6 +224,14 @@ class TaskOptions:
         _expect(len(str(key)) <= 200, "idempotency_key", "text of up to 200 characters", key)
         window = self.idempotency_window
         _expect(milliseconds(window, "idempotency_window") > 0, "idempotency_window", "a span above 0", window)
+
+    def _check_ledger(self) -> None:
+        _expect(isinstance(self.ledger, bool), "ledger", "True or False", self.ledger)
+        if self.ledger:
+            return
+        for word in NEED_LEDGER:
+            if getattr(self, word) not in (None, (), ""):
+                raise ConfigError(f"{word}: the ledger keeps it, and ledger=False asks for none; leave one of them out")
 
     @property
     def claims_in_store(self) -> bool:

@@ -8,6 +8,7 @@ from .clock import Clock
 from .config import MAX_PAYLOAD_BYTES
 from .definition import Definitions
 from .events import Events
+from .heed import Heed
 from .hooks import Hooks
 from .options import NO_TIMEOUTS, Timeouts
 from .store import Store
@@ -19,7 +20,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
     ``timeouts`` are those of tasks that name none; they are ``enforced`` but in a test that says otherwise.
     ``max_payload`` (bytes) is how much a link of a chain may give to the next one, and how large a message may become
-    on its way.
+    on its way. ``heed`` hears what is paused, where no supervisor does.
     """
 
     definitions: Definitions
@@ -31,3 +32,4 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = NO_TIMEOUTS
     enforced: bool = True
     max_payload: int = MAX_PAYLOAD_BYTES
+    heed: Heed = msgspec.field(default_factory=Heed)

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 from .needs import ALONE, Within
 
 
+@dataclass(slots=True)
+class Unsent:
+    """How many messages a shadow's copy would have sent; none of them is."""
+
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What belongs together.
@@ -19,10 +26,12 @@ class Scope:
     Args:
         seed: what ids are made from; random ones without.
         within: what counts the messages.
+        unsent: counts them in place of sending them, in a shadow. Defaults to sending them.
     """
 
     seed: str = ""
     within: Within = ALONE
+    unsent: Unsent | None = None
 
     def id_of(self, task: str, call: bytes) -> str:
         """Return the id of a call in a scope with a seed: 128 bits of a hash.

@@ -12,7 +12,16 @@ from .claimed import Claimed
 from .clock import milliseconds
 from .definition import Definition
 from .enqueue import refuse_large
-from .errors import ArgumentError, ConfigError, CursorStuck, Drop, PayloadTooLarge, Reschedule, Throttled
+from .errors import (
+    ArgumentError,
+    ConfigError,
+    CursorStuck,
+    Drop,
+    PayloadTooLarge,
+    Reschedule,
+    Throttled,
+    from_the_task_on,
+)
 from .message import Message, encode
 from .options import PARK_FOR
 from .outcome import Again, Done, Ended, Outcome, Parked
@@ -84,7 +93,7 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
     tell = partial(Finish, id=message.id, claim=claimed.claim, held=claimed.delivery.held)
     match outcome:
         case Done():
-            return tell(state="DONE", result=outcome.given, next=claimed.next)
+            return tell(state="DONE", result=outcome.given, next=claimed.next, of=message)
         case Again():
             return tell(
                 state="THROTTLED" if outcome.shuts else "DELAYED" if outcome.after_ms > 0 else "READY",
@@ -106,6 +115,7 @@ def telling(claimed: Claimed, outcome: Outcome, runtime: Runtime) -> Finish:
                 why=outcome.why if dead else f"{outcome.how}: {outcome.why}",
                 traceback=outcome.traceback or _traceback(outcome.error),
                 body=outcome.body,
+                of=None if dead else message,
             )
 
 
@@ -154,4 +164,6 @@ def _park_for_ms(message: Message, runtime: Runtime) -> int:
 
 
 def _traceback(error: BaseException | None) -> str:
-    return "".join(traceback.format_exception(error))[-MAX_TRACEBACK:] if error else ""
+    if error is None:
+        return ""
+    return "".join(traceback.format_exception(type(error), error, from_the_task_on(error)))[-MAX_TRACEBACK:]

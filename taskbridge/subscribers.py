@@ -29,6 +29,9 @@ log = logging.getLogger("taskbridge.events")
 #: How many events may wait for one listener in one process.
 MOST = 10_000
 
+#: Behind so many an event waits without its error: that holds its frames, and all that these had in hand.
+MOST_WITH_ERRORS = 100
+
 #: A listener that was idle is woken for the first event, and looks again after so long, seconds: a thread that woke for
 #: each would take the interpreter from the task as often.
 GATHER_S = 0.01
@@ -179,7 +182,10 @@ class Line:
 
     def put(self, event: Event) -> None:
         """Add an event, unless too many wait. A signal may interrupt this at any point."""
-        if self._waiting.qsize() < MOST:
+        waiting = self._waiting.qsize()
+        if waiting < MOST:
+            if waiting >= MOST_WITH_ERRORS and getattr(event, "error", None) is not None:
+                event = msgspec.structs.replace(event, error=None)
             self._waiting.put((event, event.at_ms or self._clock.now_ms()))
             return
         self.dropped += 1
@@ -206,6 +212,7 @@ class Line:
                 while True:
                     self._tell(told)
                     told = self._waiting.get_nowait()
+            del told  # with its error, and all that the frames of that hold: the next may be a long time coming
 
     def _tell(self, told: tuple[Event, int] | threading.Event) -> None:
         if isinstance(told, threading.Event):
@@ -215,7 +222,7 @@ class Line:
         event, at_ms = told
         try:
             self._listener(msgspec.structs.replace(event, at_ms=at_ms))
-        except (Exception, SystemExit):  # its thread serves on
+        except BaseException:  # a cancelled coroutine, an exit: its thread serves on
             if count := self._failures.more():
                 kind = type(event).__name__
                 log.exception("listener %r failed on %s, the last of %d times", self._listener, kind, count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from .outcome import Outcome
 log = logging.getLogger("taskbridge.events")
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Entered(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,8 @@ AroundSending = Callable[[str, str], Callable[[BaseException | None], None] | No
 #: Told of an attempt; what it returns is called when it is over, with what became of it: None when its process ends.
 AroundAttempt = Callable[[Entered], Callable[[Outcome | None], None] | None]
 
+FAILED = "the observer %r failed"
+
 _NOTHING = nullcontext()
 
 
@@ -47,7 +50,8 @@ class Trace:
     def __init__(self) -> None:
         self._injectors: list[Injector] = []
         self._sending: list[AroundSending] = []
-        self._attempts: list[AroundAttempt] = []
+        #: What is called around an attempt; while there is nothing, nobody needs ``attempting``.
+        self.attempts: list[AroundAttempt] = []
 
     def inject(self, injector: Injector) -> None:
         """Have this one, too, say what travels with each message."""
@@ -59,7 +63,7 @@ class Trace:
 
     def around_attempt(self, opener: AroundAttempt) -> None:
         """Call this one around each attempt, inside the engine's own hooks and outside of those of users."""
-        self._attempts.append(opener)
+        self.attempts.append(opener)
 
     def headers(self) -> msgspec.Raw:
         """Return them as a JSON object; an empty one where nothing is traced."""
@@ -76,18 +80,26 @@ class Trace:
         closers = _opened(self._sending, task, queue) if self._sending else []
         return _closing(closers) if closers else _NOTHING
 
-    def attempting(self, entered: Callable[[], Entered], run: Callable[[], Outcome]) -> Outcome:
+    def attempting(self, entered: Entered, run: Callable[P, Outcome], *args: P.args, **kwargs: P.kwargs) -> Outcome:
         """Run an attempt inside of what observers put around it."""
-        if not self._attempts:
-            return run()
-        begun = entered()
-        closers = _opened(self._attempts, begun)
+        closers: list[Callable[[Outcome | None], None]] = []
         outcome: Outcome | None = None
         try:
-            outcome = run()
+            for opener in self.attempts:
+                try:
+                    opened = opener(entered)
+                except (Exception, SystemExit):
+                    log.exception(FAILED, opener)
+                    continue
+                if opened is not None:
+                    closers.append(opened)
+            outcome = run(*args, **kwargs)
         finally:
             for closer in reversed(closers):
-                _called(closer, outcome)
+                try:
+                    closer(outcome)
+                except (Exception, SystemExit):
+                    log.exception(FAILED, closer)
         return outcome
 
 
@@ -111,6 +123,6 @@ def _opened(openers: Iterable[Callable[..., Any]], *told: object) -> list[Callab
 def _called(function: Callable[..., T], *told: object) -> T | None:
     try:
         return function(*told)
-    except Exception:
-        log.exception("the observer %r failed", function)
+    except (Exception, SystemExit):
+        log.exception(FAILED, function)
         return None

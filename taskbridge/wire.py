@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .message import NO_KWARGS, VERSION, Flow, Message
+from .message import NO_KWARGS, VERSION, Flow, Message, Shadow
 
 #: Headers by which tracers join a message to who has sent it: Sentry's, and those of W3C Trace Context and Baggage.
 TRACES = ("sentry-trace", "traceparent", "tracestate", "baggage")
@@ -41,6 +41,7 @@ class Ours(msgspec.Struct, omit_defaults=True):
     """Headers that join it to who has sent it, as JSON values."""
     tags: tuple[str, ...] = ()
     route_keys: dict[str, str] | None = None
+    shadow: Shadow | None = None
 
 
 def ours(message: Message, *, front: bool = False) -> Ours:
@@ -65,6 +66,7 @@ def ours(message: Message, *, front: bool = False) -> Ours:
         trace=msgspec.json.decode(message.trace) if message.trace != NO_KWARGS else None,
         tags=message.tags,
         route_keys=message.route_keys,
+        shadow=message.shadow,
     )
 
 
@@ -109,4 +111,5 @@ def message_of(header: object, task: str, args: msgspec.Raw, kwargs: msgspec.Raw
         trace=msgspec.Raw(msgspec.json.encode(said.trace)) if said.trace else NO_KWARGS,
         tags=said.tags,
         route_keys=said.route_keys,
+        shadow=said.shadow,
     )

@@ -11,6 +11,7 @@ from itertools import count, islice
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, get_args
 
+from ..current import refuse_in_shadow
 from ..definition import Definition
 from ..enqueue import BULK, Enqueued, Receipt, Sender
 from ..errors import ConfigError
@@ -79,6 +80,7 @@ class _Described:
         return self
 
     def _open(self) -> None:
+        refuse_in_shadow("a batch")
         then, error = (self._callbacks.get(which) for which in ("then", "error"))
         batches, builder = self._sender().store().batches, self._identity.builder
         batches.open(self.id, when=self._when, then=then, error=error, builder=builder)

@@ -54,9 +54,12 @@ class Chain:
             return self._enqueue(sender)
 
     def _enqueue(self, sender: Sender) -> ChainReceipt:
-        chains, outbox = sender.store().chains, sender.store().outbox
-        id = self._id()
+        id, unsent = self._id(), scope().unsent
         first = self._link(id, 0, sender)
+        if unsent is not None:
+            unsent.count += 1
+            return ChainReceipt(first.message.id, True, id)
+        chains, outbox = sender.store().chains, sender.store().outbox
         for start in range(1, max(2, len(self.links)), BULK):
             links = [self._link(id, n, sender) for n in range(start, min(start + BULK, len(self.links)))]
             chains.keep(id, links, first=start, on_error=self._said, call=self._call(id, sender))

@@ -96,6 +96,17 @@ class RateLimit:
         return NeedsTokens(self.name, key, interval_us, self.burst or burst, self.weight)
 
 
+def spoken(interval_us: int) -> str:
+    """Return a rate that takes so long for one start, as ``pace`` reads it; where no whole number says it, how long."""
+    for unit in "smhd":
+        window_us = _UNIT_S[unit] * 1_000_000
+        count = round(window_us / interval_us)
+        if count and math.ceil(window_us / count) == interval_us:
+            return f"{count}/{unit}"
+    seconds, rest = divmod(interval_us, 1_000_000)
+    return f"1 in {interval_us / 1000:g} ms" if rest else f"1/{seconds}s"
+
+
 def pace(rate: str) -> tuple[int, int]:
     """Return how long one start takes (us; 0 when none may start) and the burst that belongs to it.
 

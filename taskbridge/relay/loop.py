@@ -9,6 +9,7 @@ from threading import Event
 
 from ..clock import Clock
 from ..errors import TaskbridgeError
+from ..patience import Trouble
 from ..store import Store
 
 log = logging.getLogger("taskbridge.relay")
@@ -45,21 +46,28 @@ class Relay:
         self._store = store
         self._clock = clock
         self._duties = duties
+        self._troubles: dict[str, Trouble] = {}
+        self._stopping = Event()
         self.leads = False
         self._held_s = 0.0
 
     def run(self, stopping: Event) -> None:
         """Lead, or wait to; until stopping is set."""
+        trouble = Trouble(log, self._clock, "the relay waits", "the relay goes on")
+        self._stopping = stopping
         while not stopping.is_set():
             try:
-                if self.lead():
-                    self.tick()
-                    self._store.outbox.wait(PATIENCE_S)
-                else:
+                leads = self.lead()
+                trouble.over()
+                if not leads:
                     stopping.wait(PATIENCE_S)
+                    continue
+                self.tick()
+                if not stopping.is_set():
+                    self._store.outbox.wait(PATIENCE_S)
             except TaskbridgeError as error:
                 self.leads = False
-                log.warning("the relay waits: %s", error)
+                trouble.met(error)
                 stopping.wait(PATIENCE_S)
         self._resign()
 
@@ -74,9 +82,11 @@ class Relay:
         return self.leads
 
     def tick(self) -> int:
-        """Do what is due, once; returns how much was done."""
+        """Do what is due, once; returns how much was done. Nothing more is begun when it is to stop."""
         done = 0
         for duty in self._duties:
+            if self._stopping.is_set():
+                break
             now_s = self._clock.monotonic_s()
             if now_s >= duty.due_s:
                 did = self._do(duty)
@@ -85,13 +95,19 @@ class Relay:
         return done
 
     def _do(self, duty: Duty) -> int:
+        trouble = self._troubles.setdefault(duty.name, self._trouble(f"the relay's duty {duty.name!r}"))
         try:
-            return duty.run()
+            done = duty.run()
+            trouble.over()
+            return done
         except TaskbridgeError as error:
-            log.warning("the relay's duty %r failed and is tried again: %s", duty.name, error)
+            trouble.met(error)
         except Exception:  # our own fault, or a vendor's: the other duties go on
             log.exception("the relay's duty %r failed and is tried again", duty.name)
         return 0
+
+    def _trouble(self, name: str) -> Trouble:
+        return Trouble(log, self._clock, f"{name} failed and is tried again", f"{name} goes on")
 
     def _resign(self) -> None:
         try:

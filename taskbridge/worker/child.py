@@ -46,7 +46,18 @@ def serve(
         Source(backend=name, consumer=bridge.backend(name).consumer(queues, owner, bridge.store), runner=runner)
         for name, runner in runners.items()
     ]
-    loop = Loop(owner, sources, bridge.runtime, slot, waker.wait, waker.ring, watch=slot, tenure=tenure)
+    loop = Loop(
+        owner,
+        sources,
+        bridge.runtime,
+        slot,
+        waker.wait,
+        waker.ring,
+        queues=queues,
+        watch=slot,
+        tenure=tenure,
+        records=lambda _: slot.records,
+    )
     _on_terminate(loop)
     faulthandler.register(signal.SIGUSR1)  # the stacks of all threads go to the log, whoever holds the GIL
     with closing(bridge):

@@ -106,6 +106,8 @@ class Generation:
         assert self.keep is not None
         post.ordered(f"{self.keep.name}.{post.number}.{post.boots + 1}", now_s)
         post.generation = self
+        post.slot.pause(self.keep.paused)
+        post.slot.record(all=self.keep.records)
         try:
             self.channel.setblocking(True)
             self.channel.sendall(line(Fork(slot=post.number, owner=post.owner, group=post.group)))

@@ -9,25 +9,32 @@ import logging
 import os
 import queue
 import threading
+import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from ..announcement import EVERY_S as ANNOUNCE_EVERY_S
-from ..announcement import Announcement, announce, withdraw
+from ..announcement import LEASE_MS, Announcement, Team, announce, withdraw
 from ..bridge import Bridge
 from ..config import load
 from ..errors import StoreUnavailable, StoreUnfit, TaskbridgeError
 from ..lease import EVERY_S as RENEW_EVERY_S
 from ..lease import host
 from ..observe.logs import log_event
+from ..operations.cancelling import cancelled
 from ..operations.unserved import warn_of_unserved
+from ..orders import EMPTY, ORDERS
+from ..patience import Trouble
 from ..relay import relay_of
 from ..relay.dead import TellOfTheDead
 from ..schedules.declared import EVERY_S as DECLARE_EVERY_S
 from ..schedules.declared import Declarer
+from ..store.control import Halts
+from ..unrecorded import RECORD_ALL_MS
+from ..versioning import content
 from .bell import strike
 from .options import Ready, WorkerOptions
 from .overdue import fail
@@ -39,8 +46,17 @@ log = logging.getLogger("taskbridge.worker")
 #: How often the shelves of living children are marked as theirs, seconds; others wait 60 s before they take them.
 BEAT_EVERY_S = 10.0
 
+#: How often it is read how many processes this worker is to have, seconds.
+ORDERS_EVERY_S = 1.0
+
+#: How often the store is asked what an operator wants, seconds.
+OBEY_EVERY_S = 1.0
+
 #: How often the threads look whether something is due, seconds.
 TICK_S = 0.1
+
+#: How long its threads are waited for at the end, seconds: each has one trip on its way, and one to say that it goes.
+LEAVE_S = 15.0
 
 #: How long to leave an absent store alone at the start, seconds.
 AWAY_S = 1.0
@@ -63,8 +79,10 @@ class Keep:
         self.bridge.observing.handed = ready.handed
         self.bridge.events.subscribe(log_event)
         self.bridge.observe(*options.observers)
+        self.bridge.gather()
         self.name = f"{host()}.{os.getpid()}.{os.urandom(2).hex()}"
         self.queues = list(dict.fromkeys(queue for queues in ready.queues.values() for queue in queues))
+        self.orders = EMPTY
         self.fit = False
         self.unfit: Exception | None = None
         self._tasks, self._limits, self._known = ready.tasks, ready.limits, ready.known
@@ -75,11 +93,20 @@ class Keep:
         self._keepers = {name: self.bridge.backend(name).keeper(self.queues) for name in names}
         self._tell_of_the_dead = TellOfTheDead(self.bridge.sender)
         self._told: Announcement | None = None
+        self._since_ms = 0
+        self._orders_known = -1
         self._declare = Declarer(self.bridge.store, ready.schedules, ready.tasks)
         self._errands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._troubles: dict[str, Trouble] = {}
+        self._absence = Trouble(log, self.bridge.clock, "waiting for the store", "the store answers")
         self._stopping = threading.Event()
         self._rang_s = dict.fromkeys(ready.queues, 0.0)
         self._beat_s = 0.0
+        self._halts = Halts()
+        self._missed = False
+        self._announced_s: float | None = None
+        self.paused = 0
+        self.records = False
         self._relay = relay_of(self.bridge.sender, self.name)
         self._threads = [
             threading.Thread(target=self._rounds, name="rounds"),
@@ -99,12 +126,13 @@ class Keep:
 
     def _look_at_the_store(self) -> None:
         try:
-            while not self._store_is_fit():
+            while not (self._store_is_fit() and self._tried("hearing what is asked", self._hear)):
                 if self._stopping.wait(AWAY_S):
                     return
         except Exception as error:  # the supervisor decides what becomes of it
             self.unfit = error
         else:
+            self._tried("reading what operators ask", self._read_orders)  # a group that is to rest begins nothing
             self.fit = True
 
     def _store_is_fit(self) -> bool:
@@ -116,13 +144,16 @@ class Keep:
         try:
             found = self.bridge.store.fitness()
         except StoreUnavailable as error:
-            log.warning("waiting for the store: %s", error)
+            self._absence.met(error)
             return False
+        self._absence.over()
         for finding in found.warnings:
             log.warning("the store (%s): %s", found.server, finding)
         if found.fatal:
             raise StoreUnfit(f"the store ({found.server}) is not fit: {'; '.join(found.fatal)}")
-        return True
+        if found.missing:
+            log.warning("waiting for the store (%s): %s", found.server, "; ".join(found.missing))
+        return not found.missing
 
     def start(self) -> None:
         """Begin."""
@@ -135,16 +166,23 @@ class Keep:
         self._stopping.set()
         for thread in self._threads:
             if thread.ident is not None:
-                thread.join(timeout=10)
+                thread.join(timeout=LEAVE_S)
         self.bridge.close()
 
     def settle(self, post: Post) -> None:
         """A child is gone: bring back what it ran and what it held. Asked for until the store knows."""
         running = post.slot.running()
-        settle = self._way_of(post)
+        settle, stood = self._way_of(post), dict[Running, bool]()
+        unrecorded = not post.draining and any(one.unrecorded for one in running)
 
         def bring_back() -> None:
-            back = [one for one in running if settle(one)]
+            if unrecorded:  # who ends its process again is told from others then
+                self.records = True
+                self.bridge.store.control.record_all(RECORD_ALL_MS)
+            for one in running:
+                if one not in stood:  # it was told already, and so were listeners
+                    stood[one] = settle(one)
+            back = [one for one in running if stood[one]]
             for name, keeper in self._keepers.items():
                 keeper.reclaim(owner, done=[one.tag for one in back if one.backend == name])
 
@@ -157,9 +195,25 @@ class Keep:
         overdue = post.slot.overdue if post.ended_for == "time" else None
         if overdue is not None:
             return lambda one: fail(one, overdue, self.bridge, self.name)
+        if post.ended_for == "cancel":
+            return self._end_cancelled
         if post.draining or post.ended_for == "time":  # in the latter case it had left its task just in time
             return lambda one: claims.release(one.id, one.claim)
         return self._lose
+
+    def _end_cancelled(self, one: Running) -> bool:
+        """Give it back: the store ends what was cancelled, and makes the other one ready again."""
+        record = self.bridge.store.messages.look(one.id)
+        stood = self.bridge.store.claims.release(one.id, one.claim)
+        ended = self.bridge.store.messages.look(one.id) if stood and record else None
+        if record and ended and ended.state == "DONE":
+            self.bridge.events.emit(cancelled(record, ended.why, one.backend))
+        return stood
+
+    def to_end(self, running: Sequence[Running]) -> str:
+        """Return the id of what an operator has cancelled and wants ended, of what a child runs; empty for none."""
+        ends = self._halts.ends
+        return next((one.id for one in running if (one.id, one.claim) in ends), "") if ends else ""
 
     def _lose(self, one: Running) -> bool:
         stood = self.bridge.store.claims.lose(one.id, one.claim)
@@ -169,13 +223,17 @@ class Keep:
 
     def give_back_hand(self, post: Post) -> None:
         """A child runs one task for long: what it has not begun goes back to the queues."""
-        running = post.slot.running()
+        owner = post.owner
 
         def empty() -> None:
-            for name, keeper in self._keepers.items():
-                keep = [one.tag for one in running if one.backend == name]
-                if keeper.reclaim(post.owner, keep=keep):
-                    post.slot.empty_hand()
+            if post.owner != owner:
+                return
+            with post.slot.holding():
+                running = post.slot.running()  # what it has begun by now stays with it
+                for name, keeper in self._keepers.items():
+                    keep = [one.tag for one in running if one.backend == name]
+                    if keeper.reclaim(owner, keep=keep):
+                        post.slot.empty_hand()
 
         self._errands.put(empty)
 
@@ -190,6 +248,8 @@ class Keep:
         return threading.Thread(target=watch, name=f"watch {group}".rstrip(), daemon=True)
 
     def _ring(self, group: str) -> None:
+        if {*self._queues_of[group]} <= {*self._halts.queues}:
+            return  # what waits there is paused
         self._rang_s[group] = self.bridge.clock.monotonic_s()
         strike(self._bells[group])
 
@@ -210,21 +270,27 @@ class Keep:
         clock = self.bridge.clock
         rounds = [
             Round("renewing claims", self._renew, RENEW_EVERY_S),
+            Round("obeying", self._obey, OBEY_EVERY_S),
             Round("keeping the shelves", self._beat, BEAT_EVERY_S),
             announcing := Round("announcing", self._announce, ANNOUNCE_EVERY_S),
             Round("declaring schedules", self._declare, DECLARE_EVERY_S),
+            Round("reading what operators ask", self._read_orders, ORDERS_EVERY_S),
         ]
         while not self._stopping.wait(TICK_S):
             if self._told != self._announcement():  # a reload moves processes from one generation to the next
                 announcing.due_s = min(announcing.due_s, clock.monotonic_s())
+            for post in self._posts():
+                post.slot.record(all=self.records)
+                if post.slot.paused != self.paused:
+                    post.slot.pause(self.paused)
             for one in rounds:
-                if clock.monotonic_s() >= one.due_s:
+                if clock.monotonic_s() >= one.due_s and not self._stopping.is_set():
                     done = self._tried(one.name, one.run)
                     one.due_s = clock.monotonic_s() + (one.every_s if done else TICK_S * 5)
-        self._tried("withdrawing", lambda: withdraw(self.bridge.store, self.name))
+        self._tried("withdrawing", self._withdraw)
 
     def _announcement(self) -> Announcement:
-        processes = Counter(post.group for post in self._posts())
+        processes = Counter(post.group for post in self._posts() if post.wanted)
         serving = Counter[str]()
         for group, queues in self._queues_of.items():
             serving.update(dict.fromkeys(queues, processes[group]))
@@ -237,15 +303,54 @@ class Keep:
             serving=dict(serving),
             limits=self._limits,
             known=self._known,
+            groups={group: Team(processes[group], queues) for group, queues in self._queues_of.items()},
+            since_ms=self._since_ms,
         )
 
     def _announce(self) -> None:
+        self._since_ms = self._since_ms or self.bridge.store.now_ms()
+        before_s, now_s = self._announced_s, self.bridge.clock.monotonic_s()
         self._told = self._announcement()
-        announce(self.bridge.store, self._told)
+        gone = announce(self.bridge.store, self._told)
+        self._announced_s = now_s
+        if before_s is None or now_s - before_s < LEASE_MS / 1000:  # else the store was away, and not the others
+            self._miss(gone)
+
+    def _withdraw(self) -> None:
+        self._miss(withdraw(self.bridge.store, self.name))
+
+    def _miss(self, gone: Sequence[str]) -> None:
+        """Have all recorded for a while: workers may have died of what they ran without a ledger, and others would."""
+        if gone:
+            log.warning("gone without a word: %s; what wants no ledger is recorded for an hour", ", ".join(gone))
+        self._missed = self._missed or bool(gone)
+        if self._missed:
+            self.records = True
+            self.bridge.store.control.record_all(RECORD_ALL_MS)
+            self._missed = False
+
+    def _read_orders(self) -> None:
+        """Of one that a newer release wrote nothing is obeyed, and what was read before stands."""
+        found = self.bridge.store.orders.read(self._orders_known)
+        if found is not None:
+            self._orders_known = found.version
+            self.orders = content(ORDERS, found)
 
     def _renew(self) -> None:
-        claims = [(one.id, one.claim) for post in self._posts() if post.pid for one in post.slot.running()]
-        self.bridge.store.claims.renew(claims)
+        running = [one for post in self._posts() if post.pid for one in post.slot.running()]
+        self.bridge.store.claims.renew([(one.id, one.claim) for one in running if not one.unrecorded])
+
+    def _hear(self) -> None:
+        """Hear what there is to know before the first child; nothing stands announced yet that could be withdrawn."""
+        self._withdraw()
+        self._obey()
+
+    def _obey(self) -> None:
+        """Hear which queues rest, which processes are to be ended, and whether all is recorded."""
+        self._halts = halts = self.bridge.store.control.halts()
+        paused = [queue for queue in halts.queues if queue in self.queues]
+        self.records = halts.records or bool(paused) or not {*self._tasks}.isdisjoint(halts.tasks)
+        self.paused = zlib.crc32("\n".join([*paused, str(halts.since_ms)]).encode()) or 1 if paused else 0
 
     def _beat(self) -> None:
         owners = [post.owner for post in self._posts() if post.pid]
@@ -255,10 +360,13 @@ class Keep:
 
     def _tried(self, what: str, run: Callable[[], object]) -> bool:
         """Do it; False when it is worth doing again at once."""
+        says, over = f"{what} failed and is tried again", f"{what} goes on"
+        trouble = self._troubles.setdefault(what, Trouble(log, self.bridge.clock, says, over))
         try:
             run()
+            trouble.over()
         except TaskbridgeError as error:
-            log.warning("%s failed and is tried again: %s", what, error)
+            trouble.met(error)
             return False
         except Exception:  # our own fault, or a vendor's: a thread that died would renew no claims
             log.exception("%s failed", what)  # and would again: an errand must not hold up those behind it

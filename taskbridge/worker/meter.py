@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 from ..observe.facts import Facts, Group
 from .keep import Keep
-from .options import Group as GroupOptions
 from .posts import Post
 
 #: How often to look, seconds.
@@ -40,15 +39,15 @@ class Meter:
         self._done_s[post.group] += post.busy_s(now_s)
         self._replaced[post.group, why] += 1
 
-    def look(self, groups: Sequence[GroupOptions], posts: Sequence[Post], keeps: Sequence[Keep], now_s: float) -> None:
-        """Look at everything, if it is time."""
+    def look(self, wanted: Mapping[str, int], posts: Sequence[Post], keeps: Sequence[Keep], now_s: float) -> None:
+        """Look at everything, if it is time; ``wanted`` is how many processes of each group there are to be."""
         if now_s < self._due_s:
             return
         self._due_s = now_s + EVERY_S
         self.keep = keeps[0] if keeps else None
         self._note(posts, now_s)
         self.facts = Facts(
-            groups={group.name: self._group(group, posts, now_s) for group in groups},
+            groups={group: self._group(group, processes, posts, now_s) for group, processes in wanted.items()},
             replaced=dict(self._replaced),
             leads=any(keep.leads for keep in keeps),
         )
@@ -63,15 +62,15 @@ class Meter:
         while self._seen[-1][0] - self._seen[0][0] > OVER_S:
             self._seen.popleft()
 
-    def _group(self, group: GroupOptions, posts: Sequence[Post], now_s: float) -> Group:
+    def _group(self, group: str, processes: int, posts: Sequence[Post], now_s: float) -> Group:
         then_s, then = self._seen[0]
-        there = [post for post in posts if post.group == group.name and post.pid]
-        could_s = (now_s - then_s) * group.processes
-        did_s = self._busy_s[group.name] - then.get(group.name, 0.0)
+        there = [post for post in posts if post.group == group and post.pid]
+        could_s = (now_s - then_s) * processes
+        did_s = self._busy_s[group] - then.get(group, 0.0)
         return Group(
-            wanted=group.processes,
+            wanted=processes,
             alive=len(there),
             active=sum(bool(post.slot.running()) for post in there),
-            busy_s=self._busy_s[group.name],
+            busy_s=self._busy_s[group],
             utilisation=min(1.0, did_s / could_s) if could_s else 0.0,
         )

@@ -6,11 +6,15 @@ import importlib
 import os
 import sys
 import traceback
+from types import ModuleType
 
 from .. import default_bridge
 from ..bridge import Bridge
 from ..contrib import django
 from ..errors import ConfigError
+
+#: How a module is named.
+HOW = "name it as an import does, such as app.tasks, and its folder by --chdir"
 
 
 def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
@@ -29,11 +33,7 @@ def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
         django.set_up()
     for spec in modules:
         module, _, name = spec.partition(":")
-        try:
-            found = importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # a script that ends the process is no module of tasks
-            trace = "".join(traceback.format_exception(error)).rstrip()
-            raise ConfigError(f"the module {module!r} does not import (looked in {where}):\n{trace}") from error
+        found = _imported(module, where)
         if name:
             named = getattr(found, name, None)
             if not isinstance(named, Bridge):
@@ -43,3 +43,32 @@ def import_bridge(modules: list[str], directory: str = ".") -> Bridge:
         django.keep_connections(bridge)
         django.close_connections()
     return bridge
+
+
+def _imported(module: str, where: str) -> ModuleType:
+    told = f"the module {module!r} does not import (looked in {where}):"
+    if not _is_dotted(module):
+        raise ConfigError(f"{told} {_missing(module)}")
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise ConfigError(f"{told}\n{_traced(error)}") from error
+        raise ConfigError(f"{told} {_missing(error.name)}") from error
+    except (Exception, SystemExit) as error:  # a script that ends the process is no module of tasks
+        raise ConfigError(f"{told}\n{_traced(error)}") from error
+
+
+def _is_dotted(module: str) -> bool:
+    return bool(module) and not module.startswith(".") and os.sep not in module
+
+
+def _missing(module: str) -> str:
+    """Tell that a module is not there; of a path, which name was meant."""
+    name = module.removesuffix(".py").strip("./").replace(os.sep, ".")
+    near = f" did you mean {name!r}?" if name not in ("", module) else ""
+    return f"there is no module {module!r};{near} {HOW}"
+
+
+def _traced(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()

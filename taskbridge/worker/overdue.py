@@ -9,7 +9,7 @@ from functools import partial
 
 from ..bridge import Bridge
 from ..errors import HardTimeout
-from ..events import Event, Failed, Retried
+from ..events import Dropped, Event, Failed, Retried
 from ..policies.timeout import Overdue
 from ..store import Finish
 from .slots import Running
@@ -26,7 +26,13 @@ def fail(one: Running, overdue: Overdue, bridge: Bridge, worker: str) -> bool:
         why=overdue.why,
         traceback=f"{overdue.why}\nThe stacks of its threads are in the log of the worker {worker}.\n",
     )
-    if bridge.store.claims.finish(finish) not in ("ok", "mine"):
+    answer = bridge.store.claims.finish(finish)
+    if answer == "cancelled":
+        ended = partial(Dropped, how="cancelled", why=f"cancelled; it was left so: {overdue.why}")
+        told = ended(id=one.id, task=overdue.task, queue=overdue.queue, backend=one.backend, attempt=overdue.attempt)
+        bridge.events.emit(told)
+        return True
+    if answer not in ("ok", "mine"):
         return False
     ran_ms = (bridge.clock.monotonic_s() - one.since_s) * 1000
     bridge.events.emit(_told(one, overdue, ran_ms))

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Post:
     """Knows its child's pid and name, and when to ask for another. Instants are monotonic seconds.
 
-    ``generation`` is whose child stands here, or stood here last; ``group`` is the name of its group.
+    ``generation`` is whose child stands here, or stood here last; ``group`` is the name of its group. ``wanted`` is
+    whether there is to be one at all.
     """
 
     def __init__(self, number: int, slot: Slot, group: str = "") -> None:
@@ -24,6 +25,7 @@ class Post:
         self.slot = slot
         self.group = group
         self.generation: Generation | None = None
+        self.wanted = True
         self.pid = 0
         self.owner = ""
         self.boots = 0
@@ -38,8 +40,8 @@ class Post:
         self._early_ends = 0
 
     def wants_child(self, now_s: float) -> bool:
-        """Whether nobody stands here and it is time to ask."""
-        return not self.taken and now_s >= self._not_before_s
+        """Whether there is to be one, nobody stands here, and it is time to ask."""
+        return self.wanted and not self.taken and now_s >= self._not_before_s
 
     @property
     def taken(self) -> bool:
@@ -79,6 +81,8 @@ class Post:
             return {"time": "hard_timeout", "memory": "hard_memory"}.get(self.ended_for, self.ended_for)
         if self.draining:
             return "grace"
+        if not self.wanted:
+            return "scaled"
         if self.retiring:
             return "reload"
         return "crash" if code else self.slot.leaves or "ended"
@@ -112,6 +116,12 @@ class Post:
     def forgive(self) -> None:
         """Ask at once again: there is new code."""
         self._early_ends, self._not_before_s = 0, 0.0
+
+    def dismiss(self, now_s: float) -> None:
+        """There is to be none here: the child that is there finishes."""
+        self.wanted = False
+        if self.pid and not self.retiring:
+            self.retire(now_s)
 
     def retire(self, now_s: float) -> None:
         """Ask the child to finish and make room for another."""

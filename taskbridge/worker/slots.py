@@ -13,23 +13,27 @@ first, and a reader of the other process sees those.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
 
+from ..config import MAX_PROCESSES
 from ..policies.timeout import Overdue
 
-#: A cell in words of eight bytes: version, when begun, bytes of the text, text ("claim id"; both are bounded, see
-#: message.MAX_ID_BYTES).
-_VERSION, _SINCE, _LENGTH, _TEXT = range(4)
-_CELL_WORDS = 53
+#: A cell in words of eight bytes: version, when begun, whether without the ledger, bytes of the text, text ("claim id";
+#: both are bounded, see message.MAX_ID_BYTES).
+_VERSION, _SINCE, _UNRECORDED, _LENGTH, _TEXT = range(5)
+_CELL_WORDS = 54
 _TEXT_BYTES = (_CELL_WORDS - _TEXT) * 8
 
 #: After two cells, for finish of one message and begin of the next travel together.
-_LIFE, _EMPTIED, _SETTLED, _IDLE, _IDLE_SINCE, _LEAVES = range(2 * _CELL_WORDS, 2 * _CELL_WORDS + 6)
+_AFTER = 2 * _CELL_WORDS
+_LIFE, _EMPTIED, _SETTLED, _IDLE, _IDLE_SINCE, _LEAVES, _PAUSED, _RECORDS, _HELD = range(_AFTER, _AFTER + 9)
 
 #: The deadline of what runs (0 is none), bytes of the text, text (an ``Overdue``; its own texts are cut to fit).
-_DEADLINE, _OVERDUE_LENGTH, _OVERDUE = range(2 * _CELL_WORDS + 6, 2 * _CELL_WORDS + 9)
+_DEADLINE, _OVERDUE_LENGTH, _OVERDUE = range(_AFTER + 9, _AFTER + 12)
 _OVERDUE_WORDS = 90
 _CUT = 200
 SLOT_SIZE = (_OVERDUE + _OVERDUE_WORDS) * 8
@@ -43,11 +47,12 @@ _decoder = msgspec.msgpack.Decoder(Overdue)
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a cell says."""
+    """What a cell says. The store has no claim of what is ``unrecorded``."""
 
     id: str
     claim: str
     since_s: float
+    unrecorded: bool = False
 
     @property
     def tag(self) -> str:
@@ -69,12 +74,13 @@ class Slot:
         self._instants = self._bytes.cast("d")
         self._said: Overdue | None = None
 
-    def write(self, cell: int, id: str, claim: str, now_s: float) -> None:
-        """Say what is about to be begun."""
+    def write(self, cell: int, id: str, claim: str, now_s: float, *, unrecorded: bool = False) -> None:
+        """Say what is about to be begun, or run without the ledger."""
         text = f"{claim} {id}".encode()[:_TEXT_BYTES]
         at = cell * _CELL_WORDS
         self._counts[at + _VERSION] += 1
         self._instants[at + _SINCE] = now_s
+        self._counts[at + _UNRECORDED] = unrecorded
         self._counts[at + _LENGTH] = len(text)
         self._bytes[(at + _TEXT) * 8 : (at + _TEXT) * 8 + len(text)] = text
         self._counts[at + _VERSION] += 1
@@ -125,6 +131,20 @@ class Slot:
         """How much the child has settled."""
         return self._counts[_SETTLED]
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Have the child begin nothing without the ledger meanwhile: what it has not begun is being given back."""
+        self._counts[_HELD] = True
+        try:
+            yield
+        finally:
+            self._counts[_HELD] = False
+
+    @property
+    def held(self) -> bool:
+        """Whether it is not to begin such a one now."""
+        return bool(self._counts[_HELD])
+
     def empty_hand(self) -> None:
         """Tell the child that what it has not begun was given back for it."""
         self._counts[_EMPTIED] += 1
@@ -133,6 +153,24 @@ class Slot:
     def emptied(self) -> int:
         """How often that was told."""
         return self._counts[_EMPTIED]
+
+    @property
+    def paused(self) -> int:
+        """A number that stands for the queues that are paused; 0 for none. Who sees another one asks which they are."""
+        return self._counts[_PAUSED]
+
+    def pause(self, number: int) -> None:
+        """Tell the child that other queues are paused."""
+        self._counts[_PAUSED] = number
+
+    @property
+    def records(self) -> bool:
+        """Whether the child is to record every message, of tasks with ``ledger=False``, too."""
+        return bool(self._counts[_RECORDS])
+
+    def record(self, *, all: bool) -> None:
+        """Tell the child so, or that it need not."""
+        self._counts[_RECORDS] = all
 
     def rest(self, now_s: float) -> None:
         """Say that there is nothing to do."""
@@ -173,17 +211,23 @@ class Slot:
     def _read(self, cell: int) -> Running | None:
         at = cell * _CELL_WORDS
         version, since_s, length = self._counts[at], self._instants[at + _SINCE], self._counts[at + _LENGTH]
+        unrecorded = bool(self._counts[at + _UNRECORDED])
         text = bytes(self._bytes[(at + _TEXT) * 8 : (at + _TEXT) * 8 + length])
         if version % 2 or not length or self._counts[at + _VERSION] != version:
             return None
         claim, _, id = text.decode(errors="replace").partition(" ")
-        return Running(id, claim, since_s)
+        return Running(id, claim, since_s, unrecorded)
 
 
 def _cut(text: str) -> str:
     return text.encode()[:_CUT].decode(errors="ignore")
 
 
+def slots_for(processes: int) -> int:
+    """Return how many slots a worker of so many processes has: it may be asked for more while it runs."""
+    return max(processes, MAX_PROCESSES)
+
+
 def shared_memory(fd: int, slots: int) -> mmap.mmap:
-    """Map the page of an open file for so many slots."""
+    """Map the page of an open file for so many slots; those that nobody uses take no memory."""
     return mmap.mmap(fd, slots * SLOT_SIZE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from itertools import groupby
 
 from .generation import Generation
 from .keep import Keep
@@ -22,7 +21,7 @@ TURN_S = 1.0
 
 
 class Succession:
-    """The generations of one worker.
+    """The generations of one worker; ``names`` are those under which it was ever announced.
 
     Args:
         posts: where their children stand.
@@ -40,6 +39,7 @@ class Succession:
         self._next: Generation | None = None
         self._older: list[Generation] = []
         self._leaving: list[threading.Thread] = []
+        self.names: list[str] = []
 
     @property
     def generations(self) -> list[Generation]:
@@ -51,6 +51,11 @@ class Succession:
         """Their keeps, of the one that serves first."""
         known = (self._serving, self._next, *self._older)
         return [one.keep for one in known if one is not None and one.keep is not None]
+
+    @property
+    def serving(self) -> Keep | None:
+        """The keep of the one that serves."""
+        return self._serving.keep if self._serving is not None else None
 
     def ask(self) -> None:
         """Ask for a new generation; from a signal's handler, or from any thread."""
@@ -83,8 +88,8 @@ class Succession:
         """Have children of older generations end, in each group one after another."""
         if self._serving is None or self._serving.ended:
             return
-        for _, group in groupby(self._posts, lambda post: post.group):
-            posts = list(group)
+        for group in dict.fromkeys(post.group for post in self._posts):
+            posts = [post for post in self._posts if post.group == group and (post.wanted or post.taken)]
             if any(post.changes_hands(now_s, TURN_S) for post in posts):
                 continue
             for post in posts:
@@ -136,9 +141,10 @@ class Succession:
     def _put_in_charge(self, new: Generation) -> None:
         assert new.keep is not None
         new.keep.start()
+        self.names.append(new.keep.name)
         if self._serving is not None:
             self._older.append(self._serving)
         self._serving, self._next = new, None
         for post in self._posts:
             post.forgive()
-        log.info("serving %s with %d processes", ", ".join(new.keep.queues), len(self._posts))
+        log.info("serving %s with %d processes", ", ".join(new.keep.queues), sum(post.wanted for post in self._posts))

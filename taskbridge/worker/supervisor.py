@@ -12,16 +12,19 @@ import os
 import select
 import signal
 import tempfile
+from functools import partial
 from types import FrameType
 
 from ..clock import SystemClock
+from ..orders import EMPTY
 from .changes import watch_code
 from .generation import GONE_S, Generation
 from .limits import Limits
 from .meter import Meter
 from .options import Exited, Forked, WorkerOptions
 from .posts import Post
-from .slots import SLOT_SIZE, Slot, shared_memory
+from .roster import Roster
+from .slots import SLOT_SIZE, Slot, shared_memory, slots_for
 from .succession import Succession
 
 log = logging.getLogger("taskbridge.worker")
@@ -52,15 +55,17 @@ class Supervisor:
         self._options = options
         self._meter = meter
         self._clock = SystemClock()
+        slots = slots_for(options.processes)
         with tempfile.TemporaryFile() as page:
-            page.truncate(options.processes * SLOT_SIZE)
+            page.truncate(slots * SLOT_SIZE)
             self._page = os.dup(page.fileno())
-        memory = shared_memory(self._page, options.processes)
+        memory = shared_memory(self._page, slots)
         self._bells = {group.name: _bell() for group in options.groups}
         self._limits = Limits(options.hard_memory_mb)
-        groups = [group.name for group in options.groups for _ in range(group.processes)]
-        self._posts = [Post(number, Slot(memory, number), group) for number, group in enumerate(groups)]
+        self._roster = Roster(options.groups, partial(Slot, memory), slots)
+        self._posts = self._roster.posts
         self._succession = Succession(self._posts, self._start, PATIENCE_S)
+        self._orders = EMPTY
         self._stops = 0
         self._has_terminal = os.isatty(0)
 
@@ -86,6 +91,7 @@ class Supervisor:
         now_s = self._clock.monotonic_s()
         self._count_the_dead()
         self._succession.step(now_s)
+        self._obey(now_s)
         for post in self._posts:
             if post.wants_child(now_s):
                 self._succession.order(post, now_s)
@@ -95,13 +101,28 @@ class Supervisor:
         self._succession.make_room(now_s)
         self._measure(now_s)
 
+    def _obey(self, now_s: float) -> None:
+        """Do what operators ask of this worker, by any of the names that it has had.
+
+        After a reload what was read before stands until the new keep has read it, too.
+        """
+        keep = self._succession.serving
+        if keep is None or keep.orders is EMPTY or keep.orders is self._orders:
+            return
+        self._orders = keep.orders
+        if self._orders.stops_one_of(self._succession.names) and not self._stops:
+            log.info("an operator asked this worker to end")
+            self._stops += 1
+        self._roster.obey(self._orders, self._succession.names, now_s)
+
     def _measure(self, now_s: float) -> None:
         if self._meter is not None:
-            self._meter.look(self._options.groups, self._posts, self._succession.keeps, now_s)
+            self._meter.look(self._roster.wanted, self._posts, self._succession.keeps, now_s)
 
     def _look_at(self, post: Post, now_s: float) -> None:
         keep = post.keep
         running = post.slot.running()
+        self._end_cancelled(post)
         if running and not post.hand_emptied and now_s - running[0].since_s > LONG_RUN_S:
             post.hand_emptied = True
             keep.give_back_hand(post)
@@ -114,6 +135,12 @@ class Supervisor:
             log.warning("the grace time of child %d is over: what is unfinished is given back", post.pid)
             post.draining = True
             post.kill()
+
+    def _end_cancelled(self, post: Post) -> None:
+        """End a child that runs what an operator has cancelled and wants ended."""
+        if post.pid and not post.ended_for and (id := post.keep.to_end(post.slot.running())):
+            log.warning("child %d is ended: %s was cancelled", post.pid, id)
+            post.end_for("cancel")
 
     def _drain(self) -> None:
         """Let children finish within the grace time; give back what is unfinished then."""
@@ -129,6 +156,7 @@ class Supervisor:
             self._hear()
             for post in self._posts:
                 self._limits.look(post, self._clock.monotonic_s())
+                self._end_cancelled(post)
             self._measure(self._clock.monotonic_s())
         for post in self._posts:
             post.draining = True
@@ -165,6 +193,8 @@ class Supervisor:
             post.kill()
         elif self._stops:
             post.terminate()
+        elif not post.wanted:
+            post.retire(self._clock.monotonic_s())
 
     def _went(self, generation: Generation, said: Exited) -> None:
         for post in generation.posts:

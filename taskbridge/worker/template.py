@@ -21,11 +21,13 @@ import msgspec
 from ..announcement import known_of, limits_of, tasks_of
 from ..backend import Runner, runner_of
 from ..bridge import Bridge
+from ..clock import milliseconds
 from ..enqueue import Sender
 from ..errors import NotSupported, TaskbridgeError
 from ..events import KINDS
-from ..observe.logs import dress, log_event, set_up_logs
+from ..observe.logs import dress, gather, log_event, set_up_logs
 from ..operations.hints import hints
+from ..policies.payload import refuse_payload
 from ..policies.timeout import refuse_tasks
 from ..schedules.declared import plans_of
 from .child import Runners, die_with, forked, serve
@@ -33,7 +35,7 @@ from .memory import own_memory
 from .modules import import_bridge
 from .news import Hearer
 from .options import Exited, Fork, Forked, Ready, Refused, Word, WorkerOptions, line, word
-from .slots import Slot, shared_memory
+from .slots import Slot, shared_memory, slots_for
 from .tenure import Tenure
 
 log = logging.getLogger("taskbridge.worker")
@@ -51,7 +53,7 @@ class Template:
         self._channel = channel
         self._news = news
         self._options = options
-        self._memory = shared_memory(memory_fd, options.processes)
+        self._memory = shared_memory(memory_fd, slots_for(options.processes))
         self._bells = bells
         self._children: set[int] = set()
 
@@ -129,6 +131,7 @@ class Template:
         def child() -> int:
             self._channel.close()
             die_with(parent)
+            gather(logging.getLogger().handlers, getattr(bridge.store, "server", None))
             tenure = Tenure(self._options.max_tasks, self._options.max_memory_mb, own_memory())
             bell = self._bells[order.group]
             news = Hearer(self._news, bridge)
@@ -157,6 +160,7 @@ def _runner(bridge: Bridge, name: str) -> Runner:
     if not backend.capabilities.processes:
         raise NotSupported(f"the backend {name!r} lives in one process: run its tasks with taskbridge.testing.Worker")
     refuse_tasks(bridge.definitions, bridge.settings.timeouts, backend.capabilities, f"the backend {name!r}")
+    refuse_payload(bridge.settings.max_payload, backend.capabilities, f"the backend {name!r}")
     return runner_of(backend, bridge.definitions)
 
 
@@ -178,6 +182,8 @@ def _plain(bridge: Bridge) -> dict[str, object]:
     settings = bridge.settings
     plain: dict[str, object] = {name: getattr(settings, name) for name in ("backend", "broker_url", "store_url")}
     plain |= {name: getattr(settings, name) for name in ("namespace", "queue_prefix", "max_payload")}
+    plain["store_wait"] = settings.store_wait
+    plain["store_wait_timeout"] = milliseconds(settings.store_wait_timeout) / 1000
     plain["observers"] = settings.observers
     plain["sentry_crons"] = settings.sentry_crons
     plain["backends"] = {name: asdict(one) for name, one in settings.backends.items()}

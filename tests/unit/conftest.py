@@ -30,6 +30,12 @@ def clock() -> BridgeClock:
 
 
 @pytest.fixture
+def standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker announces stands for as long as the law takes, however busy the machine is."""
+    monkeypatch.setattr("taskbridge.announcement.LEASE_MS", 3_600_000)
+
+
+@pytest.fixture
 def bridge(clock: BridgeClock) -> Iterator[Bridge]:
     made = Bridge(Settings(backend="memory"))
     made.clock = clock

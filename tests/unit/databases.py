@@ -115,11 +115,17 @@ def psycopg_3(autocommit: bool) -> Iterator[Database]:
         )
 
 
-def django_on(alias: str, name: str, options: dict[str, Any]) -> Iterator[Database]:
+def set_up_django() -> None:
+    """A process has one set of settings, whichever test comes first."""
     if not settings.configured:
         login = {"NAME": "", "HOST": "127.0.0.1", "USER": "postgres"}
-        settings.configure(DATABASES={name: {"ENGINE": engine, **login} for name, engine in ENGINES.items()})
+        databases = {name: {"ENGINE": engine, **login} for name, engine in ENGINES.items()}
+        settings.configure(DATABASES=databases, SECRET_KEY="x")
         django.setup()
+
+
+def django_on(alias: str, name: str, options: dict[str, Any]) -> Iterator[Database]:
+    set_up_django()
     connections.settings[alias] |= {"NAME": name, "OPTIONS": options}
     yield Database(
         open=lambda: default_connection if alias == "default" else connections[alias],

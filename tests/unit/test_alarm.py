@@ -115,7 +115,7 @@ def test_it_is_raised_out_of_a_trip_to_redis(redis_server: RedisServer):
 
 def test_what_is_in_time_is_done():
     """Its value comes back; without a time there is no timer at all."""
-    assert "done" == run(lambda: "done")
+    assert "done" == run(lambda: "done", after_s=FOREVER_S)
     assert (0.0, 0.0) == run(lambda: signal.getitimer(signal.ITIMER_REAL), after_s=0)
 
 
@@ -139,8 +139,9 @@ def test_a_task_that_stays_meets_it_again():
     assert 3 == met
 
 
-def test_a_task_that_leaves_by_itself_has_not_failed():
+def test_a_task_that_leaves_by_itself_has_not_failed(monkeypatch: pytest.MonkeyPatch):
     """What it returns after it has caught it is its result."""
+    monkeypatch.setattr(alarm, "AGAIN_S", FOREVER_S)  # it leaves before that, however busy the machine is
 
     def tidy() -> str:
         try:
@@ -246,8 +247,9 @@ def test_it_is_raised_inside_a_coroutine(stays: Callable[[], Coroutine[Any, Any,
     assert issubclass(met[0], SoftTimeout | ExceptionGroup)
 
 
-def test_a_coroutine_meets_it_again_and_ends_well():
+def test_a_coroutine_meets_it_again_and_ends_well(monkeypatch: pytest.MonkeyPatch):
     """Swallowed at one await it comes at the next; one that leaves by itself is done and is not cancelled."""
+    monkeypatch.setattr(alarm, "AGAIN_S", 2.0)  # it has left when it would come for the third time
     met: list[int] = []
 
     async def tidy() -> str:

@@ -90,6 +90,13 @@ def test_name_with_blanks_is_refused(bridge: Bridge, name: Any):
         bridge.task(name=name)(lambda: None)
 
 
+@pytest.mark.parametrize("name", ["", " ", None])
+def test_task_elsewhere_has_a_name(bridge: Bridge, name: Any):
+    """No worker could be found for a message without one."""
+    with pytest.raises(ConfigError, match="name: expected the name by which other workers know a task, got"):
+        bridge.external(name, queue="mail")
+
+
 def test_unknown_option_is_refused(bridge: Bridge):
     """When declared, with the nearest; nothing is declared then."""
     with pytest.raises(ConfigError, match="a task has no option 'qeue'; did you mean 'queue'"):
@@ -217,7 +224,7 @@ def test_subscribers_hear_events(bridge: Bridge):
 
     bridge.runtime.events.emit(Succeeded(id="1", task="t", queue="q"))
 
-    assert bridge.subscribers.flush(5)
+    assert bridge.subscribers.flush(20)
     assert ["1"] == [event.id for event in heard]
 
 

@@ -41,7 +41,7 @@ def test_what_is_given_where_it_runs_is_left_out():
 
     assert (["kind", "copies"], ["kind", "copies"]) == (arguments.names, list(arguments.signature.parameters))
     assert (["x"], {"copies": 2}) == arguments.decode(*arguments.encode(("x",), {"copies": 2}))
-    with pytest.raises(ArgumentError, match="argument 'kind': expected str, got 5"):
+    with pytest.raises(ArgumentError, match="argument 'kind': expected str, got a value of type int"):
         arguments.encode((5,), {})
 
 
@@ -53,9 +53,9 @@ def test_one_value_travels_as_annotated(function: Callable[..., Any]):
     sent = arguments.encode_one(date(2024, 2, 29))
 
     assert (b'"2024-02-29"', date(2024, 2, 29)) == (bytes(sent), arguments.decode_one(sent))
-    with pytest.raises(ArgumentError, match=r"read: argument 'day': expected datetime\.date, got 5"):
+    with pytest.raises(ArgumentError, match=r"read: argument 'day': expected datetime\.date, got a value of type int"):
         arguments.encode_one(5)
-    with pytest.raises(DecodeError, match="read: argument 'day' is b'5'"):
+    with pytest.raises(DecodeError, match="read: argument 'day' does not fit: "):
         arguments.decode_one(msgspec.Raw(b"5"))
 
 

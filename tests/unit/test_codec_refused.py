@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 from hypothesis import example, given
 
-from taskbridge.codec import Arguments
+from taskbridge.codec import Arguments, carried
 from taskbridge.errors import ArgumentError, ConfigError, DecodeError
 
 from .test_codec import NAIVE, Currency, Line, Money, taking, texts, there_and_back
@@ -31,28 +32,28 @@ class Grown(Money):
         (int, 1.0, "Expected `int`, got `float`"),
         (int, True, "Expected `int`, got `bool`"),
         (int, "7", "Expected `int`, got `str`"),
-        (float, 2**60 + 1, "it would come back as 1.152"),
+        (float, 2**60 + 1, "it would come back as a value of type float"),
         (float, Decimal("0.1"), "Expected `float`, got `str`"),
-        (str, b"x", "it would come back as 'eA=='"),
-        (str, date(2026, 1, 1), "it would come back as '2026-01-01'"),
-        (str, Currency.EURO, "it would come back as 'EUR'"),
-        (date, "2026-01-01", "it would come back as datetime.date"),
+        (str, b"x", "it would come back as a value of type str"),
+        (str, date(2026, 1, 1), "it would come back as a value of type str"),
+        (str, Currency.EURO, "it would come back as a value of type str"),
+        (date, "2026-01-01", "it would come back as a value of type date"),
         (date, datetime(2026, 1, 1, tzinfo=UTC), "Invalid RFC3339"),
-        (datetime, "2026-01-01T00:00:00Z", "it would come back as datetime.datetime"),
-        (datetime, datetime(2026, 1, 1, tzinfo=timezone(timedelta(seconds=5430))), "it would come back as"),
-        (uuid.UUID, "12345678-1234-1234-1234-123456789abc", "it would come back as UUID"),
-        (Decimal, 1.1, r"it would come back as Decimal\('1.1'\)"),
-        (Decimal, 1.5, r"it would come back as Decimal\('1.5'\)"),
-        (list[Decimal], [1, 1.5], r"it would come back as \[Decimal\('1'\), Decimal\('1.5'\)\]"),
-        (Decimal, Decimal("NaN"), "it would come back as Decimal"),
+        (datetime, "2026-01-01T00:00:00Z", "it would come back as a value of type datetime"),
+        (datetime, datetime(2026, 1, 1, tzinfo=timezone(timedelta(seconds=5430))), "it would come back as another one"),
+        (uuid.UUID, "12345678-1234-1234-1234-123456789abc", "it would come back as a value of type UUID"),
+        (Decimal, 1.1, "it would come back as a value of type Decimal"),
+        (Decimal, 1.5, "it would come back as a value of type Decimal"),
+        (list[Decimal], [1, 1.5], "it would come back as another one"),
+        (Decimal, Decimal("NaN"), "it would come back as another one"),
         (Decimal, Decimal("sNaN"), ""),
-        (Currency, "EUR", "it would come back as <Currency.EURO"),
-        (Currency, "GBP", "Invalid enum value 'GBP'"),
-        (Line, {"sku": "a", "price": Decimal(1), "typo": 2}, "it would come back as"),
+        (Currency, "EUR", "it would come back as a value of type Currency"),
+        (Currency, "GBP", "Invalid enum value$"),
+        (Line, {"sku": "a", "price": Decimal(1), "typo": 2}, "it would come back as another one"),
         (Line, {"sku": "a"}, "missing required field `price`"),
-        (Money, Grown(Decimal(1)), "it would come back as Money"),
-        (dict[str, Any], {"day": date(2026, 1, 1)}, "it would come back as {'day': '2026-01-01'}"),
-        (dict, {1: "a"}, "it would come back as {'1': 'a'}"),
+        (Money, Grown(Decimal(1)), "it would come back as a value of type Money"),
+        (dict[str, Any], {"day": date(2026, 1, 1)}, "it would come back as another one"),
+        (dict, {1: "a"}, "it would come back as another one"),
         (list[int], [1, None], "Expected `int`, got `null`"),
     ],
 )
@@ -60,6 +61,48 @@ def test_value_of_another_type_is_refused(annotation: Any, value: Any, why: str)
     """What would come back as something else is refused where it is sent: what was expected, what came, and why."""
     with pytest.raises(ArgumentError, match=rf"^bank\.task: argument 'value': expected .*, got .*{why}"):
         taking(annotation).encode((value,), {})
+
+
+class Secret(msgspec.Struct):
+    pin: Literal["none"] = "none"
+
+
+HUSH = "hush - at `$.hush`"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (int, HUSH),
+        (date, HUSH),
+        (Currency, HUSH),
+        (Literal["a"], HUSH),
+        (list[Currency], [HUSH]),
+        (dict[str, Secret], {"a": {"pin": HUSH}}),
+        (Decimal, [HUSH]),
+        (str, HUSH.encode()),
+        (Any, {HUSH}),
+        (Any, {HUSH: {1}}),
+        (str, "hush\udc00"),
+    ],
+)
+def test_what_is_refused_is_not_shown(annotation: Any, value: Any):
+    """It may be a secret, and whoever logs the error has its text."""
+    with pytest.raises(ArgumentError) as caught:
+        taking(annotation).encode((value,), {})
+
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("annotation", [int, date, Currency, Literal["a"], list[Currency], dict[str, Currency]])
+def test_what_cannot_be_read_is_not_shown(annotation: Any):
+    """Nor that, of another release or another producer."""
+    sent = {list[Currency]: [HUSH], dict[str, Currency]: {"a": HUSH}}.get(annotation, HUSH)
+    args = msgspec.Raw(msgspec.json.encode([sent]))
+    with pytest.raises(DecodeError, match="argument 'value' does not fit: ") as caught:
+        taking(annotation).decode(args, msgspec.Raw(b"{}"))
+
+    assert "hush" not in str(caught.value)
 
 
 class Naive(msgspec.Struct):
@@ -86,6 +129,13 @@ def endless() -> list[Any]:
     value: list[Any] = []
     value.append(value)
     return value
+
+
+@pytest.mark.parametrize("value", [math.nan, [math.inf], {"a": {"b": -math.inf}}])
+def test_what_json_has_no_number_for_is_told_as_that(value: Any):
+    """Also without an annotation, which would not help."""
+    with pytest.raises(ArgumentError, match=r"JSON cannot carry -?(nan|inf)$"):
+        carried(value, None, "", "argument 'x'")
 
 
 @pytest.mark.parametrize("annotation", [Any, float, list, dict])
@@ -158,7 +208,7 @@ def test_star_parameters_carry_their_annotation():
 
     assert [1, day, day] == args
     assert {"a": Decimal("1.5"), "options": Decimal(2)} == kwargs
-    with pytest.raises(ArgumentError, match=r"argument 'fee': expected decimal.Decimal, got 1.5"):
+    with pytest.raises(ArgumentError, match=r"argument 'fee': expected decimal.Decimal, got a value of type float"):
         arguments.encode((1,), {"fee": 1.5})
 
 
@@ -175,9 +225,10 @@ def test_unknown_keywords_are_named_and_left_out():
 
 @pytest.mark.parametrize(("args", "kwargs"), [(b'["one"]', b"{}"), (b"[1]", b'{"d":"yesterday"}'), (b"[null]", b"{}")])
 def test_foreign_value_of_another_type_is_no_message(args: bytes, kwargs: bytes):
-    """What a native producer sent is checked too, and shown."""
-    with pytest.raises(DecodeError, match=r"^bank\.task: argument '[ad]' is b'"):
+    """What a native producer sent is checked too; the value is no part of the error, which logs and reports show."""
+    with pytest.raises(DecodeError, match=r"^bank\.task: argument '[ad]' does not fit: ") as refused:
         Arguments(signature, "bank.task").decode(msgspec.Raw(args), msgspec.Raw(kwargs))
+    assert not re.search("one|yesterday", str(refused.value))
 
 
 def test_arguments_are_replaced_where_they_stand():

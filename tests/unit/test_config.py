@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from taskbridge import Bridge
 from taskbridge.config import (
     BackendSettings,
     GroupSettings,
@@ -20,6 +21,7 @@ from taskbridge.config import (
 )
 from taskbridge.errors import ConfigError
 from taskbridge.options import Timeouts
+from taskbridge.store_wait import StoreWait
 
 SECRET = "hush"
 
@@ -133,9 +135,15 @@ def test_settings_are_frozen(tmp_path: Path):
         ("timeout = 0", "timeout: expected a span of 1 ms or more, or None, got 0"),
         ('timeout = "30"', "timeout: expected seconds or a timedelta, got '30'"),
         ("timeout = 3\nhard_timeout = 2", "hard_timeout: expected at least the timeout (3), got 2"),
+        ('store_wait = "disk"', "store_wait: expected replica or aof, or nothing, got 'disk'"),
+        ("store_wait_timeout = 0", "store_wait_timeout: expected 0.001 to 4 seconds, got 0"),
+        ("store_wait_timeout = 4.1", "store_wait_timeout: expected 0.001 to 4 seconds, got 4.1"),
+        ('store_wait_timeout = "3"', "store_wait_timeout: expected seconds or a timedelta, got '3'"),
         ('namespace = "a b"', "namespace: expected a word without braces or blanks, got 'a b'"),
         ('namespace = "{a}"', "namespace: expected a word without braces or blanks, got '{a}'"),
         ('namespace = ""', "namespace: expected a word without braces or blanks, got ''"),
+        ('queue_prefix = "a b"', "queue_prefix: expected a word without blanks such as shop_, got 'a b'"),
+        ('queue_prefix = "a\\n"', "queue_prefix: expected a word without blanks such as shop_, got 'a\\n'"),
         ("backends = 5", "backends: expected a table, got 5"),
         ('backends = {old = "celery"}', "backends.old: expected a table, got 'celery'"),
         ('backends = {old = {engin = "celery"}}', "backends.old have no 'engin'; did you mean 'engine'?"),
@@ -289,6 +297,23 @@ def test_number_in_the_environment_is_one(tmp_path: Path, value: str):
     with pytest.raises(ConfigError, match="TASKBRIDGE_MAX_PAYLOAD: expected a number of bytes, got "):
         load({"TASKBRIDGE_MAX_PAYLOAD": value}, tmp_path)
     assert 1_000 == load({"TASKBRIDGE_MAX_PAYLOAD": "1000"}, tmp_path).max_payload
+
+
+def test_the_store_waits_for_what_is_said(tmp_path: Path):
+    """For nothing unless told; as the file or the environment has it, three seconds at most unless told."""
+    here = pyproject(tmp_path, '[tool.taskbridge]\nstore_wait = "aof"\nstore_wait_timeout = 1')
+
+    assert load({}, tmp_path / "nowhere").waits is None
+    assert StoreWait(kind="aof", timeout_ms=1_000) == load({}, here).waits
+    assert StoreWait(kind="replica", timeout_ms=1_000) == load({"TASKBRIDGE_STORE_WAIT": "replica"}, here).waits
+    assert StoreWait(kind="aof", timeout_ms=500) == load({"TASKBRIDGE_STORE_WAIT_TIMEOUT": "0.5"}, here).waits
+    assert StoreWait(kind="replica", timeout_ms=3_000) == Settings(store_wait="replica").waits
+
+
+def test_a_store_in_memory_waits_for_nothing_and_says_so():
+    """What cannot be kept is refused."""
+    with pytest.raises(ConfigError, match="store_wait 'replica': a store in memory has no replica"):
+        Bridge(Settings(backend="memory", store_wait="replica")).store  # noqa: B018 made on first use
 
 
 def test_timeouts_are_of_all_tasks_that_name_none(tmp_path: Path):

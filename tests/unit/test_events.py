@@ -22,13 +22,14 @@ def test_listeners_hear_in_the_order_they_came():
     assert [("first", EVENT), ("second", EVENT)] == heard
 
 
-def test_a_listener_that_raises_harms_nothing(caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_listener_that_raises_harms_nothing(caplog: pytest.LogCaptureFixture, kind: type[BaseException]):
     """Neither who emits nor the next listener notices; the log says which one failed, and on what."""
     events, heard = Events(), []
 
     @events.subscribe
     def broken(event: Event) -> None:
-        raise RuntimeError("metrics are down")
+        raise kind("metrics are down")
 
     events.subscribe(heard.append)
     with caplog.at_level(logging.ERROR, "taskbridge.events"):

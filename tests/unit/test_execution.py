@@ -9,8 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from taskbridge import Current, Drop, Reschedule, Retry, current
-from taskbridge.events import Dropped, Failed, ParkedForRelease, Retried, Started, Succeeded
+from taskbridge import Current, Drop, Lock, Reschedule, Retry, current
+from taskbridge.attempt import attempt
+from taskbridge.backend import Delivery
+from taskbridge.claimed import Claimed
+from taskbridge.events import Dropped, Failed, ParkedForRelease, Retried, Started, Succeeded, Waiting
+from taskbridge.execution import ask
 from taskbridge.outcome import Again, Done, Ended, Parked
 from taskbridge.testing import a_message
 from taskbridge.testing.fakes import NOON_MS
@@ -65,10 +69,10 @@ def test_a_failure_is_retried_until_it_is_dead(stage: Stage):
     raising(stage, OSError("no route"))
     copy = message = a_message()
 
-    for attempt in (1, 2):
+    for number in (1, 2):
         outcome = stage.run(copy)
         assert isinstance(outcome, Again)
-        assert ("READY", attempt + 1) == (stage.look(message).state, stage.look(message).attempt)
+        assert ("READY", number + 1) == (stage.look(message).state, stage.look(message).attempt)
         copy = stage.copy(message)
         stage.bridge.store.outbox.mark([(copy.id, copy.seq)])
     assert isinstance(stage.run(copy), Ended)
@@ -197,12 +201,12 @@ def test_an_unknown_task_waits_for_a_newer_worker(stage: Stage):
     record = stage.look(message)
     assert ("PARKED", "bank.new", 0) == (record.state, record.group, record.starts)
     assert NOON_MS + 24 * 3_600_000 == record.at_ms
-    assert isinstance(stage.heard[-1], ParkedForRelease)
+    assert [ParkedForRelease] == [type(event) for event in stage.heard]
 
 
 @pytest.mark.parametrize(("policy", "state"), [("park", "PARKED"), ("drop", "DONE"), ("fail", "DEAD")])
 def test_unknown_arguments_are_not_dropped_unasked(stage: Stage, policy: str, state: str):
-    """Parked for a worker that has them, dead, or dropped where the task says so; then it runs without them."""
+    """Parked for a worker that has them, dead, or dropped where the task says so: only then it starts."""
     ran: list[dict[str, Any]] = []
 
     @stage.bridge.task(name="tests.send", unknown_args=policy, park_for=60)
@@ -213,7 +217,9 @@ def test_unknown_arguments_are_not_dropped_unasked(stage: Stage, policy: str, st
     stage.run(message)
 
     assert state == stage.look(message).state
+    told = {"park": ["ParkedForRelease"], "drop": ["Started", "Succeeded"], "fail": ["Failed"]}
     assert ([{"amount": 5}] if policy == "drop" else []) == ran
+    assert told[policy] == [name for name in stage.told() if name != "Received"]
     if policy == "park":
         record = stage.look(message)
         assert ("tests.send currency rate", NOON_MS + 60_000) == (record.group, record.at_ms)
@@ -265,6 +271,25 @@ def test_a_native_delay_is_waited_for_by_the_store(stage: Stage):
     )
     stage.clock.advance(90)
     assert isinstance(stage.run(stage.copy(message)), Done)
+    assert [Waiting, Started, Succeeded] == [type(event) for event in stage.heard]  # it has begun once
+    assert "delayed" == stage.heard[0].how  # type: ignore[attr-defined]
+
+
+def test_what_was_early_when_it_asked_for_its_lock_is_not_run(stage: Stage):
+    """It has asked for none; that its time comes before it is run makes no difference."""
+    ran: list[int] = []
+    stage.bridge.task(name="tests.send", lock=Lock("all"))(lambda: ran.append(1))
+    message = a_message(engine="celery", due_at_ms=NOON_MS + 2)
+    store = stage.bridge.store
+    delivery = Delivery(tag="1", queue=message.queue, raw=b"", message=message)
+    runtime = stage.bridge.runtime
+    begun = store.claims.begin(ask(delivery, message, "c", runtime))
+    stage.clock.advance(0.005)
+    claimed = Claimed(delivery=delivery, message=message, claim="c", backend="memory", begun=begun)
+
+    outcome = attempt(claimed, runtime)
+
+    assert (Again(after_ms=0, counted=False, ran=False, why="not due yet"), []) == (outcome, ran)
 
 
 def test_an_async_task_runs_to_its_end(stage: Stage):

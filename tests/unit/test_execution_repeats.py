@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -82,6 +83,25 @@ def test_a_lost_claim_has_its_result_refused(stage: Stage):
     assert "READY" == stage.look(message).state
     assert isinstance(stage.heard[-1], ClaimRefused)
     assert (message.id, "refused") == (stage.heard[-1].id, stage.heard[-1].why)
+
+
+def test_a_traceback_begins_with_the_task(stage: Stage):
+    """What leads to every task is not in the letter; what a task calls is, and what its error was caused by."""
+
+    def call() -> None:
+        raise OSError("away")
+
+    @stage.bridge.task(name="tests.send", retry=None)
+    def send() -> None:
+        try:
+            call()
+        except OSError as error:
+            raise ValueError("no") from error
+
+    stage.run(a_message())
+
+    (letter,) = stage.bridge.store.dead.list(1)
+    assert ["send", "call", "send"] == re.findall(r"^  File .*, in (\w+)$", letter.traceback, re.MULTILINE)
 
 
 def test_a_traceback_is_cut_to_its_end(stage: Stage):

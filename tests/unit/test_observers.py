@@ -67,9 +67,20 @@ def test_an_observer_nobody_has_is_refused_with_the_nearest(seen: list[Bridge]):
 
 
 def test_an_observer_without_its_package_says_what_to_install(seen: list[Bridge]):
-    """The vendor's package, by its name."""
-    with pytest.raises(ConfigError, match="'tests-absent' needs the package 'no_such_vendor': pip install"):
+    """The vendor's package, by its name; of ours, the extra."""
+    with pytest.raises(ConfigError, match="'tests-absent' needs the package 'no_such_vendor', which is not installed"):
         a_bridge("tests-absent").sender  # noqa: B018
+
+
+def test_an_observer_of_ours_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch):
+    """It is what brings the package."""
+    for module in [one for one in sys.modules if one.startswith("taskbridge.observe.opentelemetry")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+
+    extra = r"needs the package 'opentelemetry.*pip install 'taskbridge\[opentelemetry\]'"
+    with pytest.raises(ConfigError, match=extra):
+        a_bridge("opentelemetry").sender  # noqa: B018
 
 
 def test_observers_are_named_in_the_environment(tmp_path: Path):

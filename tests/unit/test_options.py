@@ -11,6 +11,8 @@ from hypothesis import strategies as some
 
 from taskbridge.errors import ConfigError
 from taskbridge.options import PER_CALL, TaskOptions, Timeouts, band, check_queue_name
+from taskbridge.policies.lock import Lock
+from taskbridge.policies.rate import RateLimit
 from taskbridge.policies.retry import Backoff
 
 
@@ -46,6 +48,8 @@ from taskbridge.policies.retry import Backoff
         ("tags", "payments", r"a list of tags such as \('payments',\), got 'payments'"),
         ("tags", ["a", "a"], r"each once, at most 10, got \['a', 'a'\]"),
         ("tags", [f"t{n}" for n in range(11)], "each once, at most 10, got "),
+        ("shadow_safe", 1, "True or False, got 1"),
+        ("ledger", 0, "True or False, got 0"),
     ],
 )
 def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
@@ -57,11 +61,32 @@ def test_value_out_of_range_is_refused(option: str, value: Any, expected: str):
             TaskOptions().with_changes({option: value})
 
 
-@pytest.mark.parametrize("option", ["retry", "unknown_args", "max_crashes", "park_for", "lock", "rate_limit"])
+@pytest.mark.parametrize("option", ["retry", "unknown_args", "max_crashes", "park_for", "lock", "rate_limit", "ledger"])
 def test_what_does_not_travel_is_refused_for_one_call(option: str):
     """The worker goes by its own declaration: what a call says of it would be ignored."""
     with pytest.raises(ConfigError, match=f"^{option} belongs where the task is declared, .* takes debounce, delay"):
         TaskOptions().with_changes({option: None})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("lock", Lock("a")),
+        ("rate_limit", [RateLimit("1/s")]),
+        ("unique", "until_done"),
+        ("unique", 60),
+        ("debounce", 5),
+        ("hard_timeout", 30),
+    ],
+)
+def test_what_the_ledger_keeps_is_refused_without_one(option: str, value: Any):
+    """Where a task is declared and for one call; an option that is left as it is asks for nothing."""
+    TaskOptions(ledger=False, lock=(), rate_limit=(), unique=None, hard_timeout=None, timeout=3, expires=9, delay=1)
+    with pytest.raises(ConfigError, match=f"^{option}: the ledger keeps it, and ledger=False asks for none"):
+        TaskOptions(ledger=False, **{option: value})
+    if option in PER_CALL:
+        with pytest.raises(ConfigError, match=f"^{option}: the ledger keeps it"):
+            TaskOptions(ledger=False).with_changes({option: value})
 
 
 def test_spans_are_seconds_or_timedelta():

@@ -38,7 +38,7 @@ def test_server_dies_with_its_tests() -> None:
     port, directory = process.stdout.split()
     client = impatient(int(port))
 
-    until(lambda: not answers(client), 10, "the server has gone")
+    until(lambda: not answers(client), 20, "the server has gone")
 
     assert -signal.SIGKILL == process.returncode
     client.close()
@@ -55,8 +55,8 @@ def test_server_may_hang_and_go_on() -> None:
         assert not answers(client)
         server.resume()
 
-        assert until(lambda: answers(client), 10, "the server goes on")
-        assert b"1" == client.get("a")
+        assert until(lambda: answers(client), 20, "the server goes on")
+        assert b"1" == server.cli().get("a")
         client.close()
 
 

@@ -79,7 +79,7 @@ def test_a_wrong_argument_is_refused_when_sent(bridge: Bridge):
 
     with pytest.raises(ArgumentError, match="missing a required argument: 'a'; expected add"):
         add.enqueue()  # type: ignore[call-arg]
-    with pytest.raises(ArgumentError, match="argument 'a': expected int, got 'x'"):
+    with pytest.raises(ArgumentError, match="argument 'a': expected int, got a value of type str"):
         add.enqueue("x")  # type: ignore[arg-type]
     assert [] == waiting(bridge, "sums")
 

@@ -31,11 +31,14 @@ def test_headers_of_several_tracers_travel_together():
     )
 
 
-def test_a_tracer_that_fails_costs_no_message(stage: Stage, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize("kind", [RuntimeError, SystemExit])
+def test_a_tracer_that_fails_costs_no_message(
+    stage: Stage, caplog: pytest.LogCaptureFixture, kind: type[BaseException]
+):
     """Wherever it stands: what was to be sent is sent, what was to be run is run, and the log has the reason."""
 
     def broken(*_: object) -> Any:
-        raise RuntimeError("broken")
+        raise kind("broken")
 
     def half(*_: object) -> Callable[..., None]:
         return broken
@@ -49,7 +52,7 @@ def test_a_tracer_that_fails_costs_no_message(stage: Stage, caplog: pytest.LogCa
 
     assert task.enqueue().created
     assert Done(7) == stage.run(a_message())
-    assert 5 == caplog.text.count("RuntimeError: broken")
+    assert 5 == caplog.text.count(f"{kind.__name__}: broken")
 
 
 def test_an_attempt_stands_inside_of_what_observers_open(stage: Stage):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
+from weakref import WeakSet
 
 import amqp
 from amqp.serialization import decode_properties_basic
 from celery.app import trace
 from celery.app.amqp import Queues
+from celery.worker import state
 from celery.worker.consumer import Consumer
+from celery.worker.request import Request
 from dramatiq import Message, Worker
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq_sqs import SQSBroker
+from dramatiq_sqs.broker import SQSConsumer
 from kombu.transport.redis import Channel
 from kombu.transport.SQS import Channel as SqsChannel
 from kombu.transport.SQS import Transport as SqsTransport
@@ -29,6 +33,8 @@ def test_celery_names():
     assert ["self", "body", "message"] == list(inspect.signature(Consumer.on_unknown_message).parameters)
     assert ["self", "body", "message", "exc"] == list(inspect.signature(Consumer.on_invalid_task).parameters)
     assert {"consume_from", "select_add"} <= set(dir(Queues))
+    assert isinstance(state.reserved_requests, WeakSet)
+    assert isinstance(Request.message, property)
 
 
 def test_kombu_names():
@@ -45,6 +51,7 @@ def test_kombu_names_on_sqs():
     for option in ("visibility_timeout", "sqs-creation-attributes", "predefined_queues", "region", "is_secure"):
         assert f"'{option}'" in source or f'"{option}"' in source
     assert {"wait_time_seconds", "MessageGroupId"} <= set(re.findall(r"\w+", source))
+    assert {"sqs_message", "sqs_queue", "ReceiptHandle"} <= set(re.findall(r"\w+", source))
     assert "polling_interval" in inspect.getsource(SqsTransport)
     assert "Ab_1-low" == SqsChannel.entity_name(None, "Ab_1-low")
 
@@ -53,6 +60,7 @@ def test_dramatiq_names_on_sqs():
     """dramatiq-sqs takes the words that worker.py gives it, and finds its queues where they are given."""
     assert {"middleware", "visibility_timeout", "namespace"} <= inspect.signature(SQSBroker).parameters.keys()
     assert "sqs_queue_name" in inspect.signature(SQSBroker._get_or_create_sqs_queue).parameters
+    assert "message._sqs_message.delete()" in inspect.getsource(SQSConsumer.ack)
     assert "b64encode(message.encode())" in inspect.getsource(SQSBroker.enqueue)
 
 

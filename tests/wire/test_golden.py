@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from taskbridge.errors import DecodeError
-from taskbridge.message import Flow, Message, decode, encode, foreign_id
+from taskbridge.message import Flow, Message, Shadow, decode, encode, foreign_id
 from taskbridge_celery import wire as celery_wire
 from taskbridge_dramatiq import wire as dramatiq_wire
 
@@ -168,6 +168,26 @@ def test_what_routes_go_by_stands_at_the_end():
     assert CELERY_OURS | words == json.loads(celery)["headers"]["taskbridge"]
     read = [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
     assert [ROUTED, ROUTED, ROUTED] == [*read, decode(encode(ROUTED))]
+
+
+#: One that has a copy on another backend, and that copy.
+SHADOWED = MESSAGE.copy(shadow=Shadow(rule="s2"))
+COPY = MESSAGE.copy(id="5f0c~shadow", shadow=Shadow(rule="s2", of="5f0c"))
+
+
+@pytest.mark.parametrize(("message", "words"), [(SHADOWED, b'{"rule":"s2"}'), (COPY, b'{"rule":"s2","of":"5f0c"}')])
+def test_what_is_compared_says_so_at_the_end(message: Message, words: bytes):
+    """One word more on every wire, read back equal; without it no byte of a message differs."""
+    id, said = message.id.encode(), b',"shadow":' + words
+    celery, dramatiq = celery_wire.encode(message, "ledger-high"), dramatiq_wire.encode(message, "ledger-high", "r")
+
+    assert STORED_V1[:-1].replace(b'"id":"5f0c"', b'"id":"' + id + b'"') + said + b"}" == encode(message)
+    assert b'"route_key":"7"' + said + b"}" in dramatiq
+    ours = json.loads(celery)["headers"]["taskbridge"]
+    assert CELERY_OURS | {"id": message.id, "shadow": json.loads(words)} == ours
+    read = [celery_wire.decode(celery, "ledger")[0], dramatiq_wire.decode(dramatiq, "ledger")[0]]
+    assert [message, message, message] == [*read, decode(encode(message))]
+    assert bool(message.shadow and message.shadow.of) == message.is_copy
 
 
 def test_a_native_producers_trace_is_the_messages():
@@ -333,6 +353,27 @@ def test_anything_else_is_a_decode_error(wire: Any, raw: bytes):
     """No bytes make a decoder raise anything but DecodeError."""
     with pytest.raises(DecodeError):
         wire.decode(raw, "q")
+
+
+@pytest.mark.parametrize("wire", [celery_wire, dramatiq_wire])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"hunter2",
+        b"\xffhunter2",
+        b'{"body":"hunter2","headers":{}}',
+        b'{"body":"hunter2","headers":{},"properties":{"body_encoding":"base64"}}',
+        b'{"actor_name":"hunter2"',
+        b'{"actor_name":"t","args":["hunter2"],"kwargs":{},"options":{"taskbridge":7}}',
+        b'{"actor_name":"hunter2","body":"hunter2","headers":"hunter2"}',
+    ],
+)
+def test_what_is_no_message_is_not_shown(wire: Any, raw: bytes):
+    """Logs and reports have the text of the error; the bytes are in the dead letters."""
+    with pytest.raises(DecodeError) as refused:
+        wire.decode(raw, "q")
+
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.fintech import clearing, generate, groups, imports, reports, rules, run, tasks
+from examples.fintech import clearing, generate, groups, imports, moving, reports, rules, run, tasks
 from examples.fintech.measure import Measures, percentile, read
 from examples.fintech.plain import expect
 from examples.fintech.process import ROOT
@@ -51,10 +51,14 @@ def test_a_message_anywhere_is_left(state: str):
 
 def test_measures_leave_the_greeting_out(tmp_path: Path):
     """Spans of all processes come together; one task is not counted."""
-    (tmp_path / "1").write_text("waited a.hello 900.000\nwaited a.book 10.000\nran a.book 2.000\n")
-    (tmp_path / "2").write_text("waited a.book 30.000\nretried a.book 4.000\nrescheduled a.book 1.000\n")
-    (tmp_path / "4").write_text("rescheduled a.settle 3.000\n")
-    (tmp_path / "3").write_text("locked a.book 0.000\nthrottled a.book 0.000\nthrottled a.book 0.000\n")
+    (tmp_path / "1").write_text("waited a.hello 900.000 celery\nwaited a.book 10.000 celery\nran a.book 2.000 celery\n")
+    (tmp_path / "2").write_text(
+        "waited a.book 30.000 celery\nretried a.book 4.000 celery\nrescheduled a.book 1.000 celery\n"
+    )
+    (tmp_path / "4").write_text("rescheduled a.settle 3.000 celery\n")
+    (tmp_path / "3").write_text(
+        "locked a.book 0.000 celery\nthrottled a.book 0.000 celery\nthrottled a.book 0.000 celery\n"
+    )
 
     assert Measures(
         queue_ms=[10, 30], run_ms=[2, 4, 1, 3], retries=1, rescheduled=1, polls=1, throttled=2, locked=1
@@ -71,7 +75,10 @@ def test_percentiles_are_values_that_were_seen():
 @pytest.mark.usefixtures("redis")
 @pytest.mark.service("redis")
 @pytest.mark.parametrize("backend", ["celery", "dramatiq"])
-@pytest.mark.parametrize("broker", ["redis", pytest.param("rabbitmq", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "broker", ["redis", *(pytest.param(name, marks=pytest.mark.soak) for name in ("rabbitmq", "sqs"))]
+)
+@pytest.mark.timeout(300)
 def test_the_demo_ends_well(tmp_path: Path, broker: str, backend: str):
     """With a server of its own and a worker of each engine: all is done, once, to the cent; one row is dead.
 
@@ -85,7 +92,12 @@ def test_the_demo_ends_well(tmp_path: Path, broker: str, backend: str):
     command += ["--broker", broker]
 
     done = subprocess.run(
-        [*command, "--output", str(output)], check=False, cwd=ROOT, capture_output=True, text=True, timeout=90
+        [*command, "--output", str(output)],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=270,
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
@@ -117,3 +129,40 @@ def test_the_demo_ends_well(tmp_path: Path, broker: str, backend: str):
     succeeded = re.search(r"^taskbridge_succeeded_total +([\d,]+)$", done.stdout, re.MULTILINE)
     assert succeeded is not None, done.stdout
     assert result["tasks"] + 1 == int(succeeded[1].replace(",", ""))  # two chunks without effect, one dead letter
+
+
+@pytest.mark.usefixtures("redis")
+@pytest.mark.service("redis")
+@pytest.mark.timeout(300)
+def test_the_demo_moves_from_one_engine_to_the_other(tmp_path: Path):
+    """There and back, and there for good, by the commands of an operator; each engine has run some of it."""
+    output = tmp_path / "demo.json"
+    command = [sys.executable, "-m", "examples.fintech.demo", "--rows", "800", "--migrate", "--output", str(output)]
+
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=270)
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    (result,) = json.loads(output.read_text("utf-8"))["runs"]
+    assert ("both", 0, 0, 1) == (result["backend"], result["lost"], result["doubled"], result["dead"])
+    commands = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
+    shares = [f"$ taskbridge migrate share {share}" for _, share in moving.STEPS]
+    start = "$ taskbridge migrate start --from celery --to dramatiq"
+    assert [start, *shares, "$ taskbridge migrate finish"] == commands
+    ran = re.search(r"^celery has run ([\d,]+), dramatiq ([\d,]+)$", done.stdout, re.MULTILINE)
+    assert ran is not None, done.stdout
+    each = [int(number.replace(",", "")) for number in ran.groups()]
+    assert min(each) > 20
+    assert result["tasks"] <= sum(each) <= result["tasks"] + result["retries"] + 5
+
+
+def test_sides_are_counted_line_by_line(tmp_path: Path):
+    """Of files that grow, and end in the middle of a line; the greeting is no work."""
+    sides = moving.Sides(tmp_path)
+    (tmp_path / "1").write_text("ran a.book 2.000 celery\nran examples.fintech.tasks.hello 1.0 celery\nran a.book 2.0")
+    (tmp_path / "2").write_text("waited a.book 2.000 dramatiq\n")
+
+    assert {"celery": 1, "dramatiq": 0} == sides.ran()
+
+    with (tmp_path / "1").open("a") as file:
+        file.write("00 dramatiq\nran a.book 1.000 celery\n")
+    assert {"celery": 2, "dramatiq": 1} == sides.ran()

@@ -11,7 +11,7 @@ from taskbridge import Bridge, RateLimit
 from taskbridge.errors import ConfigError
 from taskbridge.needs import NeedsTokens
 from taskbridge.policies.needs import needs_of
-from taskbridge.policies.rate import pace
+from taskbridge.policies.rate import pace, spoken
 from taskbridge.testing import a_message
 
 
@@ -33,6 +33,21 @@ from taskbridge.testing import a_message
 def test_rate_says_how_long_a_start_takes(rate: str, interval_us: int, burst: int):
     """Rounded up to a microsecond, never over the rate; the burst is 1 up to one a second, else a tenth of a second."""
     assert (interval_us, burst) == pace(rate)
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [
+        *((rate, rate) for rate in ("70/s", "8/s", "1/s", "7/m", "20/h", "3/d", "10000/s")),
+        *(("1000/m", "1000/m"), ("60/min", "1/s"), ("5/10s", "30/m"), ("1/7s", "1/7s"), ("2/7s", "1 in 3500 ms")),
+    ],
+)
+def test_rate_is_told_as_people_say_it(rate: str, told: str):
+    """In the first unit that says it in a whole number, and read back it is the same."""
+    interval_us, _ = pace(rate)
+
+    assert told == spoken(interval_us)
+    assert " in " in told or interval_us == pace(told)[0]
 
 
 @pytest.mark.parametrize("rate", ["", "70", "70/", "/s", "70/w", "70 / s", "-1/s", "1.5/s", "5/0s", None, 70])

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from taskbridge import Bridge
-from taskbridge.events import Event, Failed
+from taskbridge.events import Dropped, Event, Failed
 from taskbridge.message import Message, encode
+from taskbridge.operations.control import cancel
 from taskbridge.relay import relay_of
 from taskbridge.relay.dead import TellOfTheDead
 from taskbridge.store import LEASE_MS, Begin, Finish
@@ -57,6 +58,38 @@ def test_listeners_hear_of_a_message_that_died_unseen(
         failed.attempt,
     )
     assert why in failed.why
+
+
+def test_listeners_hear_of_a_message_that_was_cancelled_and_lost(bridge: Bridge, clock: BridgeClock):
+    """It was to end with that attempt, and its worker died: it is dropped, once, with who cancelled it and why."""
+    heard: list[Event] = []
+    bridge.events.subscribe(heard.append)
+    message = a_message()
+    bridge.store.claims.begin(Begin(message=message, body=encode(message), claim="c", max_crashes=5))
+    cancel(bridge, message.id, who="me", why="twice")
+
+    lost(bridge, clock, message)
+
+    (dropped,) = heard
+    assert isinstance(dropped, Dropped)
+    assert (message.id, "tests.send", "mail", 1, "cancelled", "cancelled by me: twice") == (
+        *(dropped.id, dropped.task, dropped.queue, dropped.attempt),
+        *(dropped.how, dropped.why),
+    )
+
+
+def test_what_is_cancelled_after_it_was_lost_is_told_of_by_who_did_it(bridge: Bridge):
+    """It was ready again when it ended: listeners heard then."""
+    heard: list[Event] = []
+    bridge.events.subscribe(heard.append)
+    message = a_message()
+    bridge.store.claims.begin(Begin(message=message, body=encode(message), claim="c", max_crashes=5))
+    bridge.store.claims.lose(message.id, "c")
+    cancel(bridge, message.id)
+
+    TellOfTheDead(bridge.sender)([message.id])
+
+    assert 1 == len(heard)
 
 
 def test_what_has_failed_in_a_worker_is_not_told_of_again(bridge: Bridge):

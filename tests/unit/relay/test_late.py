@@ -25,6 +25,7 @@ from taskbridge.testing.laws.schedules import declare, fire
 from taskbridge.testing.laws.steps import begin, finish, publish, run
 
 from ..conftest import BridgeClock
+from .patience import PATIENCE_S
 
 ENGINES = {name: BackendSettings(engine="memory") for name in ("old", "new")}
 
@@ -42,7 +43,7 @@ class Relayed:
 
     def __init__(self, bridge: Bridge, clock: FakeClock) -> None:
         self.bridge, self.clock = bridge, clock
-        self.relay = relay_of(bridge.sender, "here")
+        self.relay = relay_of(bridge.sender, "here", patience_s=PATIENCE_S)
         assert self.relay.lead()
         self.relay.tick()  # it has seen the routes as they were
 

@@ -313,8 +313,8 @@ def test_declaring_outlives_an_absent_store(bridge: Bridge, monkeypatch: pytest.
     declarer, stopping = declarer_of(bridge.definitions, bridge.sender), Event()
     thread = Thread(target=declarer.keep_on, args=(stopping,))
     thread.start()
-    until(lambda: not away and every_schedule(), 5, "it is declared")
+    until(lambda: not away and every_schedule(), 20, "it is declared")
     stopping.set()
-    thread.join(5)
+    thread.join(20)
 
     assert not thread.is_alive()

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from taskbridge import Backoff, Bridge, Settings, current
 from taskbridge.backend import Delivery
-from taskbridge.errors import BrokerUnavailable, StoreUnavailable
+from taskbridge.errors import BrokerUnavailable, StoreUnavailable, TaskbridgeError
 from taskbridge.events import Event
 from taskbridge.message import Message
 from taskbridge.store import Begin, Begun, Finish, Held
@@ -68,6 +68,7 @@ class Consumer(MemoryConsumer):
         super().__init__(backend, ["mail"])
         self.stage = stage
         self.away = 0
+        self.how: type[TaskbridgeError] = BrokerUnavailable
         self.held: Held | None = None
 
     def fetch(self, limit: int) -> list[Delivery]:
@@ -84,12 +85,13 @@ class Consumer(MemoryConsumer):
 
     def give_back(self, deliveries: Sequence[Delivery]) -> None:
         self.stage.journal += [("given back", delivery.tag) for delivery in deliveries]
+        self._raise_if_away()
         super().give_back(deliveries)
 
     def _raise_if_away(self) -> None:
         if self.away:
             self.away -= 1
-            raise BrokerUnavailable("away")
+            raise self.how("away")
 
 
 class Stage:

@@ -70,7 +70,7 @@ def test_a_child_over_its_deadline_is_ended(stood: Stood):
 
     assert b"most recent call first" in stacks
     assert ["", "", "", "time"] == told
-    assert -signal.SIGKILL == child.wait(10)
+    assert -signal.SIGKILL == child.wait(20)
 
 
 def test_a_child_that_leaves_its_task_in_the_last_moment_lives(stood: Stood):
@@ -97,7 +97,7 @@ def test_a_child_over_the_hard_cap_is_ended(stood: Stood):
 
     assert lives
     assert "memory" == post.ended_for
-    assert -signal.SIGKILL == child.wait(10)
+    assert -signal.SIGKILL == child.wait(20)
 
 
 def test_memory_is_what_is_resident():

@@ -13,17 +13,20 @@ from hypothesis import strategies as some
 
 from taskbridge import current
 from taskbridge.backend import Delivery, Place
-from taskbridge.errors import StoreUnavailable
+from taskbridge.errors import BrokerUnavailable, ConfigError, StoreUnavailable, StoreUnfit, TaskbridgeError
 from taskbridge.events import Buried, Repeated, Succeeded
 from taskbridge.message import encode
 from taskbridge.outcome import Outcome
-from taskbridge.store import Held
-from taskbridge.testing import a_message
+from taskbridge.store import Begin, Begun, Held
+from taskbridge.subscribers import SAY_EVERY_S
+from taskbridge.testing import FakeClock, a_message
 from taskbridge.testing.memory_backend import MemoryBackend, PlainRunner
+from taskbridge.worker.complaints import MOST as FEW
+from taskbridge.worker.complaints import Complaints
 from taskbridge.worker.loop import AWAY_S, WAIT_S, Source
 from taskbridge.worker.pace import MOST
 
-from .stages import LOST, Stage, a_stage, a_task
+from .stages import LOST, Consumer, Stage, a_stage, a_task
 
 
 @pytest.fixture
@@ -143,26 +146,71 @@ def test_burying_waits_for_the_store(stage: Stage, monkeypatch: pytest.MonkeyPat
     assert 1 == len(stage.bridge.store.dead.list(10))
 
 
-def test_an_absent_broker_is_left_alone_for_a_while(stage: Stage):
-    """A child waits, and goes on by itself; it does not look alive to who asks whether the broker answers."""
+def test_a_store_that_denies_it_is_waited_for(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    """Its password was changed, say: the child lives on, and what it has taken is begun when it may be."""
+    ran, (message,) = a_task(stage), stage.publish(1)
+    begin, denied = stage.claims.begin, iter([StoreUnfit("denies access")] * 3)
+
+    def denying(request: Begin) -> Begun:
+        if error := next(denied, None):
+            raise error
+        return begin(request)
+
+    monkeypatch.setattr(stage.claims, "begin", denying)
+
+    assert 1 == stage.serve()
+
+    assert ([message.id], ["DONE"]) == (ran, stage.states([message]))
+
+
+HOWS = pytest.mark.parametrize("how", [BrokerUnavailable, ConfigError, StoreUnfit])
+
+
+@HOWS
+def test_an_absent_broker_is_left_alone_for_a_while(
+    stage: Stage, caplog: pytest.LogCaptureFixture, how: type[TaskbridgeError]
+):
+    """Or one that refuses us: a child waits, says so once, goes on by itself, and looks not alive to who asks."""
     ran = a_task(stage)
     stage.publish(1)
-    stage.consumer.away = 2
+    stage.consumer.away, stage.consumer.how = 2, how
 
-    assert [False, False] == [stage.loop.step() for _ in range(2)]
-    seen = stage.slot.last_life_s
-    assert stage.loop.step()
+    with caplog.at_level(logging.INFO, "taskbridge.worker"):
+        assert [False, False] == [stage.loop.step() for _ in range(2)]
+        seen = stage.slot.last_life_s
+        assert stage.loop.step()
 
+    taking = "taking messages of memory"
+    assert [f"{taking} failed and is tried again: away", f"{taking} goes on, after 2 failures"] == caplog.messages
     assert ([AWAY_S, AWAY_S], 0.0) == (stage.waits, seen)
     assert 1 == len(ran)
 
 
-def test_what_cannot_be_acknowledged_is_not_run_again(stage: Stage, caplog: pytest.LogCaptureFixture):
+def test_a_broker_that_refuses_us_keeps_no_other_from_being_served(stage: Stage):
+    """A child of two backends serves the one that it may use, and ends in order."""
+    ran = a_task(stage)
+    refused = Consumer(stage, stage.backend)
+    refused.away, refused.how = 100, ConfigError
+    loop = stage.a_loop(Source(backend="other", consumer=refused, runner=stage.runner), *stage.loop._sources)
+    stage.publish(3)
+
+    while len(ran) < 3:
+        assert loop.step()
+    loop.stopping = True
+    loop.run()
+
+    assert 3 == len(set(ran)) == len(ran)
+
+
+@HOWS
+def test_what_cannot_be_acknowledged_is_not_run_again(
+    stage: Stage, caplog: pytest.LogCaptureFixture, how: type[TaskbridgeError]
+):
     """The store knows: its copy comes back by itself and is recognised."""
     ran = a_task(stage)
     (message,) = stage.publish(1)
     stage.loop.step()
-    stage.consumer.away = 1
+    stage.consumer.away, stage.consumer.how = 1, how
 
     with caplog.at_level(logging.WARNING, "taskbridge.worker"):
         stage.loop._settle()
@@ -250,6 +298,35 @@ class BrokenHooks(PlainRunner):
         if self.after:
             attempt()
         raise self.error
+
+
+def test_hooks_that_go_on_failing_are_said_once(stage: Stage, caplog: pytest.LogCaptureFixture):
+    """Once for each reason, with its traceback; then they are counted, and said again after a minute."""
+    a_task(stage)
+    hooks = BrokenHooks(after=False, error=RuntimeError("a signal handler failed"))
+    stage.loop = stage.a_loop(Source(backend="memory", consumer=stage.consumer, runner=hooks))
+
+    def said(count: int) -> list[str]:
+        caplog.clear()
+        stage.publish(count)
+        stage.serve()
+        return [record.getMessage() for record in caplog.records if record.exc_info]
+
+    text = "the hooks of memory failed around tests.send, the last of {} times"
+    assert [text.format(1)] == said(5)
+    hooks.error = ValueError("another")
+    assert [text.format(1)] == said(3)
+    stage.clock.advance(SAY_EVERY_S)
+    assert [text.format(3)] == said(2)
+    assert "another" in caplog.text
+
+
+def test_reasons_that_are_no_end_are_one():
+    """So many are told apart, whatever an engine's hooks raise; the others together are said once."""
+    complaints = Complaints(FakeClock())
+    kinds = [type(f"Odd{n}", (Exception,), {}) for n in range(FEW + 5)]
+
+    assert [1] * (FEW + 1) + [0] * 4 == [complaints.more(kind()) for kind in kinds]
 
 
 @pytest.mark.parametrize("after", [False, True])

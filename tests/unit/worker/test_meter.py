@@ -8,11 +8,10 @@ import pytest
 
 from taskbridge.observe.facts import Facts
 from taskbridge.worker.meter import EVERY_S, OVER_S, Meter
-from taskbridge.worker.options import Group
 from taskbridge.worker.posts import Post
 from taskbridge.worker.slots import SLOT_SIZE, Slot
 
-GROUPS = [Group(name="high", processes=1), Group(name="low", processes=2)]
+WANTED = {"high": 1, "low": 2}
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def stand(post: Post, now_s: float) -> None:
 
 
 def looked(meter: Meter, posts: list[Post], now_s: float) -> Facts:
-    meter.look(GROUPS, posts, [], now_s)
+    meter.look(WANTED, posts, [], now_s)
     return meter.facts
 
 

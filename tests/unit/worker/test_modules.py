@@ -54,10 +54,8 @@ def test_modules_are_found_in_the_directory(folder: str):
     [
         ("bank_broken", "NameError: name 'undefined' is not defined"),
         ("bank_lacks", "ModuleNotFoundError: No module named 'a_package_that_is_not_there'"),
-        ("bank_nowhere", "ModuleNotFoundError: No module named 'bank_nowhere'"),
         ("bank_exits", "SystemExit: not so"),
         ("bank_syntax", "SyntaxError: "),
-        ("", "ValueError: Empty module name"),
     ],
 )
 def test_module_that_does_not_import_is_refused(folder: str, module: str, why: str):
@@ -69,6 +67,28 @@ def test_module_that_does_not_import_is_refused(folder: str, module: str, why: s
     assert f"the module {module!r} does not import (looked in {folder}):" == first
     assert why in str(refused.value)
     assert "Traceback (most recent call last):" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("bank_nowhere", "there is no module 'bank_nowhere'; "),
+        ("nowhere.tasks", "there is no module 'nowhere'; "),
+        ("bank_plain.tasks", "there is no module 'bank_plain.tasks'; "),
+        ("bank_plain.py", "there is no module 'bank_plain.py'; did you mean 'bank_plain'? "),
+        ("./bank_plain.py", "there is no module './bank_plain.py'; did you mean 'bank_plain'? "),
+        ("bank/tasks.py", "there is no module 'bank/tasks.py'; did you mean 'bank.tasks'? "),
+        ("..bank", "there is no module '..bank'; did you mean 'bank'? "),
+        ("", "there is no module ''; "),
+    ],
+)
+def test_module_that_is_not_there_is_told_in_one_line(folder: str, module: str, told: str):
+    """With where it was looked for and how it is named: no code of the user's has a mistake that a traceback shows."""
+    with pytest.raises(ConfigError) as refused:
+        import_bridge([module], folder)
+
+    how = "name it as an import does, such as app.tasks, and its folder by --chdir"
+    assert f"the module {module!r} does not import (looked in {folder}): {told}{how}" == str(refused.value)
 
 
 @pytest.mark.parametrize(("spec", "got"), [("bank_tasks:other", "got 5"), ("bank_tasks:nothing", "got None")])

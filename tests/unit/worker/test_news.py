@@ -5,23 +5,30 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
 from typing import Any
 
 import pytest
 
 from taskbridge import Bridge, Settings
 from taskbridge.events import KINDS, Event, Failed, Retried, Sent
-from taskbridge.worker.news import MOST_OF_WHY, Hearer, Teller
-from tests.servers import until
+from taskbridge.worker import news
+from taskbridge.worker.news import MOST_OF_WHY, PATIENCE_S, Hearer, Teller
+from tests.servers import in_time, until
 
 WHO: dict[str, Any] = {"id": "m", "task": "bank.book", "queue": "ledger", "backend": "new", "attempt": 2}
 
 
+#: What children hear by stays open: their threads hear for ever, and one that is late would meet another test's.
+KEPT: list[socket.socket] = []
+
+
 @pytest.fixture
-def ends() -> Any:
+def ends(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The supervisor's, and the one that children share; to read may take them long on a busy machine."""
+    monkeypatch.setattr(news, "PATIENCE_S", 20.0)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-    with ours, theirs:
+    KEPT.append(theirs)
+    with ours:
         yield ours, theirs
 
 
@@ -43,13 +50,13 @@ def test_an_event_arrives_as_it_was_told(ends: tuple[socket.socket, socket.socke
     supervisor.events.emit(Failed(**WHO, why="no route", error=ValueError("no route"), ran_ms=1.5))
     supervisor.events.emit(Sent(**WHO))
     supervisor.events.emit(Retried(**WHO, why="x" * 50_000))
-    assert supervisor.subscribers.flush(5)
+    assert supervisor.subscribers.flush(20)
     Hearer(ends[1], child).rest()
 
-    assert child.subscribers.flush(5)
+    assert child.subscribers.flush(20)
     failed, retried = heard
     assert Failed(**WHO, why="no route", ran_ms=1.5, at_ms=failed.at_ms) == failed
-    assert then_ms <= failed.at_ms <= then_ms + 5_000
+    assert then_ms <= failed.at_ms <= then_ms + 60_000
     assert isinstance(retried, Retried)
     assert "x" * MOST_OF_WHY == retried.why
     assert [] == at_once
@@ -65,7 +72,7 @@ def test_every_kind_arrives(ends: tuple[socket.socket, socket.socket]):
 
     for kind in KINDS.values():
         teller.tell(kind(**WHO))
-    until(lambda: len(heard) >= len(KINDS), 5, "all to be heard")
+    until(lambda: len(heard) >= len(KINDS), 20, "all to be heard")
 
     assert list(KINDS.values()) == [type(event) for event in heard]
 
@@ -82,31 +89,34 @@ def test_each_is_heard_by_one_child(ends: tuple[socket.socket, socket.socket]):
     for n in range(500):
         teller.tell(Sent(id=str(n), task="t", queue="q"))
 
-    until(lambda: len(heard) >= 500, 5, "all to be heard")
+    until(lambda: len(heard) >= 500, 20, "all to be heard")
     assert [str(n) for n in range(500)] == sorted((event.id for event in heard), key=int)
 
 
-def test_the_supervisor_waits_for_no_child(ends: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture):
+def test_the_supervisor_waits_for_no_child(
+    ends: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     """Children that hang, and none at all, hold up nothing; the log says what was not told."""
+    monkeypatch.setattr(news, "PATIENCE_S", PATIENCE_S)
     supervisor = a_bridge()
     supervisor.subscribe(Teller(ends[0]).tell)
-    began_s = time.monotonic()
 
-    for _ in range(1_000):
-        supervisor.events.emit(Sent(**WHO))
-    assert time.monotonic() - began_s < 1
+    def tell() -> None:
+        for _ in range(1_000):
+            supervisor.events.emit(Sent(**WHO))
+
+    in_time(tell, 1)
     ends[1].close()
     with caplog.at_level(logging.ERROR, "taskbridge.events"):
-        assert supervisor.subscribers.flush(10)
+        assert supervisor.subscribers.flush(20)
 
     assert "Teller.tell" in caplog.text
-    assert time.monotonic() - began_s < 5
 
 
 def test_without_listeners_there_is_no_thread(ends: tuple[socket.socket, socket.socket]):
     """Most workers have none."""
-    before = threading.active_count()
+    before = {*threading.enumerate()}
 
     Hearer(ends[1], a_bridge()).start()
 
-    assert before == threading.active_count()
+    assert before >= {*threading.enumerate()}

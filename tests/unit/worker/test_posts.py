@@ -146,7 +146,7 @@ def test_it_ends_its_child(post: Post, end: str, number: signal.Signals):
 
         getattr(post, end)()
 
-        assert -number == child.wait(10)
+        assert -number == child.wait(20)
     getattr(post, end)()
 
 

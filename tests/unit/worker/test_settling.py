@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from taskbridge.backend import Delivery
+from taskbridge.errors import BrokerUnavailable
+from taskbridge.events import Event, Failed
 from taskbridge.execution import ask
 from taskbridge.policies.timeout import Overdue
 from taskbridge.testing import a_message
@@ -75,3 +77,32 @@ def test_a_claim_is_settled_by_why_its_child_is_gone(
     record = keep.bridge.store.messages.look(message.id)
     assert record
     assert expected == (record.state, record.crashes, record.why)
+
+
+def test_what_could_not_be_finished_is_told_once(keep: Keep, post: Post, monkeypatch: pytest.MonkeyPatch):
+    """A broker that is away has the errand run again: the store and listeners know of the failure already."""
+    message, told = a_message(), list[Event]()
+    keep.bridge.store.claims.begin(ask(Delivery(tag="1", queue="mail", raw=b""), message, CLAIM, keep.bridge.runtime))
+    post.slot.write(0, message.id, CLAIM, 1.0)
+    post.slot.limit(2.0, OVERDUE)
+    post.ended_for = "time"
+    keep.bridge.events.subscribe(told.append, Failed)
+    away, reclaimed = [BrokerUnavailable("away"), BrokerUnavailable("away")], list[object]()
+
+    def reclaim(owner: str, **kept: object) -> int:
+        if away:
+            raise away.pop()
+        reclaimed.append(kept)
+        return 0
+
+    for keeper in keep._keepers.values():
+        monkeypatch.setattr(keeper, "reclaim", reclaim)
+    keep.settle(post)
+    errand = keep._errands.get_nowait()
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailable):
+            errand()
+    errand()
+
+    assert [message.id] == [event.id for event in told]
+    assert [{"done": ["1"]}] == reclaimed

@@ -47,6 +47,21 @@ def test_what_is_written_is_read(id: str, claim: str, now_s: float):
     assert claim.split(":")[1:] == [running.backend, running.tag]
 
 
+def test_what_the_store_has_no_claim_of_is_shown_as_such(slot: Slot):
+    """Until the cell is used again; and the child is told whether all is recorded."""
+    slot.write(0, "a", "o:celery:1", 1.0, unrecorded=True)
+    slot.write(1, "b", "o:celery:2", 2.0)
+    shown = [running.unrecorded for running in slot.running()]
+    slot.write(0, "c", "o:celery:3", 3.0)
+
+    assert ([True, False], [False, False]) == (shown, [running.unrecorded for running in slot.running()])
+    told = [slot.records]
+    for all in (True, False):
+        slot.record(all=all)
+        told.append(slot.records)
+    assert [False, True, False] == told
+
+
 def test_two_claims_stand_side_by_side(slot: Slot):
     """The end of one and the beginning of the next travel together; each is cleared alone."""
     slot.write(0, "a", "o:celery:1", 1.0)
