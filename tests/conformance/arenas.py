@@ -20,6 +20,9 @@ from .running import commands_of, running
 
 TASKS = "taskbridge.testing.suite_tasks"
 
+#: How long a worker may take to start on a busy machine, seconds.
+START_S = 90.0
+
 
 @contextmanager
 def arena_of(engine: str, kind: str, place: BrokerPlace, store: RedisServer, directory: Path) -> Iterator[Arena]:
@@ -39,7 +42,7 @@ def arena_of(engine: str, kind: str, place: BrokerPlace, store: RedisServer, dir
         arena = Arena(bridge, tasks, notes, push_raw, place.native_call(engine), patience_s)
         first = tasks["plain"].enqueue(0, "warm")
         try:
-            until(lambda: arena.lines(first.id), 30, "the worker to serve its first message")
+            until(lambda: arena.lines(first.id), START_S, "the worker to serve its first message")
             yield arena
         finally:
             sys.stderr.write(log.read_text(errors="replace")[-4000:])

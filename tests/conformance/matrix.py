@@ -1,7 +1,8 @@
-"""``python -m tests.conformance.matrix RESULTS``: write what each pair keeps into docs/brokers.md.
+"""``python -m tests.conformance.matrix RESULTS...``: write what each pair keeps into docs/brokers.md.
 
 What is kept is what the backends declare (every ``KINDS``); how many cases of ``BackendSuite`` hold it on each pair is
-read from a run's results (``pytest --junitxml``). Neither engines nor brokers are named here.
+read from a run's results (``pytest --junitxml``), and from those of pairs that were run again after it: a case counts
+as it ended last. Neither engines nor brokers are named here.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ BEGIN, END = "<!-- what each pair keeps: written by make matrix -->", "<!-- end 
 
 #: Fields that say how long something takes; the others say whether it is kept.
 SECONDS = {"recovery_s": "recovery", "patience_s": ""}
+
+#: Fields that say how large something may be, bytes.
+BYTES = {"max_payload"}
 
 #: Whose worker.
 WORKERS = {"ours": "taskbridge worker", "native": "the engine's own"}
@@ -50,17 +54,17 @@ def declared() -> dict[Pair, Capabilities]:
     return found
 
 
-def cases(results: Path) -> dict[Pair, Counter[str]]:
-    """Return how many cases of the suite passed, failed and were skipped on each pair."""
+def cases(*results: Path) -> dict[Pair, Counter[str]]:
+    """Return how many cases of the suite passed, failed and were skipped on each pair, as they ended last."""
     suites = vars(import_module("tests.conformance.test_backends"))
-    found: dict[Pair, Counter[str]] = {}
-    for case in ET.parse(results).iter("testcase"):
+    found: dict[Pair, dict[str, str]] = {}
+    for case in (case for one in results for case in ET.parse(one).iter("testcase")):
         suite = suites.get(case.get("classname", "").rpartition(".")[2])
         if suite is not None and hasattr(suite, "engine"):
             pair = Pair(suite.engine, suite.broker, suite.kind)
             ended = {one.tag for one in case} & {"failure", "error", "skipped"}
-            found.setdefault(pair, Counter())[ended.pop() if ended else "passed"] += 1
-    return found
+            found.setdefault(pair, {})[case.get("name", "")] = ended.pop() if ended else "passed"
+    return {pair: Counter(ends.values()) for pair, ends in found.items()}
 
 
 def table(kept: Mapping[Pair, Capabilities], counted: Mapping[Pair, Counter[str]]) -> list[str]:
@@ -87,6 +91,8 @@ def without_cases(lines: list[str]) -> Iterator[str]:
 
 def _cell(name: str, capabilities: Capabilities) -> str:
     value = getattr(capabilities, name)
+    if name in BYTES:
+        return f"{value // 1024:,} KiB" if value else "any"
     return f"{value:g} s" if name in SECONDS else "yes" if value else "**no**"
 
 
@@ -101,7 +107,7 @@ def _line(cells: list[str]) -> str:
 
 def main() -> None:
     """Write the table."""
-    counted = cases(Path(sys.argv[1]))
+    counted = cases(*map(Path, sys.argv[1:]))
     lines = "\n".join(table(declared(), counted))
     page = PAGE.read_text("utf-8")
     before, _, rest = page.partition(BEGIN)

@@ -11,8 +11,6 @@ from taskbridge.testing.suite_notes import QUEUE
 from tests.servers import RedisServer
 from tests.sqs import ENVIRONMENT, KEY, REGION, SECRET, SqsServer
 
-from .running import bands_of
-
 
 class BrokerPlace(Protocol):
     """A broker of one kind."""
@@ -60,7 +58,7 @@ class RedisPlace:
         self._server = server
 
     def queues(self, engine: str, queue: str) -> list[str]:
-        return bands_of(queue)
+        return [queue]
 
     def url(self) -> str:
         return self._server.url()
@@ -104,8 +102,7 @@ class SqsPlace:
         self._server = server
 
     def queues(self, engine: str, queue: str) -> list[str]:
-        suffix = "-dramatiq" if engine == "dramatiq" else ""
-        return [f"{queue}{suffix}{part}" for part in ("-front", "-high", "", "-low")]
+        return [queue + ("-dramatiq" if engine == "dramatiq" else "")]
 
     def url(self) -> str:
         return self._server.url()
@@ -113,11 +110,12 @@ class SqsPlace:
     def empty(self) -> None:
         self._server.reset()
         client = self._server.client()
-        for name in [*self.queues("celery", QUEUE), *self.queues("dramatiq", QUEUE)]:
-            client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "30"})
+        for (name,) in (self.queues(engine, QUEUE) for engine in ("celery", "dramatiq")):
+            for part in ("-front", "-high", "", "-low"):
+                client.create_queue(QueueName=name + part, Attributes={"VisibilityTimeout": "30"})
 
     def push_raw(self, engine: str, queue: str, raw: bytes) -> None:
-        name = self.queues(engine, queue)[2]
+        name = self.queues(engine, queue)[0]
         client = self._server.client()
         url = client.get_queue_url(QueueName=name)["QueueUrl"]
         client.send_message(QueueUrl=url, MessageBody=base64.b64encode(raw).decode())
@@ -130,7 +128,7 @@ class SqsPlace:
 
         keys = {"aws_access_key_id": KEY, "aws_secret_access_key": SECRET, "region_name": REGION}
         call = dramatiq_call(SQSBroker(middleware=[], endpoint_url=self._server.endpoint, **keys))
-        return lambda name, args, kwargs, queue: call(name, args, kwargs, self.queues("dramatiq", queue)[2])
+        return lambda name, args, kwargs, queue: call(name, args, kwargs, self.queues("dramatiq", queue)[0])
 
 
 def celery_call(url: str, **transport: Any) -> NativeCall:

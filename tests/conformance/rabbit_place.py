@@ -10,10 +10,9 @@ import amqp
 
 from taskbridge.testing.backend_suite import NativeCall
 from taskbridge.testing.suite_notes import QUEUE
-from tests.rabbitmq import SomeRabbit, connected
+from tests.rabbitmq import RabbitServer, SomeRabbit, connected
 
 from .places import dramatiq_call
-from .running import bands_of
 
 #: What the two engines' names of queues end with.
 SUFFIXES = {"celery": "", "dramatiq": "-dramatiq"}
@@ -34,7 +33,7 @@ class RabbitPlace:
         self._rabbit = rabbit
 
     def queues(self, engine: str, queue: str) -> list[str]:
-        return bands_of(queue)
+        return [queue]
 
     def url(self, **options: object) -> str:
         return self._rabbit.url(**options)
@@ -77,6 +76,34 @@ class RabbitPlace:
     def _by_dramatiq(self, name: str, args: list[Any], kwargs: dict[str, Any], queue: str) -> None:
         with closing(self.dramatiq_broker()) as broker:
             dramatiq_call(broker)(name, args, kwargs, self.name_of("dramatiq", queue))
+
+
+class QuorumPlace(RabbitPlace):
+    """A virtual host of a node, with quorum queues; plain producers are told that they are."""
+
+    _TYPE: Mapping[str, Any] = {"x-queue-type": "quorum"}
+
+    def __init__(self, node: RabbitServer) -> None:
+        super().__init__(node)
+        self._plain = node.new_vhost("quorum")
+
+    def url(self, **options: object) -> str:
+        return self._rabbit.url(**{"vhost": "quorum", "queue_type": "quorum"} | options)
+
+    def celery_app(self) -> Any:
+        app = super().celery_app()
+        app.conf.broker_url = self._plain
+        app.conf.task_create_missing_queue_type = "quorum"
+        return app
+
+    def dramatiq_broker(self) -> Any:
+        from dramatiq.brokers.rabbitmq import RabbitmqBroker
+
+        class Broker(RabbitmqBroker):
+            def _build_queue_arguments(self, queue_name: str) -> dict[str, Any]:
+                return super()._build_queue_arguments(queue_name) | QuorumPlace._TYPE
+
+        return Broker(url=self._plain, confirm_delivery=True)
 
 
 def names(*queues: str) -> Iterator[str]:

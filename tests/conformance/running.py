@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 #: How long a worker may take to end, seconds, before it is killed.
-STOP_S = 10.0
+STOP_S = 30.0
 
 
 def bands_of(queue: str) -> list[str]:

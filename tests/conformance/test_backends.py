@@ -14,13 +14,13 @@ from taskbridge.testing.memory_backend import MemoryBackend
 from taskbridge.testing.suite_notes import QUEUE
 from taskbridge.testing.suite_tasks import declare
 from taskbridge.testing.worker import Worker
-from tests.rabbitmq import SomeRabbit
-from tests.servers import RedisServer
+from tests.rabbitmq import RabbitServer, SomeRabbit
+from tests.servers import RedisServer, missing
 from tests.sqs import SqsServer
 
 from .arenas import arena_of
 from .places import BrokerPlace, RedisPlace, SqsPlace
-from .rabbit_place import RabbitPlace
+from .rabbit_place import QuorumPlace, RabbitPlace
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,11 @@ def redis_place(redis_server: RedisServer) -> RedisPlace:
 @pytest.fixture(scope="module")
 def rabbitmq_place(rabbit: SomeRabbit) -> RabbitPlace:
     return RabbitPlace(rabbit)
+
+
+@pytest.fixture(scope="module")
+def quorum_place(rabbit: SomeRabbit) -> QuorumPlace:
+    return QuorumPlace(rabbit if isinstance(rabbit, RabbitServer) else missing("rabbitmq-server of our own"))
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +121,21 @@ class TestDramatiqOnRabbitMQ(EngineSuite):
 
     engine = "dramatiq"
     broker = "rabbitmq"
+
+
+@pytest.mark.soak
+class TestCeleryOnQuorumQueues(EngineSuite):
+    """Celery's messages in quorum queues of RabbitMQ's; their order depends on a policy."""
+
+    broker = "quorum"
+
+
+@pytest.mark.soak
+class TestDramatiqOnQuorumQueues(EngineSuite):
+    """Dramatiq's messages there."""
+
+    engine = "dramatiq"
+    broker = "quorum"
 
 
 @pytest.mark.soak

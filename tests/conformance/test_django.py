@@ -36,6 +36,9 @@ CASES = list(product(("celery", "dramatiq"), ("ours", "native")))
 
 QUEUE = "ledger"
 
+#: How long a worker may take to start beside three others, and to do what it is sent, seconds.
+PATIENCE_S = 60.0
+
 #: How many of a kind are sent at a time.
 COUNT = 10
 
@@ -224,7 +227,7 @@ def play(engine: str, kind: str, url: str, project: Project) -> Seen:
 
     def wait(what: str, count: int) -> None:
         try:
-            until(lambda: len(project.notes(what)) >= count, 20, f"{count} of {what}")
+            until(lambda: len(project.notes(what)) >= count, PATIENCE_S, f"{count} of {what}")
         except AssertionError as error:
             error.add_note(log.read_text()[-3000:])
             raise

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
+from taskbridge import Bridge, Settings
 from taskbridge.errors import StoreFull
 from taskbridge.message import Message
 from taskbridge.needs import NeedsLock, Within
+from taskbridge.relay.due import PublishDue
+from taskbridge.relay.trickle import FEW
+from taskbridge.store.evidence import SLICE_MS, Slice
 from taskbridge.store.flow import Follower
 from taskbridge.store.redis import RedisStore
+from taskbridge.store.shadows import Told
 from taskbridge.testing import a_message
 from taskbridge.testing.laws.chunks import a_run, after, enqueue, goes_on, open_run, start
 from taskbridge.testing.laws.chunks import seen as run_seen
@@ -231,3 +237,55 @@ def test_routes_of_a_full_store_can_be_taken_back(store: RedisStore, server: Red
 
     assert [1, 2, 3] == written
     assert [3, 2, 1] == [version.version for version in store.routes.history(10)]
+
+
+def test_evidence_is_refused_by_a_full_store(store: RedisStore, server: RedisServer) -> None:
+    """Whole, and told again under the same turn once there is room; who is watched can be changed all the while."""
+    fill(store)
+    room = server.cli().config_get("maxmemory")["maxmemory"]
+    server.cli().config_set("maxmemory", "3mb")
+    server.cli().script_flush()
+    now_ms = store.now_ms()
+    told = [
+        Slice(task=task, backend="celery", at_ms=now_ms // SLICE_MS * SLICE_MS, succeeded=1)
+        for task in ("book", "send")
+    ]
+
+    store.evidence.watch(dict.fromkeys(("book", "send"), now_ms + 60_000))
+    with pytest.raises(StoreFull):
+        store.evidence.add(told, teller="me", turn=1)
+    assert {"book", "send"} == set(store.evidence.watched())
+    assert [] == store.evidence.read("book", ["celery"], 0, now_ms + 1)
+    server.cli().config_set("maxmemory", int(room) * 2)
+    store.evidence.add(told, teller="me", turn=1)
+
+    assert told == [one for task in ("book", "send") for one in store.evidence.read(task, ["celery"], 0, now_ms + 1)]
+
+
+def test_full_store_compares_nothing(store: RedisStore, server: RedisServer) -> None:
+    """A copy does not begin, and no side is told: work that counts needs the room."""
+    fill(store)
+    server.cli().config_set("maxmemory", "3mb")
+
+    with pytest.raises(StoreFull):
+        store.shadows.begin("s1", "t", "m1")
+    with pytest.raises(StoreFull):
+        store.shadows.tell("s1", "t", "m1", "original", Told(outcome="succeeded", backend="celery"))
+
+    server.cli().config_set("maxmemory", 0)
+    assert store.shadows.begin("s1", "t", "m1")
+
+
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+def test_full_broker_serves_the_queues_that_are_read(server: RedisServer, engine: str) -> None:
+    """What is due for one that nobody reads waits, though it was due before; the others' workers free the memory."""
+    with closing(Bridge(Settings(backend=engine, broker_url=server.url(), namespace=NAMESPACE))) as bridge:
+        store, backend = bridge.store, bridge.backend(engine)
+        backend.publish([a_message(queue="old") for _ in range(FEW)])
+        store.outbox.put([a_message(queue="old")], 0)
+        store.outbox.put([a_message() for _ in range(FEW)], 0)
+        server.cli().config_set("maxmemory", "1mb")
+
+        assert FEW == PublishDue(bridge.sender)()
+
+        assert [FEW, FEW] == [backend.depth("old"), backend.depth("mail")]

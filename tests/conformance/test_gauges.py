@@ -15,6 +15,9 @@ from .running import bands_of, commands_of, running
 
 pytestmark = pytest.mark.service("redis")
 
+#: How long a worker may take to start on a busy machine, seconds.
+START_S = 60.0
+
 
 def stored(found: InStore) -> Stored:
     """Of the queue that the worker serves."""
@@ -41,9 +44,10 @@ def test_a_workers_work_is_seen_from_elsewhere(engine: str, redis_server: RedisS
         for name in ("gauged.holds", "gauged.paced"):
             for n in range(3):
                 bridge.external(name, queue="gauged").enqueue(n=n)
-        until(lambda: (one := stored(look())).locked + one.throttled == 4, 20, "four to wait in the store")
+        until(lambda: (one := stored(look())).locked + one.throttled == 4, START_S, "four to wait in the store")
         serving = [Serving(backend=engine, queue="gauged", workers=1, processes=2)]
-        until(lambda: look().serving == serving, 10, "the worker to be announced with both of its processes")
+        until(lambda: look().serving == serving, 20, "the worker to be announced with both of its processes")
+        until(lambda: look().claims == 1, 20, "the one that was paced to have ended")
         found, at_broker = look(), gauges(bridge, ["gauged"]).brokers
 
         assert Stored(queue="gauged", locked=2, throttled=2) == stored(found)
@@ -53,5 +57,5 @@ def test_a_workers_work_is_seen_from_elsewhere(engine: str, redis_server: RedisS
 
         gate.touch()
         until(lambda: stored(look()).locked + look().claims == 0, 20, "those that waited for the lock to end")
-    until(lambda: (look().workers, look().leader) == (0, ""), 5, "the worker to have withdrawn")
+    until(lambda: (look().workers, look().leader) == (0, ""), 20, "the worker to have withdrawn")
     bridge.close()

@@ -77,11 +77,11 @@ def play(engine: str, kind: str, url: str, folder: Path) -> Waited:
     starts, runs, log = folder / "starts", folder / "runs", folder / "log"
     with closing(bridge), running(commands_of(engine, kind, "ledger_tasks", bands_of(QUEUE)), environment, log, folder):
         sent = [book.enqueue(n).id for n in range(3)]
-        until(lambda: len(words(starts)) >= 3, 30, "three starts")
+        until(lambda: len(words(starts)) >= 3, 120, "three starts")
         begun = [bridge.store.messages.look(id) for id in sent]
         in_queue = bridge.backend(engine).depth(QUEUE)
         (folder / "database").touch()
-        until(lambda: len(words(runs)) == 3, 30, "three runs")
+        until(lambda: len(words(runs)) == 3, 60, "three runs")
     pids = [pid for (pid,) in words(starts)]
     heard = words(folder / "signals")
     return Waited(begun=begun, in_queue=in_queue, starts=pids, runs=words(runs), signals=heard, log=log.read_text())

@@ -119,7 +119,7 @@ def play(engine: str, kind: str, form: str, url: str, folder: Path) -> Played:
             "awaited": wait.enqueue(3).id,
             "odd": odd.enqueue().id,
         }
-        until(lambda: len(ENDS.findall(log.read_text("utf-8"))) >= len(sent), 40, "all to end")
+        until(lambda: len(ENDS.findall(log.read_text("utf-8"))) >= len(sent), 60, "all to end")
     return Played(sent=sent, log=log.read_text("utf-8"), own=(folder / "own.log").read_text().splitlines())
 
 
@@ -256,7 +256,7 @@ def test_celerys_own_format_may_name_whose_it_is(redis_server: RedisServer, tmp_
 
     with closing(bridge), running([command], environment, log, tmp_path):
         id = bridge.external("ledger_tasks.wait", queue=QUEUE).enqueue(1).id
-        until(lambda: "succeeded in" in log.read_text(), 30, "the task to end")
+        until(lambda: "succeeded in" in log.read_text(), 60, "the task to end")
 
     assert f"<{id} 1> awaited" in log.read_text()
     assert "< 0> celery@" in log.read_text()

@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 import redis
 
-from taskbridge.errors import StoreUnavailable
+from taskbridge.errors import StoreFull, StoreUnavailable
 from taskbridge.message import Message, encode
 from taskbridge.needs import NeedsLock, NeedsTokens, Within
 from taskbridge.redis.script import compact, source
-from taskbridge.store import LEASE_MS, Begin, Finish, Held
+from taskbridge.store import LEASE_MS, Adopted, Begin, Copy, Finish, Held
+from taskbridge.store.evidence import KEPT_MS, SLICE_MS, Slice
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import a_message
@@ -50,6 +51,7 @@ class TestRedisAlone:
         run(store, a_message(), "c1", "PARKED", due_ms=60_000, group="g")
         store.leader.hold("relay", "me", 60_000)
         store.documents.put("worker", "me", b"1", 60_000)
+        gather(store)
 
         keys = [key.decode() for key in client.scan_iter()]
 
@@ -77,9 +79,9 @@ class TestRedisAlone:
 
         identity = {"st", "seq", "attempt", "last"}
         run_of = {"starts", "crashes", "limit", "claim", "fence", "pubs", "queue", "body", "begun", "why", "tb"}
-        assert identity | run_of == fields(client, f"{TAG}:m:{message.id}")
-        assert identity == fields(client, f"{TAG}:m:{done.id}")
-        raw = {"st", "seq", "claim", "why", "tb", "crashes", "queue", "body", "raw"}
+        assert identity | run_of | {"to", "sent", "trail"} == fields(client, f"{TAG}:m:{message.id}")
+        assert {"st", "last", "was", "of"} == fields(client, f"{TAG}:m:{done.id}")
+        raw = {"st", "seq", "claim", "why", "tb", "crashes", "queue", "body", "raw", "trail"}
         assert raw == fields(client, f"{TAG}:m:raw")
 
     def test_fields_of_one_that_waits_are_deliberate(self, store: RedisStore, client: redis.Redis) -> None:
@@ -89,6 +91,7 @@ class TestRedisAlone:
         begin(store, waiter, "c2", locks=(NeedsLock("a"),))
         key = f"{TAG}:m:{waiter.id}"
         waits = {"st", "seq", "attempt", "crashes", "limit", "claim", "group", "queue", "body", "locks", "rates"}
+        waits |= {"trail"}
 
         assert waits | {"turn", "since"} == fields(client, key)
 
@@ -96,7 +99,28 @@ class TestRedisAlone:
         assert waits | {"turn", "since", "front", "parked"} == fields(client, key)
         (copy,) = publish(store)
         begin(store, copy, "c3", locks=(NeedsLock("a"),))
-        assert waits | {"starts", "fence", "begun", "pubs", "parked"} == fields(client, key)
+        assert waits | {"starts", "fence", "begun", "pubs", "parked", "to", "sent"} == fields(client, key)
+
+    def test_what_a_slice_holds_is_deliberate(self, store: RedisStore, client: redis.Redis) -> None:
+        """Its counts and no more; it ends an hour after it began, and so does what is known of who told it.
+
+        Of what lies too far ahead, or back, nothing is kept.
+        """
+        gather(store)
+        now_ms = store.now_ms() // SLICE_MS * SLICE_MS
+        beyond = [
+            Slice(task="tests.send", backend="celery", at_ms=at_ms, failed=1)
+            for at_ms in (now_ms + 3 * SLICE_MS, now_ms - KEPT_MS - SLICE_MS)
+        ]
+        store.evidence.add(beyond, teller="other", turn=1)
+
+        (key,) = client.keys(f"{TAG}:evidence:*")
+        instant, backend, task = key.decode().removeprefix(f"{TAG}:evidence:").split(" ")
+        assert (0, "celery", "tests.send") == (int(instant) % SLICE_MS, backend, task)
+        assert {b"s": b"7", b"f": b"3", b"r40": b"10", b"w0": b"9", b"w152": b"1"} == client.hgetall(key)
+        assert 0 < client.pttl(key) <= KEPT_MS
+        assert b"1" == client.get(f"{TAG}:told:me")
+        assert 0 < client.pttl(f"{TAG}:told:me") <= KEPT_MS
 
     def test_what_has_ended_leaves_markers_only(self, store: RedisStore, client: redis.Redis) -> None:
         """When all is done no index and no count is left, and every record has an end."""
@@ -225,6 +249,33 @@ class TestRedisAlone:
 
         assert {b"me": b"1"} == client.hgetall(f"{TAG}:doc:worker")
 
+    def test_copy_that_is_taken_over_is_forgotten_in_the_same_step(
+        self, store: RedisStore, client: redis.Redis
+    ) -> None:
+        """One that is not on its shelf any more is somebody else's, and is left alone."""
+        mine, gone = a_message(), a_message()
+        client.hset("shelf", mapping={"7": "copy", "8": "another"})
+
+        found = store.outbox.adopt([Copy(message=mine, tag="7"), Copy(message=gone, tag="9")], "shelf")
+
+        assert [Adopted("READY", 2), Adopted("GONE")] == found
+        assert {"8"} == fields(client, "shelf")
+        assert None is store.messages.look(gone.id)
+
+    def test_full_store_takes_over_what_lies_on_its_own_server(self, store: RedisStore, client: redis.Redis) -> None:
+        """It brings nothing in: the copy goes when the record comes."""
+        message = a_message()
+        client.hset("shelf", "7", "copy")
+        client.config_set("maxmemory", 1)
+        try:
+            found = store.outbox.adopt([Copy(message=message, tag="7")], "shelf")
+            with pytest.raises(StoreFull):
+                store.outbox.adopt([Copy(message=a_message())])
+        finally:
+            client.config_set("maxmemory", 0)
+
+        assert [Adopted("READY", 2)] == found
+
 
 @pytest.mark.service("redis")
 class TestHeldCopy:
@@ -335,7 +386,7 @@ def test_no_claim_is_taken_because_the_store_was_away() -> None:
         server.stop(signal.SIGKILL)
         server.start()
 
-        until(lambda: swept(store) == [], 5, "the store answers")
+        until(lambda: swept(store) == [], 20, "the store answers")
         assert 0 < server.cli().pttl(f"{TAG}:quiet") <= LEASE_MS
 
         assert [] == store.claims.sweep(10)
@@ -350,6 +401,22 @@ def test_memory_holds_no_copies() -> None:
 
     assert "run" == store.claims.begin(begun).verdict
     assert "ok" == store.claims.finish(Finish(id=message.id, claim="c1", state="DONE", held=held))
+
+
+def gather(store: RedisStore) -> None:
+    """Tell of ten attempts."""
+    now_ms = store.now_ms()
+    store.evidence.watch({"tests.send": now_ms + 60_000})
+    told = Slice(
+        task="tests.send",
+        backend="celery",
+        at_ms=now_ms // SLICE_MS * SLICE_MS,
+        succeeded=7,
+        failed=3,
+        ran={40: 10},
+        waited={0: 9, 152: 1, 3: 0},
+    )
+    store.evidence.add([told], teller="me", turn=1)
 
 
 def fields(client: redis.Redis, key: str) -> set[str]:

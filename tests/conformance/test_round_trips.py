@@ -6,14 +6,19 @@ import mmap
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import sentry_sdk
 
 from taskbridge import Bridge, Lock, RateLimit, Settings
 from taskbridge.backend import Delivery
 from taskbridge.events import Event, Succeeded
+from taskbridge.evidence.gatherer import Teller
 from taskbridge.observe.logs import log_event
 from taskbridge.relay import relay_of
+from taskbridge.routing import Rule, Table
+from taskbridge.routing.table import encode
+from taskbridge.testing import FakeClock
 from taskbridge.worker.loop import Loop, Source
 from taskbridge.worker.slots import SLOT_SIZE, Slot
 from tests.envelopes import Nowhere
@@ -55,7 +60,7 @@ def trips(
 
     for user in range(COUNT):
         task.enqueue(user)
-    relay = relay_of(bridge.sender, "here")
+    relay = relay_of(msgspec.structs.replace(bridge.sender, clock=FakeClock()), "here")  # no duty comes twice
     relay.lead()
     while relay.tick():
         pass
@@ -67,7 +72,7 @@ def trips(
     def counted(limit: int) -> list[Delivery]:
         nonlocal fetches
         fetches += 1
-        return fetch(limit)
+        return fetch(COUNT)  # how much is taken ahead hangs on how long the last ones took
 
     monkeypatch.setattr(consumer, "fetch", counted)
     source = Source(backend=engine, consumer=consumer, runner=backend.runner(bridge.definitions))
@@ -93,6 +98,13 @@ def all_commands(server: RedisServer) -> dict[str, int]:
     stats: Any = server.cli().info("commandstats")
     apart = [f"cmdstat_{name}" for name in ("info", "config|resetstat", "config", "lindex", "lrange")]
     return {name: told["calls"] for name, told in stats.items() if name not in apart}
+
+
+@pytest.fixture(autouse=True)
+def _no_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the thread out that tells of watched tasks: it asks every five seconds and at the end, whatever ran."""
+    for name in ("begin", "rest"):
+        monkeypatch.setattr(Teller, name, lambda teller: None)
 
 
 @pytest.fixture
@@ -132,6 +144,25 @@ def test_to_be_seen_costs_no_trip(
 
     assert asked[0] == asked[1]
     assert COUNT == len(told)
+
+
+@pytest.mark.parametrize("engine", ["celery", "dramatiq"])
+def test_what_is_not_shadowed_pays_nothing(redis_server: RedisServer, engine: str, monkeypatch: pytest.MonkeyPatch):
+    """A task that may be shadowed, while another one is, costs what it costs without: command for command."""
+    trips(redis_server, engine, {}, monkeypatch)
+    shadow = Rule(id="s1", to={"celery": "dramatiq", "dramatiq": "celery"}[engine], task="another")
+
+    asked = []
+    for table in (Table(), Table(shadows=(shadow,))):
+
+        def set_up(bridge: Bridge, table: Table = table) -> None:
+            bridge.store.routes.write(0, encode(table), who="me", note="")
+            redis_server.cli().config_resetstat()
+
+        trips(redis_server, engine, {"shadow_safe": True}, monkeypatch, set_up)
+        asked.append(all_commands(redis_server))
+
+    assert asked[0] == asked[1]
 
 
 @pytest.mark.parametrize("engine", ["celery", "dramatiq"])

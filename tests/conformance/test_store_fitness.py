@@ -10,6 +10,7 @@ import pytest
 
 from taskbridge.errors import StoreUnfit
 from taskbridge.store import Fitness
+from taskbridge.store.keys import SCHEMA
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from tests.servers import RedisServer, until
@@ -49,7 +50,7 @@ def test_looking_twice_finds_the_same() -> None:
         looks = [store.fitness(), store.fitness()]
 
         assert looks[0] == looks[1]
-        assert b"3" == server.cli().get(f"{{{NAMESPACE}}}:schema")
+        assert SCHEMA.encode() == server.cli().get(f"{{{NAMESPACE}}}:schema")
 
 
 def test_eviction_policy() -> None:
@@ -89,7 +90,7 @@ def test_schema_of_another_release() -> None:
         server.cli().set(f"{{{NAMESPACE}}}:schema", "99")
 
         assert (
-            "its schema is '99' and this release knows '3': run the release that wrote it",
+            f"its schema is '99' and this release knows '{SCHEMA}': run the release that wrote it",
         ) == store.fitness().fatal
         assert b"99" == server.cli().get(f"{{{NAMESPACE}}}:schema")
 

