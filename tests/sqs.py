@@ -20,11 +20,14 @@ REGION = "eu-west-1"
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": REGION}
 
 #: How long it may take to answer what the tests themselves ask, seconds.
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class SqsServer(Process):
     """One SQS. Started again it is empty, on the same port."""
+
+    #: It imports all of moto first: some seconds alone on two cores, ten times as long on a busy machine.
+    start_s = 90.0
 
     def __init__(self) -> None:
         super().__init__(sys.executable)

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from .harness import ENGINES, Stage, Tally
+from .evidence import Tally
+from .harness import ENGINES, Stage
+
+#: How long a test may take that names nothing else, seconds: it waits for much, and each of that may take long.
+TIMEOUT_S = 600
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give them the time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.fixture(params=ENGINES)

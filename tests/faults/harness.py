@@ -1,8 +1,4 @@
-"""The stage of a fault test: a Redis, workers of one engine as real processes, producers, and the evidence.
-
-Nothing here asks taskbridge what it did. A number is lost when its ``enqueue`` returned and it never came to an end;
-repeated for each start beyond its first; doubled for each effect beyond its first.
-"""
+"""The stage of a fault test: a Redis, workers of one engine as real processes, producers, and the evidence."""
 
 from __future__ import annotations
 
@@ -10,16 +6,12 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack, suppress
 from functools import partial, update_wrapper
 from itertools import product
 from pathlib import Path
@@ -30,6 +22,7 @@ import psutil
 from taskbridge import Bridge, Settings, Task, TaskbridgeError
 
 from ..servers import LEASH, RedisServer, until
+from .evidence import Evidence, Tally
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -39,24 +32,18 @@ TASKS = "tests.faults.tasks"
 QUEUE = "faults"
 
 #: How long a worker may take to serve, and to go, seconds: two cores, shared.
-START_S = 30.0
-STOP_S = 30.0
+START_S = 120.0
+STOP_S = 60.0
 
+#: How long what is only waited for may take, seconds: much longer than a busy machine needs. What is to be in time is
+#: measured, and ``servers.fastest`` measures it again.
+PATIENCE_S = 90.0
 
-@dataclass(slots=True)
-class Tally:
-    """What the evidence says of one run; ``more`` is what else the case counts."""
+#: How often the evidence is read while a test waits for it, seconds.
+LOOK_S = 0.05
 
-    sent: int
-    lost: int
-    repeated: int
-    doubled: int
-    seconds: float
-    more: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        figures = {**asdict(self), **self.more}
-        return ", ".join(f"{name} {value}" for name, value in figures.items() if name != "more")
+#: What the log of a worker says when what a process ran runs again only because its lease has lapsed.
+LAPSED = "lapsed: it runs again"
 
 
 S = TypeVar("S", bound="Stage")
@@ -70,61 +57,6 @@ def named(name: str, scenario: Callable[..., Tally], **how: object) -> Callable[
     filled = update_wrapper(partial(scenario, **how), scenario)
     filled.__name__ = name
     return filled
-
-
-class Evidence:
-    """What the tasks wrote down, in a folder of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.starts: dict[int, list[float]] = {}
-        self.ends: dict[int, list[float]] = {}
-        self.fails: dict[int, list[float]] = {}
-        self.others: dict[str, set[int]] = {}
-        self._read = 0
-        self._lock = threading.Lock()
-        with closing(sqlite3.connect(folder / "effects.sqlite3")) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("CREATE TABLE effects (n INTEGER NOT NULL)")
-        (folder / "lines").touch()
-
-    def look(self) -> Self:
-        """Read what is new."""
-        with self._lock, (self.folder / "lines").open("rb") as lines:
-            lines.seek(self._read)
-            new = lines.read()
-            new = new[: new.rfind(b"\n") + 1]
-            self._read += len(new)
-            for line in new.splitlines():
-                word, n, at = line.split()
-                told = {b"start": self.starts, b"done": self.ends, b"fail": self.fails}.get(word)
-                if told is None:
-                    self.others.setdefault(word.decode(), set()).add(int(n))
-                else:
-                    told.setdefault(int(n), []).append(float(at))
-        return self
-
-    def ended(self) -> set[int]:
-        """The numbers that came to an end."""
-        return set(self.look().ends)
-
-    def effects(self) -> Counter[int]:
-        """How often each number had its effect."""
-        with closing(sqlite3.connect(self.folder / "effects.sqlite3", timeout=30)) as database:
-            return Counter(dict(database.execute("SELECT n, count(*) FROM effects GROUP BY n")))
-
-    def tally(self, sent: Iterable[int], seconds: float, with_effect: Iterable[int] = (), **more: Any) -> Tally:
-        """Count. ``with_effect`` are those whose end is their effect, not their last line."""
-        effects, sent, inboxed = self.effects(), set(sent), set(with_effect)
-        missing = {n for n in sent if (n not in effects if n in inboxed else n not in self.ended())}
-        return Tally(
-            sent=len(sent),
-            lost=len(missing),
-            repeated=sum(len(starts) - 1 for starts in self.look().starts.values()),
-            doubled=sum(count - 1 for count in effects.values()),
-            seconds=round(seconds, 1),
-            more=more,
-        )
 
 
 class Worker:
@@ -161,7 +93,7 @@ class Worker:
         self.log = stage.folder / f"{name}.log"
         self.engine = engine or stage.engine
         self._url = url or stage.broker_url()
-        self._store_url = stage.server.url() if stage.apart else ""
+        self._store_url = stage.store_url()
         self._evidence = stage.evidence.folder
         self._processes = processes
         many = [f"--group={group}" for group in groups] or ["--processes", str(processes)]
@@ -230,11 +162,13 @@ class Worker:
         return send([random.choice(children)], signal.SIGKILL) if children else 0
 
     def kill(self) -> int:
-        """SIGKILL to the supervisor; returns how many children it takes along."""
+        """SIGKILL to the supervisor; returns how many children it takes along. None comes while they are counted."""
+        send([self.pid], signal.SIGSTOP)
+        send(self.templates(), signal.SIGSTOP)
         everyone = self.everyone()
         send(everyone[:1], signal.SIGKILL)
         self.wait(STOP_S)
-        until(lambda: not any(map(lives, everyone)), 2, f"no orphan of {everyone} is left")
+        until(lambda: not any(map(lives, everyone)), PATIENCE_S, f"no orphan of {everyone} is left")
         return len(everyone) - 2
 
     def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = STOP_S) -> int:
@@ -245,6 +179,10 @@ class Worker:
     def read(self) -> str:
         """Its log."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def complaints(self) -> list[str]:
+        """The lines of its log that do not tell what went well."""
+        return [line for line in self.read().splitlines() if " INFO " not in line]
 
     def close(self) -> None:
         """End whatever of it is left."""
@@ -269,8 +207,8 @@ class Worker:
 class Producer:
     """Enqueues, and keeps the numbers whose ``enqueue`` returned; ``unsure`` are those whose ``enqueue`` raised."""
 
-    def __init__(self, engine: str, url: str, store_url: str = "") -> None:
-        self.bridge = Bridge(Settings(backend=engine, broker_url=url, store_url=store_url))
+    def __init__(self, engine: str, url: str, store_url: str = "", **settings: Any) -> None:
+        self.bridge = Bridge(Settings(backend=engine, broker_url=url, store_url=store_url, **settings))
         self.sent: set[int] = set()
         self.unsure: set[int] = set()
 
@@ -317,12 +255,14 @@ class Stage:
         self.workers: list[Worker] = []
         self.kills = 0
         self._stack = ExitStack()
+        self._left = False
 
     def __enter__(self) -> Self:
         self._stack.enter_context(self.server)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = True  # after Ctrl-C a scenario's thread may wait yet
         self._stack.close()
 
     def worker(self, **options: Any) -> Worker:
@@ -332,22 +272,40 @@ class Stage:
         self._stack.callback(worker.close)
         return worker.start()
 
-    def producer(self, url: str = "", engine: str = "") -> Producer:
-        """Make a producer."""
-        store_url = self.server.url() if self.apart else ""
-        producer = Producer(engine or self.engine, url or self.broker_url(), store_url)
+    def store_url(self) -> str:
+        """Where the store is; empty where it is the broker."""
+        return self.server.url() if self.apart else ""
+
+    def producer(self, url: str = "", engine: str = "", **settings: Any) -> Producer:
+        """Make a producer, with more settings."""
+        producer = Producer(engine or self.engine, url or self.broker_url(), self.store_url(), **settings)
         self._stack.callback(producer.bridge.close)
         return producer
 
-    def until_done(self, numbers: Iterable[int], seconds: float, effects: Iterable[int] = ()) -> None:
-        """Wait until all of these have ended and those have had their effect, or the time is over; the tally tells."""
-        wanted, wanted_effects, deadline_s = set(numbers), set(effects), time.monotonic() + seconds
+    def until_done(self, numbers: Iterable[int], effects: Iterable[int] = (), *, quiet_s: float = PATIENCE_S) -> None:
+        """Wait until all of these have ended and those have had their effect; the tally tells.
 
-        def done() -> bool:
-            over = time.monotonic() > deadline_s
-            return over or (wanted <= self.evidence.ended() and wanted_effects <= self.evidence.effects().keys())
+        Given up where none of them has moved for ``quiet_s``; what the workers said is printed then.
+        """
+        wanted, wanted_effects = set(numbers), set(effects)
+        left, moved_s = -1, time.monotonic()
+        while not self._left and (missing := self._missing(wanted, wanted_effects)):
+            if missing != left:
+                left, moved_s = missing, time.monotonic()
+            if time.monotonic() > moved_s + quiet_s:
+                print(f"{missing} are missing, and nothing has moved for {quiet_s} s", *self._complaints(), sep="\n")
+                return
+            time.sleep(LOOK_S)
 
-        until(done, seconds + 10, "the evidence is read")
+    def _missing(self, numbers: set[int], effects: set[int]) -> int:
+        """How many of them have not ended, or have had no effect yet."""
+        if missing := len(numbers - self.evidence.ended()):
+            return missing
+        return len(effects - self.evidence.effects().keys())
+
+    def _complaints(self) -> list[str]:
+        """The last of what each worker said of what went wrong."""
+        return [f"{worker}: {line}" for worker in self.workers for line in worker.complaints()[-50:]]
 
 
 def at_once(

@@ -33,6 +33,12 @@ def broken(n: int) -> None:
     raise LookupError(f"no account {n}")
 
 
+@task(queue=QUEUE, retry=Backoff(max_retries=0))
+def hopeless(n: int) -> None:
+    """Fails once, and for good."""
+    raise LookupError(f"no account {n}")
+
+
 @task(queue=QUEUE)
 def looks(n: int) -> None:
     """Asks to look again, once."""

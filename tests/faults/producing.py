@@ -7,15 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from .harness import Producer, Stage, Tally
+from .evidence import Tally
+from .harness import Producer, Stage
 
 FAST = 0.005
 
+#: How many are sent a second.
+PACE = 100.0
 
-def produce(producer: Producer, ids: Iterable[int], stopping: threading.Event) -> None:
-    """Send some of each kind, about a hundred a second, until told to stop."""
+
+def produce(producer: Producer, ids: Iterable[int], stopping: threading.Event, pace: float = PACE) -> None:
+    """Send some of each kind, about so many a second, until told to stop."""
     for n in ids:
-        if stopping.wait(random.expovariate(100)):
+        if stopping.wait(random.expovariate(pace)):
             return
         kind = n % 5
         if kind == 0:
@@ -43,7 +47,7 @@ def while_producing(stage: Stage, url: str, trouble: Callable[[], None]) -> Tall
     finally:
         stopping.set()
         thread.join()
-    stage.until_done(producer.sent, 40, kinds(producer.sent))
+    stage.until_done(producer.sent, kinds(producer.sent))
     took_s = time.monotonic() - began_s
     more = {"unsure": len(producer.unsure), "kills": stage.kills}
     return stage.evidence.tally(producer.sent, took_s, kinds(producer.sent), **more)

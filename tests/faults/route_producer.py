@@ -1,12 +1,13 @@
 """A producer process: sends numbers at a pace, and notes of each when it began to and when it had.
 
-ARGV: the broker's URL, the first number, how many, seconds from one to the next, the file of its notes.
+ARGV: the broker's URL, the first number, seconds from one to the next, the file of its notes, the file that ends it.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from itertools import count, takewhile
 from pathlib import Path
 
 from taskbridge import Bridge, Settings
@@ -18,15 +19,15 @@ USERS = 400
 DELAYED = 10
 
 
-def main(url: str, first: str, count: str, pace_s: str, notes: str) -> None:
-    """Send."""
+def main(url: str, first: str, pace_s: str, notes: str, enough: str) -> None:
+    """Send until the last file is there."""
     bridge = Bridge(Settings(backend="celery", broker_url=url))
     task = bridge.task(name="tests.faults.route_tasks.routed", queue="faults", tags=["routed"])(
         lambda n, user_id: None  # the worker's own is the one that runs
     )
     next_s = time.monotonic()
     with Path(notes).open("w", buffering=1) as file:  # a line is there when it is written
-        for n in range(int(first), int(first) + int(count)):
+        for n in takewhile(lambda _: not Path(enough).exists(), count(int(first))):
             began_ms = time.time_ns() // 1_000_000
             if n % DELAYED:
                 task.enqueue(n, n % USERS)

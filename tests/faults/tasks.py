@@ -39,10 +39,20 @@ def plain(n: int, seconds: float = 0.02) -> None:
 
 
 @task(queue=QUEUE)
-def once(n: int, seconds: float = 0.02) -> None:
-    """Has an effect, in the inbox's transaction."""
+def once(n: int, seconds: float = 0.02, ballast: str = "") -> None:
+    """Has an effect, in the inbox's transaction; the ballast makes a message large."""
     note("start", n)
     time.sleep(seconds)
+    effect(n)
+    note("done", n)
+
+
+@task(queue=QUEUE)
+def held(n: int) -> None:
+    """Runs until it is let go, however slow the machine is; then has its effect, in the inbox's transaction."""
+    note("start", n)
+    while not (FOLDER / f"go-{n}").exists():
+        time.sleep(0.01)
     effect(n)
     note("done", n)
 
@@ -102,6 +112,28 @@ def deadly(n: int) -> None:
     """Kills the process that runs it."""
     note("start", n)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(queue=QUEUE, ledger=False)
+def light(n: int, seconds: float = 0.02) -> None:
+    """Only notes that it ran, and wants no ledger."""
+    note("start", n)
+    time.sleep(seconds)
+    note("done", n)
+
+
+@task(queue=QUEUE, max_crashes=2, ledger=False)
+def light_and_deadly(n: int) -> None:
+    """Kills the process that runs it, and wants no ledger."""
+    note("start", n)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(queue=QUEUE, max_crashes=2, ledger=False)
+def light_and_long(n: int) -> None:
+    """Stays until its worker is killed, and wants no ledger."""
+    note("start", n)
+    time.sleep(60)
 
 
 @task(queue=QUEUE, rate_limit=RateLimit("70/s", name="provider"))

@@ -10,8 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from taskbridge import Chain, chain
+from tests.servers import until
 
-from .harness import QUEUE, TASKS, Played, Producer, Stage, Tally, at_once, named
+from .evidence import Tally
+from .harness import PATIENCE_S, QUEUE, TASKS, Played, Producer, Stage, at_once, named
 from .test_kills import VISIBILITY
 
 pytestmark = pytest.mark.service("redis")
@@ -40,26 +42,26 @@ def chain_of(producer: Producer, first: int, links: int, seconds: float) -> Chai
 
 
 def killed(stage: Stage) -> Tally:
-    """A random child is killed every 150 ms or so, the supervisor once."""
+    """A random child is killed every 150 ms or so, if a link has ended meanwhile, and the supervisor once."""
     producer, kills = stage.producer(), 0
     for place, links in enumerate(LINKS):
         chain_of(producer, place * APART, links, 0.02).enqueue()
     wanted = {place * APART + n for place, links in enumerate(LINKS) for n in range(links)}
     worker = stage.worker(processes=3, constants=VISIBILITY)
-    began_s = time.monotonic()
+    began_s, before = time.monotonic(), 0
     supervisor_s = began_s + 3
-    while time.monotonic() < began_s + 90 and stage.evidence.ended() != wanted:
+    while time.monotonic() < began_s + 150 and stage.evidence.ended() != wanted:
         time.sleep(random.uniform(0.1, 0.2))
         if supervisor_s and time.monotonic() > supervisor_s:
             supervisor_s = 0
             kills += worker.kill()
             worker.start()
-        else:
+        elif len(stage.evidence.ended()) > before:
+            before = len(stage.evidence.ended())
             kills += worker.kill_a_child()
-    left = [one.id for one in producer.bridge.store.chains.newest(10)]
-    return stage.evidence.tally(
-        wanted, time.monotonic() - began_s, kills=kills, left=left, disorder=disorder(stage, wanted)
-    )
+    over = "what was killed last is recognised: nothing is left"
+    until(lambda: not producer.bridge.store.chains.newest(10), PATIENCE_S, over)
+    return stage.evidence.tally(wanted, time.monotonic() - began_s, kills=kills, disorder=disorder(stage, wanted))
 
 
 def disorder(stage: Stage, numbers: set[int]) -> list[int]:
@@ -70,20 +72,18 @@ def disorder(stage: Stage, numbers: set[int]) -> list[int]:
     return [n for n in begun if late_s[n] > min(evidence.starts[n + 1])]
 
 
-@pytest.mark.timeout(200)
 def test_a_chain_goes_on_whoever_is_killed(played: Played, engine: str, figures: Callable[[Tally], None]):
     """Every link runs, each after the one before; none twice but for a kill, none when a later one has begun."""
     tally = played["killed", engine].result()
 
     figures(tally)
     assert 0 == tally.lost, tally
-    assert ([], []) == (tally.more["disorder"], tally.more["left"]), tally
+    assert [] == tally.more["disorder"], tally
     assert tally.repeated <= tally.more["kills"], tally
     assert 3 <= tally.more["kills"], tally
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(300)
 def test_a_chain_of_ten_thousand(stage: Stage, figures: Callable[[Tally], None]):
     """It is run to its end, in order, each link once, and nothing of it is left."""
     producer = stage.producer()
@@ -92,7 +92,7 @@ def test_a_chain_of_ten_thousand(stage: Stage, figures: Callable[[Tally], None])
     began_s = time.monotonic()
     stage.worker()
 
-    stage.until_done(range(10_000), 240)
+    stage.until_done(range(10_000))
 
     tally = stage.evidence.tally(
         range(10_000), time.monotonic() - began_s, disorder=disorder(stage, set(range(10_000)))

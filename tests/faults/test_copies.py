@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from ..servers import until
-from .harness import QUEUE, Stage, Tally
+from .evidence import Tally
+from .harness import PATIENCE_S, QUEUE, Stage
 
 pytestmark = pytest.mark.service("redis")
 
@@ -63,8 +64,8 @@ def test_bytes_that_are_no_message_are_buried_and_work_goes_on(stage: Stage, fig
 
     worker = stage.worker()
     children = worker.children()
-    stage.until_done(producer.sent, 20, producer.sent)
-    until(lambda: len(producer.bridge.store.dead.list(99)) >= len(GARBAGE), 10, "all are buried")
+    stage.until_done(producer.sent, producer.sent)
+    until(lambda: len(producer.bridge.store.dead.list(99)) >= len(GARBAGE), PATIENCE_S, "all are buried")
 
     tally = stage.evidence.tally(producer.sent, 0, producer.sent)
     figures(tally)
@@ -83,8 +84,8 @@ def test_a_message_published_twice_runs_once(stage: Stage, figures: Callable[[Ta
         push(client, stage.engine, raw, f"copy-{number}")
 
     stage.worker()
-    stage.until_done(producer.sent, 30, range(500))
-    until(lambda: not waiting(client, stage.engine), 20, "the copies are gone")
+    stage.until_done(producer.sent, range(500))
+    until(lambda: not waiting(client, stage.engine), PATIENCE_S, "the copies are gone")
 
     tally = stage.evidence.tally(producer.sent, time.monotonic() - began_s, range(500), copies=len(copies))
     figures(tally)

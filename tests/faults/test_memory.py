@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from ..servers import until
-from .harness import Stage, Tally, Worker
+from .evidence import Tally
+from .harness import PATIENCE_S, Stage, Worker
 
 pytestmark = pytest.mark.service("redis")
 
@@ -22,6 +23,12 @@ def replaced(worker: Worker) -> list[str]:
     return re.findall(r"INFO .*: child \d+ goes and is replaced: (.*)", worker.read())
 
 
+def warnings(worker: Worker) -> list[str]:
+    """Those of its log; a busy machine may keep the store from answering in time."""
+    return [line for line in worker.read().splitlines() if "WARNING" in line and "is away" not in line]
+
+
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [400, pytest.param(5_000, marks=pytest.mark.soak)])
 def test_a_leak_is_held_under_the_cap(stage: Stage, count: int, figures: Callable[[Tally], None]):
     """A task that keeps 1 MiB: no child is ever over the cap by more than one task; nothing lost, nothing repeated."""
@@ -29,7 +36,7 @@ def test_a_leak_is_held_under_the_cap(stage: Stage, count: int, figures: Callabl
     worker = stage.worker(options=["--max-memory-mb", str(CAP_MB)])
     producer.send_all("leak", range(count))
 
-    stage.until_done(producer.sent, count / 20 + 20)
+    stage.until_done(producer.sent)
 
     lines = (stage.evidence.folder / "memory").read_text().splitlines()
     seen = [(pid, float(mb)) for pid, mb in map(str.split, lines)]
@@ -44,7 +51,7 @@ def test_a_leak_is_held_under_the_cap(stage: Stage, count: int, figures: Callabl
     assert all(
         re.fullmatch(rf"it holds \d+ MiB after \d+ tasks, over max_memory_mb={CAP_MB}", why) for why in replaced(worker)
     )
-    assert "WARNING" not in worker.read(), "a child that is replaced is no failure"
+    assert [] == warnings(worker), "a child that is replaced is no failure"
 
 
 def test_a_task_over_the_hard_cap_counts_a_crash(stage: Stage):
@@ -54,8 +61,8 @@ def test_a_task_over_the_hard_cap_counts_a_crash(stage: Stage):
     producer.send("hog", [0])
     producer.send_all("plain", range(1, 101), 0.01)
 
-    (letter,) = until(lambda: producer.bridge.store.dead.list(9), 20, "a dead letter")
-    stage.until_done(range(1, 101), 20)
+    (letter,) = until(lambda: producer.bridge.store.dead.list(9), PATIENCE_S, "a dead letter")
+    stage.until_done(range(1, 101))
 
     assert (2, 1, 2) == (letter.crashes, letter.attempt, letter.starts)
     assert 2 == len(
@@ -72,10 +79,10 @@ def test_a_child_goes_after_its_tasks(stage: Stage):
     worker = stage.worker(options=["--max-tasks", "7"])
     producer.send_all("plain", range(100), 0.001)
 
-    stage.until_done(producer.sent, 30)
+    stage.until_done(producer.sent)
 
     tally = stage.evidence.tally(producer.sent, 0)
     assert (0, 0, 0) == (tally.lost, tally.doubled, tally.repeated), tally
-    until(lambda: len(replaced(worker)) >= 100 // 7 - 1, 5, "all that are due have gone")
+    until(lambda: len(replaced(worker)) >= 100 // 7 - 1, PATIENCE_S, "all that are due have gone")
     assert {"it has run 7 tasks, as max_tasks says"} == set(replaced(worker))
-    assert "WARNING" not in worker.read()
+    assert [] == warnings(worker)

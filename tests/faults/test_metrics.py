@@ -15,8 +15,8 @@ import pytest
 
 from ..conformance.running import bands_of, commands_of, running
 from ..prometheus import Prometheus, Scraped
-from ..servers import HOST, free_port, until
-from .harness import QUEUE, ROOT, Stage, Worker, send
+from ..servers import HOST, fastest, free_port, until
+from .harness import PATIENCE_S, QUEUE, ROOT, Stage, Worker, send
 
 pytestmark = pytest.mark.service("redis")
 
@@ -51,7 +51,7 @@ class Measured:
         """Enqueue from a process of its own."""
         code = PRODUCE.format(task=f"{TASKS}.{name}", queue=QUEUE, calls=list(calls))
         subprocess.run(
-            [sys.executable, "-c", code], env=environment(self.stage, self.folder), cwd=ROOT, check=True, timeout=60
+            [sys.executable, "-c", code], env=environment(self.stage, self.folder), cwd=ROOT, check=True, timeout=90
         )
 
     def scrape(self) -> Scraped:
@@ -61,7 +61,12 @@ class Measured:
         """How many children were."""
         return self.scrape()("taskbridge_worker_replaced_total", reason=reason)
 
-    def until(self, seconds: float = 20, **counts: int) -> Scraped:
+    def replaced_all(self, old: Iterable[int]) -> bool:
+        """Whether its two children are others than these."""
+        children = self.worker.children()
+        return len(children) == 2 and not {*old} & {*children}
+
+    def until(self, **counts: int) -> Scraped:
         """Scrape until the sums of these series are so many, and return what is said then.
 
         A scrape reads one file after another, so what is counted beside these is there with the next.
@@ -71,7 +76,7 @@ class Measured:
             said = self.scrape()
             return {name: said(f"taskbridge_{name}_total") for name in counts} == counts
 
-        until(reached, seconds, f"{counts}; {self.scrape().families and self.worker.read()[-2000:]}")
+        until(reached, PATIENCE_S, f"{counts}; {self.scrape().families and self.worker.read()[-2000:]}")
         return self.scrape()
 
     def files(self) -> dict[str, int]:
@@ -120,7 +125,7 @@ def test_what_is_served_is_what_ran(stage: Stage, tmp_path: Path):
     assert 57 - 2 == said("taskbridge_run_seconds_count")
     assert 0.3 <= said("taskbridge_run_seconds_sum", **of("stuck")) < 5
     assert said("taskbridge_store_trip_seconds_count") > 50
-    until(lambda: here.replaced("hard_timeout") == 1, 20, "it was replaced")
+    until(lambda: here.replaced("hard_timeout") == 1, PATIENCE_S, "it was replaced")
     assert (200, 40) == (said("bank_paid_total", currency="EUR"), said("bank_opened_total"))
 
 
@@ -133,10 +138,10 @@ def test_a_child_that_is_killed_keeps_its_counts(stage: Stage, tmp_path: Path):
 
     children = here.worker.children()
     send(children, signal.SIGKILL)
-    until(lambda: len(here.worker.children()) == 2 and not {*children} & {*here.worker.children()}, 10, "others")
+    until(lambda: here.replaced_all(children), PATIENCE_S, "others")
     between = here.scrape()
     here.send("deadly", [(1,)])
-    until(lambda: here.replaced("crash") == 5, 10, "it has crashed thrice")
+    until(lambda: here.replaced("crash") == 5, PATIENCE_S, "it has crashed thrice")
     here.send("pays", [(n,) for n in range(30)])
     after = here.until(sent=61, succeeded=60)
 
@@ -150,16 +155,21 @@ def test_a_child_that_is_killed_keeps_its_counts(stage: Stage, tmp_path: Path):
 def test_children_that_are_replaced_leave_nothing_behind(stage: Stage, tmp_path: Path):
     """After five tasks each: the number of files and of series is that of the processes at one time."""
     here = Measured(stage, tmp_path / "metrics", "--max-tasks", "5")
-    here.send("pays", [(n,) for n in range(50)])
-    until(lambda: here.replaced("max_tasks") > 5, 20, "children were replaced")
-    first, files = here.until(sent=50, succeeded=50), here.files()
-    here.send("pays", [(n,) for n in range(100)])
+    sent, files, series = 0, here.files(), dict[str, set[str]]()
 
-    last = here.until(sent=150, succeeded=150)
+    def leaves_nothing() -> bool:
+        """Not at first: a child that others have kept from running has no files yet."""
+        nonlocal sent, files, series
+        here.send("pays", [(n,) for n in range(50)])
+        sent += 50
+        series_before, series = series, here.until(sent=sent, succeeded=sent).labels("taskbridge_", "bank_")
+        files_before, files = files, here.files()
+        return (files_before, series_before) == (files, series)
 
-    assert files == here.files()
-    assert first.labels("taskbridge_", "bank_") == last.labels("taskbridge_", "bank_")
-    assert 20 <= last("taskbridge_worker_replaced_total", reason="max_tasks") <= 30
+    until(leaves_nothing, PATIENCE_S, "children come and go, and leave nothing")
+    until(lambda: here.replaced("max_tasks") >= sent // 5 * 2 // 3, PATIENCE_S, "they were counted")
+
+    assert here.replaced("max_tasks") <= sent // 5
     assert all(re.fullmatch(r"[a-z_]+_(seat|taskbridge)-\d\.db", name) for name in files), files
 
 
@@ -167,17 +177,23 @@ def test_a_worker_says_how_busy_it_is(stage: Stage, tmp_path: Path):
     """Processes that there are to be, are there, and run; how long they had something to do; that its relay leads."""
     here = Measured(stage, tmp_path / "metrics", named=False)
     time.sleep(1.5)
-    before = here.scrape()
-    stage.producer().bridge.external(f"{TASKS}.sleeps", queue=QUEUE).enqueue(1, 3)
-    until(lambda: here.scrape()("taskbridge_worker_active") == 1, 5, "one runs")
-    time.sleep(1.5)
+    before, before_s = here.scrape(), time.monotonic()
+    stage.producer().bridge.external(f"{TASKS}.sleeps", queue=QUEUE).enqueue(1, 300)
+    until(lambda: here.scrape()("taskbridge_worker_active") == 1, PATIENCE_S, "one runs")
+
+    def gained_s() -> float:
+        now = here.scrape()
+        return now("taskbridge_worker_busy_seconds_total") - before("taskbridge_worker_busy_seconds_total")
+
+    until(lambda: gained_s() >= 1, PATIENCE_S, "it has been busy for a second")
+    gained, took_s = gained_s(), time.monotonic() - before_s
+    until(lambda: here.scrape()("taskbridge_relay_leads") == 1, PATIENCE_S, "the relay leads")
     within = here.scrape()
 
+    assert gained <= took_s + 0.5, "one process of two had something to do"
     assert (2, 2) == tuple(within("taskbridge_worker_processes", state=state) for state in ("wanted", "alive"))
-    gained = within("taskbridge_worker_busy_seconds_total") - before("taskbridge_worker_busy_seconds_total")
-    assert 1 <= gained <= 3
     assert 0 < within("taskbridge_worker_utilisation") < 1
-    assert (1, 1) == (within("taskbridge_worker_up"), within("taskbridge_relay_leads"))
+    assert (1, 1) == (within("taskbridge_worker_up"), within("taskbridge_worker_active"))
     assert not os.listdir(here.folder)
 
 
@@ -189,15 +205,17 @@ def test_a_reload_goes_on_counting(stage: Stage, tmp_path: Path):
     old = here.worker.children()
 
     here.worker.reload()
-    until(lambda: len(here.worker.children()) == 2 and not {*old} & {*here.worker.children()}, 20, "all are new")
-    until(lambda: here.replaced("reload") == 2, 5, "they were replaced")
+    until(lambda: here.replaced_all(old), PATIENCE_S, "all are new")
+    until(lambda: here.replaced("reload") == 2, PATIENCE_S, "they were replaced")
     here.send("pays", [(n,) for n in range(20)])
     said = here.until(sent=40, succeeded=40)
 
-    assert (1, 1) == (said("taskbridge_store_up"), said("taskbridge_worker_up"))
+    assert 1 == said("taskbridge_worker_up")
     assert 40 == said("bank_opened_total")
-    until(lambda: here.scrape()("taskbridge_relay_leads") == 1, 10, "the new relay leads")
-    until(lambda: here.scrape()("taskbridge_queue_processes", queue=QUEUE) == 2, 15, "the new keep's gauges are shown")
+    until(lambda: here.scrape()("taskbridge_store_up") == 1, PATIENCE_S, "the store is there")
+    until(lambda: here.scrape()("taskbridge_relay_leads") == 1, PATIENCE_S, "the new relay leads")
+    shown = "the new keep's gauges are shown"
+    until(lambda: here.scrape()("taskbridge_queue_processes", queue=QUEUE) == 2, PATIENCE_S, shown)
 
 
 def test_the_folder_of_a_worker_that_was_killed_is_removed_by_the_next(stage: Stage, tmp_path: Path):
@@ -232,14 +250,17 @@ def test_a_scrape_is_answered_while_the_store_is_away(stage: Stage, tmp_path: Pa
     here.send("pays", [(1,)])
     here.until(sent=1, succeeded=1)
     os.kill(stage.server.pid, how)
-    began_s = time.monotonic()
 
-    said = here.scrape()
+    def answered_s() -> float:
+        began_s = time.monotonic()
+        said = Scraped(here.address, PATIENCE_S)
+        took_s = time.monotonic() - began_s
+        assert (1, 1) == (said("taskbridge_succeeded_total"), said("taskbridge_worker_up"))
+        assert {"taskbridge_store_up": set()} == said.labels("taskbridge_store_up")
+        assert 0 == said("taskbridge_store_up")
+        return took_s
 
-    assert time.monotonic() - began_s < 9.5
-    assert (1, 1) == (said("taskbridge_succeeded_total"), said("taskbridge_worker_up"))
-    assert {"taskbridge_store_up": set()} == said.labels("taskbridge_store_up")
-    assert 0 == said("taskbridge_store_up")
+    assert fastest(5, answered_s) < 5
     stage.server.resume()
 
 
@@ -249,7 +270,7 @@ def test_the_engines_own_command_counts_too(stage: Stage, tmp_path: Path):
     commands = commands_of(stage.engine, "native", TASKS, bands_of(QUEUE))
     with running(commands[:1], environment(stage, here.folder), tmp_path / "native.log", ROOT):
         here.send("looks", [(n,) for n in range(3)])
-        said = here.until(sent=3, succeeded=3, rescheduled=3, seconds=40)
+        said = here.until(sent=3, succeeded=3, rescheduled=3)
 
     assert 6 == said("taskbridge_started_total", backend=stage.engine, **of("looks"))
     assert 6 == said("taskbridge_run_seconds_count", **of("looks"))
@@ -264,17 +285,24 @@ def test_prometheus_scrapes_a_worker(stage: Stage, tmp_path: Path):
     with Prometheus(here.address) as prometheus:
         total = 'sum by (task, backend) (taskbridge_succeeded_total{task=~".*pays"})'
         key = (("backend", stage.engine), ("task", f"{TASKS}.pays"))
-        until(lambda: prometheus.ask(total).get(key) == 20, 20, "all that ran is there")
+        until(lambda: prometheus.ask(total).get(key) == 20, PATIENCE_S, "all that ran is there")
         here.send("pays", [(n,) for n in range(20)])
-        until(lambda: prometheus.ask(total).get(key) == 40, 20, "what ran since is there")
+        until(lambda: prometheus.ask(total).get(key) == 40, PATIENCE_S, "what ran since is there")
         celery = prometheus.ask(f'celery_task_succeeded_total{{name="{TASKS}.pays", queue_name="{QUEUE}"}}')
-        up = prometheus.ask('up{job="taskbridge"}')
-        questions = {query: prometheus.ask(query) for query in documented()}
+        until(lambda: [1] == list(prometheus.ask('up{job="taskbridge"}').values()), PATIENCE_S, "it is scraped")
+        left = questions = documented()
+
+        def answered() -> bool:
+            """Of a few seconds: where others have the machine, a scrape comes too late, or nothing ran in them."""
+            nonlocal left
+            here.send("pays", [(1,)])
+            left = [query for query in left if not prometheus.ask(query)]
+            return not left
+
+        until(answered, PATIENCE_S, f"answers to {left}")
 
     assert [40] == list(celery.values())
-    assert [1] == list(up.values())
     assert len(questions) >= 6
-    assert {} == {query: found for query, found in questions.items() if not found}
 
 
 def documented() -> list[str]:

@@ -6,16 +6,21 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from itertools import count
 
 import pytest
 
-from ..servers import until
-from .harness import ENGINES, Played, Stage, Tally, at_once, lives, named, send
+from ..servers import fastest, until
+from .evidence import Tally
+from .harness import ENGINES, LAPSED, PATIENCE_S, Played, Stage, at_once, lives, named, send
 
-pytestmark = [pytest.mark.service("redis"), pytest.mark.timeout(200)]
+pytestmark = pytest.mark.service("redis")
 
 #: A worker that nobody saw die: after so long what it had fetched goes back; a minute outside of tests.
 VISIBILITY = {"taskbridge.redis.shelf.VISIBILITY_MS": 8_000, "taskbridge.worker.keep.BEAT_EVERY_S": 2.0}
+
+#: The grace time of a drain, and how much longer it may take to go, seconds.
+GRACE_S, GONE_S = 8, 5
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +41,12 @@ def hang(stage: Stage, for_s: float, tasks_s: float) -> Tally:
     producer, began_s = stage.producer(), time.monotonic()
     stage.worker()
     producer.send("plain", range(2), tasks_s)
-    until(lambda: len(stage.evidence.look().starts) == 2, 30, "both run")
+    until(lambda: len(stage.evidence.look().starts) == 2, PATIENCE_S, "both run")
     producer.send("plain", range(2, 22))
     stage.server.pause()
     time.sleep(for_s)
     stage.server.resume()
-    stage.until_done(producer.sent, tasks_s)
+    stage.until_done(producer.sent, quiet_s=tasks_s + PATIENCE_S)
     return stage.evidence.tally(producer.sent, time.monotonic() - began_s)
 
 
@@ -60,19 +65,20 @@ def overtake(stage: Stage) -> Tally:
     """A worker is stopped until another has run its message, then goes on."""
     producer, began_s = stage.producer(), time.monotonic()
     first = stage.worker(processes=1)
-    producer.send("once", [0], 3)
-    until(lambda: stage.evidence.look().starts, 10, "the first has begun")
+    producer.send("held", [0])
+    until(lambda: stage.evidence.look().starts, PATIENCE_S, "the first has begun")
     frozen = first.everyone()
     send(frozen, signal.SIGSTOP)
+    stage.evidence.let_go(0)
     stage.worker(processes=1)
-    stage.until_done([0], 60, [0])
+    stage.until_done([0], [0])
     send(reversed(frozen), signal.SIGCONT)
-    until(lambda: "refused" in first.read(), 10, "the first was told")
+    until(lambda: "refused" in first.read(), PATIENCE_S, "the first was told")
     producer.send("plain", range(1, 20))
-    stage.until_done(producer.sent, 15)
+    stage.until_done(producer.sent)
+    until(lambda: not producer.bridge.store.messages.running(), PATIENCE_S, "no claim stands")
     tally = stage.evidence.tally(producer.sent, time.monotonic() - began_s, [0])
     tally.more["ends"] = len(stage.evidence.ends[0])
-    tally.more["running"] = len(producer.bridge.store.messages.running())
     return tally
 
 
@@ -84,7 +90,7 @@ def test_a_worker_that_was_overtaken_has_its_result_refused(
 
     figures(tally)
     assert (0, 0) == (tally.lost, tally.doubled), tally
-    assert (1, 1, 0) == (tally.repeated, tally.more["ends"], tally.more["running"]), tally
+    assert (1, 1) == (tally.repeated, tally.more["ends"]), tally
 
 
 def deafen(stage: Stage) -> Tally:
@@ -94,10 +100,10 @@ def deafen(stage: Stage) -> Tally:
     deaf, well = worker.children()
     send([deaf], signal.SIGSTOP)
     producer.send("once", range(1_200), 0.02)
-    until(lambda: not lives(deaf), 15, "it is replaced")
-    until(lambda: len(worker.children()) == 2, 10, "by another")
+    until(lambda: not lives(deaf), PATIENCE_S, "it is replaced")
+    until(lambda: len(worker.children()) == 2, PATIENCE_S, "by another")
     assert well in worker.children()
-    stage.until_done(producer.sent, 40, producer.sent)
+    stage.until_done(producer.sent, producer.sent)
     return stage.evidence.tally(producer.sent, time.monotonic() - began_s, producer.sent)
 
 
@@ -111,23 +117,34 @@ def test_a_deaf_child_is_replaced(played: Played, engine: str, figures: Callable
 
 def drain(stage: Stage, *, by_group: bool) -> Tally:
     """Told to end, by SIGTERM or by Ctrl-C, with a task that ends within the grace time and one that does not."""
-    producer, first = stage.producer(), stage.worker(options=["--grace", "3"])
-    producer.send("once", [0], 1)
-    producer.send("once", [1], 6)
-    producer.send("once", range(2, 52))
-    until(lambda: len(stage.evidence.look().starts) == 2, 30, "both run")
-    began_s = time.monotonic()
-    if by_group:
-        os.killpg(first.pid, signal.SIGINT)
-    else:
-        send([first.pid], signal.SIGTERM)
-    assert 0 == first.wait(15)
-    took_s = time.monotonic() - began_s
-    assert {0} == stage.evidence.ended()
-    stage.worker()
-    until(lambda: len(stage.evidence.look().starts.get(1, ())) == 2, 8, "the unfinished one runs again, and at once")
-    stage.until_done(producer.sent, 30, producer.sent)
-    return stage.evidence.tally(producer.sent, took_s, producer.sent)
+    producer, turns = stage.producer(), count()
+
+    def took_s() -> float:
+        first = 100 * next(turns)
+        ends, stays, *others = range(first, first + 52)
+        worker = stage.worker(options=["--grace", str(GRACE_S)])
+        producer.send("held", [ends, stays])
+        producer.send("once", others)
+        until(lambda: {ends, stays} <= stage.evidence.look().starts.keys(), PATIENCE_S, "both run")
+        before, began_s = stage.evidence.ended(), time.monotonic()
+        if by_group:
+            os.killpg(worker.pid, signal.SIGINT)
+        else:
+            send([worker.pid], signal.SIGTERM)
+        until(lambda: "draining" in worker.read(), PATIENCE_S, "it drains")
+        stage.evidence.let_go(ends)
+        assert 0 == worker.wait(PATIENCE_S)
+        seconds = time.monotonic() - began_s
+        assert {ends} == stage.evidence.ended() - before
+        assert [] == producer.bridge.store.messages.running(), "no lease has to lapse"
+        stage.evidence.let_go(stays)
+        return seconds
+
+    seconds = fastest(GRACE_S + GONE_S, took_s)
+    last = stage.worker()
+    stage.until_done(producer.sent, producer.sent)
+    assert LAPSED not in last.read(), "the unfinished one runs again at once"
+    return stage.evidence.tally(producer.sent, seconds, producer.sent, turns=next(turns))
 
 
 @pytest.mark.parametrize("how", ["drain_by_signal", "drain_by_ctrl_c"])
@@ -138,20 +155,21 @@ def test_a_drain_finishes_what_runs_and_gives_back_the_rest(
     tally = played[how, engine].result()
 
     figures(tally)
-    assert (0, 0, 1) == (tally.lost, tally.doubled, tally.repeated), tally
-    assert 2.5 < tally.seconds < 8, tally
+    assert (0, 0, tally.more["turns"]) == (tally.lost, tally.doubled, tally.repeated), tally
+    assert GRACE_S - 0.5 < tally.seconds < GRACE_S + GONE_S, tally
 
 
 def drain_without_store(stage: Stage) -> Tally:
     """Told to end while the store hangs."""
     producer, worker, began_s = stage.producer(), stage.worker(options=["--grace", "1"]), time.monotonic()
-    producer.send("once", range(2), 3)
-    until(lambda: len(stage.evidence.look().starts) == 2, 30, "both run")
+    producer.send("held", range(2))
+    until(lambda: len(stage.evidence.look().starts) == 2, PATIENCE_S, "both run")
     stage.server.pause()
     assert 0 == worker.stop(seconds=30)
     stage.server.resume()
+    stage.evidence.let_go(0, 1)
     stage.worker()
-    stage.until_done(producer.sent, 60, producer.sent)
+    stage.until_done(producer.sent, producer.sent)
     return stage.evidence.tally(producer.sent, time.monotonic() - began_s, producer.sent)
 
 
@@ -168,11 +186,11 @@ def kill_then_switch(stage: Stage) -> Tally:
     producer, began_s = stage.producer(), time.monotonic()
     worker = stage.worker(processes=1)
     producer.send_all("once", range(1_000), 0.001)
-    until(lambda: len(stage.evidence.ended()) > 100, 20, "it is in the middle")
+    until(lambda: len(stage.evidence.ended()) > 100, PATIENCE_S, "it is in the middle")
     kills = worker.kill()
     other = next(engine for engine in ENGINES if engine != stage.engine)
     stage.worker(engine=other, options=["--backends", "celery,dramatiq"], constants=VISIBILITY)
-    stage.until_done(producer.sent, 60, producer.sent)
+    stage.until_done(producer.sent, producer.sent)
     return stage.evidence.tally(producer.sent, time.monotonic() - began_s, producer.sent, kills=kills)
 
 

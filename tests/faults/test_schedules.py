@@ -13,7 +13,8 @@ import pytest
 from taskbridge.store.schedules import ScheduleState
 
 from ..servers import until
-from .harness import Producer, Stage, Tally, Worker, send
+from .evidence import Tally
+from .harness import PATIENCE_S, Producer, Stage, Worker, send
 
 pytestmark = pytest.mark.service("redis")
 
@@ -64,21 +65,22 @@ def tick_for(stage: Stage, calm_s: float, kills_s: float) -> Tally:
     """Tick each second, at first undisturbed, then while a leader is killed every few seconds."""
     producer = stage.producer()
     workers = [stage.worker(engine=engine, processes=1, tasks=MODULE) for engine in RELAYS]
-    until(lambda: stage.evidence.look().ends, 20, "the first tick")
+    until(lambda: stage.evidence.look().ends, PATIENCE_S, "the first tick")
     first, began_s = min(stage.evidence.starts), time.monotonic()
     late_s = calm(stage, calm_s)
     kills, kills_began_s = 0, time.monotonic()
     while time.monotonic() < kills_began_s + kills_s:
         time.sleep(random.uniform(0.5, 3.0))
+        stage.evidence.look()  # it says how far it is
         led = leader(stage, workers)
         if led:
             send([led.pid], signal.SIGKILL)
-            led.wait(10)
+            led.wait(PATIENCE_S)
             kills += 1
             time.sleep(random.uniform(0, 1.0))
             led.start()
     last = int(time.time()) - 1
-    stage.until_done(range(first, last + 1), LATEST_S + 20, range(first, last + 1))
+    stage.until_done(range(first, last + 1), range(first, last + 1), quiet_s=LATEST_S + PATIENCE_S)
     return tally(stage, producer, range(first, last + 1), time.monotonic() - began_s, kills, late_s)
 
 
@@ -99,7 +101,6 @@ def tally(stage: Stage, producer: Producer, ticks: range, seconds: float, kills:
     return found
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("calm_s", "kills_s"), [(4, 9), pytest.param(30, 180, marks=pytest.mark.soak)], ids=["short", "long"]
 )
@@ -127,12 +128,13 @@ def test_schedules_of_the_file_need_no_code(tmp_path: Path):
         config.write_text(FILE)
         stage.worker(processes=1, environment={"TASKBRIDGE_CONFIG": str(config)})
         producer = stage.producer()
-        until(lambda: len(stage.evidence.look().starts.get(7, [])) >= 3, 20, "three ticks")
-        until(lambda: producer.bridge.backend("celery").depth("legacy") >= 3, 20, "three messages for the others")
+        until(lambda: len(stage.evidence.look().starts.get(7, [])) >= 3, PATIENCE_S, "three ticks")
+        legacy = producer.bridge.backend("celery").depth
+        until(lambda: legacy("legacy") >= 3, PATIENCE_S, "three messages for the others")
         store, redis = producer.bridge.store, stage.server.cli()
         foreign = next(one for one in store.schedules.all() if one.name == "theirs")
         record = f"{{taskbridge}}:m:{foreign.last_id}"
-        until(lambda: redis.hget(record, "st") == b"OUT", 5, "the last one to be published")
+        until(lambda: redis.hget(record, "st") == b"OUT", PATIENCE_S, "the last one to be published")
 
         assert 7 * 24 * 3_600_000 - 60_000 < int(redis.pttl(record))  # type: ignore[arg-type]
 
@@ -144,14 +146,15 @@ def test_a_change_at_run_time_holds_within_a_second(tmp_path: Path):
     with Stage("celery", tmp_path / "stage") as stage:
         producer = stage.producer()
         stage.worker(processes=1, tasks=MODULE)
-        until(lambda: len(stage.evidence.look().ends) > 1, 20, "it ticks")
+        until(lambda: len(stage.evidence.look().ends) > 1, PATIENCE_S, "it ticks")
         pause(producer.bridge.store, NAME)
         paused_s = time.time()
-        until(lambda: time.time() > paused_s + 3, 10, "three seconds")
+        until(lambda: time.time() > paused_s + 3, PATIENCE_S, "three seconds")
+        resumes_s = time.time()
         resume(producer.bridge.store, NAME)
         resumed_s = time.time()
-        until(lambda: max(stage.evidence.look().ends) > resumed_s + 1, 10, "it ticks again")
+        until(lambda: max(stage.evidence.look().ends) > resumed_s + 1, PATIENCE_S, "it ticks again")
         ticks = sorted(stage.evidence.ends)
 
-    assert [] == [n for n in ticks if paused_s + 1 < n < resumed_s]
-    assert min(n for n in ticks if n > resumed_s) < resumed_s + 1.5
+    assert [] == [n for n in ticks if paused_s + 1 < n < resumes_s]
+    assert min(n for n in ticks if n > resumes_s) < resumed_s + 1.5
