@@ -15,7 +15,9 @@ from rich.table import Table as Shown
 
 from taskbridge import Bridge, Settings, Task
 from taskbridge.clock import SystemClock
+from taskbridge.copies import Copies
 from taskbridge.enqueue import Sender
+from taskbridge.events import Events
 from taskbridge.message import Message
 from taskbridge.routing import Router, Rule, Table
 from taskbridge.routing.table import encode
@@ -40,6 +42,14 @@ TABLES: dict[str, list[dict[str, Any]]] = {
 }
 
 
+#: Shadows in place of rules.
+SHADOWS: dict[str, list[dict[str, Any]]] = {
+    "a shadow of another task": [{"task": "mail.send", **BY_USER}],
+    "a shadow of it, of none": [{"task": "bank.pay", "key": "{user_id}", "share": 0.000001}],
+    "a shadow of it, of half, sent": [{"task": "bank.pay", **BY_USER}],
+}
+
+
 class Nowhere:
     """A broker that takes nothing."""
 
@@ -50,20 +60,30 @@ def senders() -> dict[str, Task[..., Any]]:
     """The same task by senders with these tables; the first without a router."""
     clock, settings, bridge = SystemClock(), Settings(backend="celery"), Bridge()
 
-    @bridge.task(name="bank.pay", queue="ledger")
+    @bridge.task(name="bank.pay", queue="ledger", shadow_safe=True)
     def pay(user_id: int, amount: int) -> None: ...
 
-    def sending(rules: list[dict[str, Any]] | None) -> Task[..., Any]:
+    def sending(table: Table | None) -> Task[..., Any]:
         store, backend, router = MemoryStore(clock), Nowhere(), None
-        if rules is not None:
-            made = [Rule(id=f"r{n}", to="dramatiq", **words) for n, words in enumerate(rules)]
-            store.routes.write(0, encode(Table(rules=tuple(made))), who="", note="")
-            router = Router(settings, clock, store.routes.read, lambda name: None, bridge.definitions)
         words: Any = {"store": lambda: store, "backend": lambda name: backend}
+        if table is not None:
+            store.routes.write(0, encode(table), who="", note="")
+            router = Router(settings, clock, store.routes.read, lambda name: None, bridge.definitions)
+            words["copies"] = Copies(words["backend"], clock, Events())
         sender = Sender(settings=settings, clock=clock, router=router, **words)
         return Task(pay.definition, lambda: sender)
 
-    return {"no table": sending(None)} | {name: sending(rules) for name, rules in TABLES.items()}
+    routed = {name: sending(Table(rules=made(rules))) for name, rules in TABLES.items()}
+    return (
+        {"no table": sending(None)}
+        | routed
+        | {name: sending(Table(shadows=made(shadows))) for name, shadows in SHADOWS.items()}
+    )
+
+
+def made(rules: list[dict[str, Any]]) -> tuple[Rule, ...]:
+    """Rules of these words."""
+    return tuple(Rule(id=f"r{n}", to="dramatiq", **words) for n, words in enumerate(rules))
 
 
 def timed(call: Callable[..., object]) -> float:

@@ -100,3 +100,9 @@ BRIDGED = {
     )
     for name, layout in (("celery", CeleryLayout("")), ("dramatiq", DramatiqLayout("")))
 }
+
+#: The same for tasks that want no ledger.
+LIGHT = {
+    name: replace(side, tasks=f"{TASKS}.light", command=("taskbridge", "worker", f"{TASKS}.light", "--processes", "2"))
+    for name, side in BRIDGED.items()
+}

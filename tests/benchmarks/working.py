@@ -7,6 +7,7 @@ nothing is added to the task and both sides are seen the same way. The first ten
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 
 import psutil
@@ -15,7 +16,7 @@ from ..servers import RedisServer
 from .memory import proportional_mib
 from .processes import produce, worker
 from .runner import Case, Figures, Row, Target
-from .sides import BRIDGED, CELERY, DRAMATIQ, DRAMATIQ_32, Place, Side
+from .sides import BRIDGED, CELERY, DRAMATIQ, DRAMATIQ_32, LIGHT, Place, Side
 
 COUNT = 10_000
 
@@ -37,10 +38,20 @@ def cases() -> list[Case]:
         _case("celery", "celery: no-op tasks", CELERY, 3.5, memory=True),
         _case("dramatiq", "dramatiq: no-op tasks", DRAMATIQ, 5.0, memory=True),
         _case("dramatiq", "dramatiq: no-op tasks, prefetch 32", DRAMATIQ_32, 0.6),
+        _case("celery", "celery: no-op tasks, ledger=False", CELERY, 3.5, ours=LIGHT),
+        _case("dramatiq", "dramatiq: no-op tasks, prefetch 32, ledger=False", DRAMATIQ_32, 0.9, ours=LIGHT),
     ]
 
 
-def _case(engine: str, name: str, native: Side, target: float, *, memory: bool = False) -> Case:
+def _case(
+    engine: str,
+    name: str,
+    native: Side,
+    target: float,
+    *,
+    memory: bool = False,
+    ours: Mapping[str, Side] = BRIDGED,
+) -> Case:
     rows = [Row(name=name, unit="per s", target=Target(ratio=target))]
     if memory:
         after = f"{engine}: memory after {COUNT:,} tasks"
@@ -49,7 +60,7 @@ def _case(engine: str, name: str, native: Side, target: float, *, memory: bool =
         rows=tuple(rows),
         shown=native.shown,
         native=partial(_measure, native, len(rows)),
-        taskbridge=partial(_measure, BRIDGED[engine], len(rows)),
+        taskbridge=partial(_measure, ours[engine], len(rows)),
     )
 
 
