@@ -15,15 +15,16 @@ ROOT = Path(__file__).parent.parent
 #: ``store.redis`` is a part of its own: the store's words stand below the Redis client, its scripts above.
 FLOORS = (
     "errors clock events",
-    "message native wire codec returned outcome needs chunking options definition config",
-    "store backend redis rabbitmq sqs broker store.redis",
+    "document message native wire codec returned outcome needs chunking options store_wait definition config",
+    "store leftovers backend handed redis rabbitmq sqs broker store.redis",
     "policies",
     (
-        "patience routing scope trace observers subscribers enqueue inbox current alarm flow hooks runtime claimed "
-        "settling attempt execution lease holding announcement routes schedules migration relay"
+        "patience routing scope trace observers subscribers copies enqueue inbox current alarm flow hooks heed "
+        "runtime claimed settling sides attempt shadow unrecorded execution lease holding announcement versioning "
+        "orders routes evidence schedules migration relay drain"
     ),
     "task bridge contrib.django __init__",
-    "operations observe worker comparison",
+    "shown monitoring operations observe worker comparison",
     "testing dashboard cli contrib __main__",
 )
 RANK = {part: rank for rank, part in enumerate(" ".join(FLOORS).split())}
@@ -51,8 +52,11 @@ HOMES = {
     "sentry_sdk": ("taskbridge/observe/sentry/",),
     "opentelemetry": ("taskbridge/observe/opentelemetry.py",),
     "watchfiles": ("taskbridge/worker/",),
-    "jinja2": ("taskbridge/comparison/",),
+    "jinja2": ("taskbridge/comparison/", "taskbridge/dashboard/", "taskbridge/cli/dashboard.py"),
     "matplotlib": ("taskbridge/comparison/",),
+    "a2wsgi": ("taskbridge/dashboard/asgi.py",),
+    "waitress": ("taskbridge/dashboard/serving.py", "taskbridge/cli/dashboard.py"),
+    "werkzeug": ("taskbridge/dashboard/", "taskbridge/cli/dashboard.py"),
     "taskbridge.relay": ("taskbridge/relay/", "taskbridge/worker/", "taskbridge/testing/", "taskbridge/cli/"),
 }
 

@@ -10,8 +10,9 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from . import database, generate, metrics, report
 from .brokers import Servers, find
 from .database import NoDatabase
 from .groups import GROUPS
+from .moving import NEW, OLD, Mover
 from .plain import expect
 from .process import ROOT, ProcessFailed
 from .rows import POISON, NotAnExport, check_header
@@ -60,6 +62,7 @@ from .watch import STAGES, totals
     help="Where the table goes as JSON.",
 )
 @click.option("--metrics", "with_metrics", is_flag=True, help="Serve metrics meanwhile, and compare what they say.")
+@click.option("--migrate", is_flag=True, help="One run, on both engines, moved from the first to the second meanwhile.")
 @click.option("--keep", is_flag=True, help="Leave databases and logs, and say where.")
 def main(
     transactions: Path | None,
@@ -69,6 +72,7 @@ def main(
     rows: int | None,
     output: Path,
     with_metrics: bool,
+    migrate: bool,
     keep: bool,
 ) -> None:
     """Import bank transactions on each engine in turn, then compare every account with a plain loop over the file."""
@@ -87,7 +91,10 @@ def main(
                 metrics=with_metrics,
             )
             _introduce(console, workload, servers, transactions)
-            results = [_run_shown(console, name, workload, servers) for name in backends]
+            if migrate:
+                results = [_run_moved(console, workload, servers)]
+            else:
+                results = [_run_shown(console, name, workload, servers) for name in backends]
     except (NoServer, ProcessFailed, NotAnExport, NoDatabase) as error:
         raise click.ClickException(str(error)) from None
     report.show(console, results)
@@ -120,6 +127,38 @@ def _run_shown(console: Console, backend: str, workload: Workload, servers: Serv
                 progress.update(bar, completed=count)
 
         return run(backend, workload, servers, show)
+
+
+def _run_moved(console: Console, workload: Workload, servers: Servers) -> Result:
+    """Run it once, on both engines, while its share moves there and back; each must have run some of it."""
+    columns = (TextColumn("{task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console.rule(f"{OLD} to {NEW}")
+    ran: dict[str, int] = {}
+    with Progress(*columns, console=console) as progress:
+        stages = [
+            progress.add_task(stage, total=total)
+            for stage, total in zip(STAGES, totals(workload.expected), strict=True)
+        ]
+        sides = {name: progress.add_task(f"run on {name}", total=None) for name in (OLD, NEW)}
+        shared = progress.add_task(f"% to {NEW}", total=100)
+
+        def show(counts: tuple[int, ...], now: Mapping[str, int], share: float) -> None:
+            ran.update(now)
+            for bar, count in zip(stages, counts, strict=True):
+                progress.update(bar, completed=count)
+            for name, bar in sides.items():
+                progress.update(bar, completed=now[name])
+            progress.update(shared, completed=share)
+
+        def mover(environment: Mapping[str, str], measures: Path) -> Mover:
+            return Mover(environment, measures, len(workload.expected.booked), show, progress.console.print)
+
+        moved = replace(workload, mover=mover)
+        result = run(OLD, moved, servers, lambda counts: None)
+    console.print(f"{OLD} has run {ran[OLD]:,}, {NEW} {ran[NEW]:,}")
+    if not all(ran.values()):
+        raise ProcessFailed(f"expected both engines to run some of it, got {ran}")
+    return replace(result, backend="both")
 
 
 def _prepare(folder: Path, transactions: Path | None, rows: int | None) -> Path:

@@ -43,13 +43,16 @@ class Recorder:
         self._process = 0
         self._file = -1
 
-    def write(self, kind: str, task: str, milliseconds: float) -> None:
-        """Append one line; a short write to a file opened for appending is never torn."""
+    def write(self, kind: str, event: Event, milliseconds: float) -> None:
+        """Append one line: what came to pass with which task, for how long, on which backend.
+
+        A short write to a file opened for appending is never torn.
+        """
         if self._process != os.getpid():
             self._process = os.getpid()
             path = Path(os.environ[VARIABLE]) / str(self._process)
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        os.write(self._file, f"{kind} {task} {milliseconds:.3f}\n".encode())
+        os.write(self._file, f"{kind} {event.task} {milliseconds:.3f} {event.backend}\n".encode())
 
 
 recorder = Recorder()
@@ -61,13 +64,13 @@ def listen(event: Event) -> None:
     if VARIABLE not in os.environ:
         return
     if isinstance(event, Started):
-        recorder.write("waited", event.task, event.waited_ms)
+        recorder.write("waited", event, event.waited_ms)
     elif isinstance(event, Retried):
-        recorder.write("retried" if event.counted else "rescheduled", event.task, event.ran_ms)
+        recorder.write("retried" if event.counted else "rescheduled", event, event.ran_ms)
     elif isinstance(event, Waiting):
-        recorder.write(event.how, event.task, 0)
+        recorder.write(event.how, event, 0)
     elif isinstance(event, Succeeded | Failed):
-        recorder.write("ran", event.task, event.ran_ms)
+        recorder.write("ran", event, event.ran_ms)
 
 
 def read(folder: Path, *, leave_out: str, polls: str) -> Measures:
@@ -75,7 +78,7 @@ def read(folder: Path, *, leave_out: str, polls: str) -> Measures:
     measures, seen = Measures(), Counter[str]()
     for path in sorted(folder.iterdir()):
         for line in path.read_text("ascii").splitlines():
-            kind, task, milliseconds = line.split()
+            kind, task, milliseconds, _ = line.split()
             if task == leave_out:
                 continue
             seen["polls" if kind == "rescheduled" and task == polls else kind] += 1

@@ -5,6 +5,7 @@ Both engines must have the same names with the same labels, and each count must 
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,13 +18,23 @@ from rich.table import Table
 #: How long one scrape may take, seconds: as long as Prometheus waits.
 SCRAPE_S = 10.0
 
+#: How long until a worker is asked again, seconds.
+POLL_S = 0.2
+
 #: Whose series are compared; a process of Python has others.
 OURS = ("taskbridge_", "celery_")
 
-#: What happens in each run of the workload, so that no engine may be without it. The rest comes when it comes.
+#: Of which tasks nothing is counted: the one that only says that a worker is there, and the one that no worker knows.
+LEFT_OUT = (".hello", ".hello_of_tomorrow")
+
+#: Of chunked runs, while they are under way.
+OF_A_RUN = ("taskbridge_run_done", "taskbridge_run_open", "taskbridge_run_state")
+
+#: What happens in each run of the workload, and once more in ``seldom``, so that no engine may be without it.
 ALWAYS = {
     *(f"taskbridge_{of}_total" for of in ("sent", "received", "started", "succeeded")),
     *(f"taskbridge_{of}_total" for of in ("failed", "retried", "rescheduled", "parked")),
+    *(f"taskbridge_{of}_total" for of in ("rejected", "revoked", "repeats", "worker_replaced")),
     *(f"taskbridge_{of}_seconds" for of in ("run", "queue", "parked", "store_trip")),
     *(f"taskbridge_worker_{of}" for of in ("up", "processes", "active", "utilisation", "busy_seconds_total")),
     *(f"taskbridge_relay_{of}" for of in ("leads", "leader", "lag_seconds")),
@@ -31,9 +42,11 @@ ALWAYS = {
     *(f"taskbridge_{of}" for of in ("delayed", "ready", "lock_waiting", "throttled", "held", "dead", "claims")),
     *(f"taskbridge_{of}" for of in ("store_up", "broker_up", "live_workers", "live_processes", "batches_open")),
     *(f"taskbridge_limit_{of}" for of in ("per_second", "waiting", "keys")),
+    *OF_A_RUN,
     *(f"celery_{of}" for of in ("queue_length", "active_consumer_count", "active_worker_count")),
     "celery_active_process_count",
     *(f"celery_task_{of}_total" for of in ("sent", "received", "started", "succeeded", "failed", "retried")),
+    *(f"celery_task_{of}_total" for of in ("rejected", "revoked")),
     *("celery_task_runtime", "celery_task_queue_wait_time", "celery_worker_up", "celery_worker_tasks_active"),
 }
 
@@ -76,6 +89,11 @@ class Told:
     labels: dict[str, set[str]] = field(default_factory=dict)
     sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that must be there has come, and the relay leads again after the reload."""
+        return self.labels.keys() >= ALWAYS and self.sums["taskbridge_relay_leads"] > 0
+
     def faults(self, counts: Counts) -> Iterator[str]:
         """Say where the sums are not what the workload has counted."""
         for name, number in counts.expected().items():
@@ -90,7 +108,7 @@ def scrape(address: str) -> Told:
 
 
 def read(text: str) -> Told:
-    """Read what Prometheus reads. The task that only says that a worker is there is left out, as everywhere here."""
+    """Read what Prometheus reads. What is of no account is not summed up, as everywhere here."""
     from prometheus_client.parser import text_string_to_metric_families  # only who asks for metrics has it
 
     told = Told()
@@ -100,11 +118,38 @@ def read(text: str) -> Told:
             if name.startswith(OURS):
                 labels = sample.labels
                 told.labels.setdefault(name, set()).update(labels.keys() - {"le"})
-                if not labels.get("task", "").endswith(".hello") and not sample.name.endswith(("_bucket", "_sum")):
+                if not labels.get("task", "").endswith(LEFT_OUT) and not sample.name.endswith(("_bucket", "_sum")):
                     told.sums[name] += sample.value
                     if "for" in labels:
                         told.sums[f'{name}{{for="{labels["for"]}"}}'] += sample.value
     return told
+
+
+class Scrapes:
+    """What a worker told while it worked: what is there only then is kept for the end.
+
+    Args:
+        address: of the worker.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._labels: dict[str, set[str]] = {}
+
+    def during(self) -> None:
+        """Look whether a run is under way, until one was seen."""
+        if not self._labels:
+            told = scrape(self._address)
+            self._labels = {name: told.labels[name] for name in OF_A_RUN if name in told.labels}
+
+    def end(self, deadline_s: float) -> Told:
+        """Ask until it is whole, or until this instant of the monotonic clock; returns what came last."""
+        while True:
+            told = scrape(self._address)
+            told.labels = self._labels | told.labels
+            if told.is_whole or time.monotonic() > deadline_s:
+                return told
+            time.sleep(POLL_S)
 
 
 def differences(runs: Mapping[str, Told]) -> Iterator[str]:

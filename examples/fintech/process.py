@@ -54,6 +54,10 @@ class Process:
             raise ProcessFailed(f"{self.name} ended with {code}; {self.last_words()}")
         return code is not None
 
+    def reload(self) -> None:
+        """Have a worker replace its children, as a deploy of new code does."""
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """Ask it to end, and see that it does, with all that it has started.
 

@@ -30,10 +30,20 @@ def main(file: Path, page_lines: int, wait: bool) -> None:
         check_header(file)
         database().create()
         if wait:
-            _wait_for_a_worker()
+            greeted()
         _produce(file, page_lines)
     except (TaskbridgeError, NoDatabase, NotAnExport) as error:
         raise click.ClickException(str(error)) from None
+
+
+def greeted() -> str:
+    """Wait until a worker has answered a greeting; returns its id."""
+    sent, deadline = hello.enqueue().id, time.monotonic() + WAIT_S
+    while not database().rows("SELECT 1 FROM effects WHERE message_id = ?", sent):
+        if time.monotonic() > deadline:
+            raise click.ClickException(f"no worker has answered within {WAIT_S:.0f} s")
+        time.sleep(0.02)
+    return sent
 
 
 def _produce(file: Path, page_lines: int) -> None:
@@ -41,14 +51,6 @@ def _produce(file: Path, page_lines: int) -> None:
     receipt = work.enqueue()
     for link in range(len(work.links)):
         print(f"{receipt.chain}:{link}")
-
-
-def _wait_for_a_worker() -> None:
-    sent, deadline = hello.enqueue().id, time.monotonic() + WAIT_S
-    while not database().rows("SELECT 1 FROM effects WHERE message_id = ?", sent):
-        if time.monotonic() > deadline:
-            raise click.ClickException(f"no worker has answered within {WAIT_S:.0f} s")
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +17,10 @@ from . import database, measure
 from .brokers import Servers
 from .database import Database
 from .groups import GROUPS, MODULES, QUEUES
-from .metrics import Counts, Told, scrape
+from .metrics import Counts, Scrapes, Told
+from .moving import NEW, OLD, Mover
 from .plain import Expected
-from .process import answer, started
+from .process import Process, answer, started
 from .reports import send_reports
 from .server import free_port
 from .tasks import hello, settle
@@ -34,13 +35,16 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: How long after the last effect a poison row may still be on its way to the dead letters.
 SETTLE_S = 20.0
 
+#: How long a worker may take to meet what is seldom: its children are replaced meanwhile, seconds.
+SELDOM_S = 60.0
+
 #: Where a message can be while the store keeps it, the dead letters apart.
 KEPT = ("ready", "delayed", "parked", "locked", "throttled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What every engine is given."""
+    """What every engine is given; ``mover`` moves it from one to the other meanwhile."""
 
     file: Path
     expected: Expected
@@ -49,6 +53,7 @@ class Workload:
     database_url: str
     keep: bool
     metrics: bool = False
+    mover: Callable[[Mapping[str, str], Path], Mover] | None = None
 
 
 class Seen(NamedTuple):
@@ -124,25 +129,52 @@ def run(backend: str, workload: Workload, servers: Servers, show: Show) -> Resul
 def _import(workload: Workload, environment: Mapping[str, str], folder: Path, db: Database, show: Show) -> Seen:
     """Start, watch and stop."""
     address = f"127.0.0.1:{free_port()}" if workload.metrics else ""
+    scrapes = Scrapes(address) if address else None
     worker_command = [
         *("taskbridge", "worker", *MODULES, "examples.fintech.measure"),
         *(*_groups(workload.processes), "--grace", str(GRACE_S)),
         *(["--metrics", address, "--metrics-celery"] if address else []),
+        *(["--backends", f"{OLD},{NEW}"] if workload.mover else []),
     ]
+    mover = workload.mover(environment, folder / "measures") if workload.mover else None
     producer_command = ["examples.fintech.produce", str(workload.file), "--wait"]
     try:
         with started(worker_command, environment, folder / "worker.out") as worker:
+            if mover:
+                mover.begin()
             with started(producer_command, environment, folder / "receipts.txt") as producer:
-                watch = Watch(db, totals(workload.expected), worker, producer, show)
+                shown = _both(mover or show, scrapes.during) if scrapes else mover or show
+                watch = Watch(db, totals(workload.expected), worker, producer, shown)
                 night = ""
                 if watch.until_done("reconciled", "rows refused"):
                     night = _night(environment)
                     watch.until_done()
             dead, left = _settled(environment, len(workload.expected.refused))
-            told = scrape(address) if address else None
+            told = _told(scrapes, worker, environment) if scrapes else None
+            if mover:
+                mover.end()
             return Seen(watch.seconds, watch.peak_mb, dead, left, night, told)
     finally:
         db.close()
+
+
+def _both(show: Show, look: Callable[[], None]) -> Show:
+    """Return what is shown all and has a look each time, once the worker works."""
+
+    def shown(counts: tuple[int, ...]) -> None:
+        show(counts)
+        if any(counts):
+            look()
+
+    return shown
+
+
+def _told(scrapes: Scrapes, worker: Process, environment: Mapping[str, str]) -> Told:
+    """Have the worker meet what the workload never does, and return what it tells then."""
+    unknown = answer(["examples.fintech.seldom"], environment).strip()
+    answer(["taskbridge", "control", "cancel", unknown], environment)
+    worker.reload()
+    return scrapes.end(time.monotonic() + SELDOM_S)
 
 
 def _night(environment: Mapping[str, str]) -> str:
