@@ -11,17 +11,23 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench matrix soak lock clean
+.PHONY: help demo test check bench matrix monitoring soak lock clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis|sqs|rabbitmq] [METRICS=1]
+demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=file.csv] [BROKER=redis|sqs|rabbitmq] [METRICS=1] [MIGRATE=1]
 	$(BIN)/python -m examples.fintech.demo \
-		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)") $(if $(METRICS),--metrics)
+		$(if $(TRANSACTIONS),--transactions "$(TRANSACTIONS)") $(if $(BROKER),--broker "$(BROKER)") $(if $(METRICS),--metrics) \
+		$(if $(MIGRATE),--migrate)
 
-test: $(READY)  ## every test but the soak, on three processes, for most of it waits [PROCESSES=1]
-	$(BIN)/pytest --numprocesses $(or $(PROCESSES),3) --dist loadscope --no-loadscope-reorder
+# Some hundred workers and commands are started: each compiles all it imports where an environment wants no bytecode written.
+# Those of `alone` come first; where one fails the others run all the same, unless it was Ctrl-C (pytest ends with 2).
+test: $(READY)  ## every test but the soak, on five processes, for most of it waits [PROCESSES=1]
+	-@$(BIN)/python -m compileall -q taskbridge backends examples tests
+	$(BIN)/pytest -m "alone and not soak"; alone=$$?; test $$alone -ne 2 && \
+		$(BIN)/pytest -m "not alone and not soak" --numprocesses $(or $(PROCESSES),5) --dist loadscope --no-loadscope-reorder \
+		&& exit $$alone
 
 check: $(READY)  ## lint, format, types, floors, public names
 	$(BIN)/ruff check .
@@ -36,8 +42,13 @@ matrix: $(READY)  ## the suite on every engine and broker; writes what each pair
 	$(BIN)/pytest -q -m "soak or not soak" --junitxml build/conformance.xml tests/conformance/test_backends.py; \
 		$(BIN)/python -m tests.conformance.matrix build/conformance.xml
 
-soak: $(READY)  ## the tests that run for many minutes
-	$(BIN)/pytest -m soak
+monitoring: $(READY)  ## write docs/grafana and docs/alerts/taskbridge.yml anew from taskbridge/monitoring
+	$(BIN)/taskbridge monitoring dashboards docs/grafana
+	$(BIN)/taskbridge monitoring rules docs/alerts/taskbridge.yml
+
+soak: $(READY)  ## the tests that run for many minutes, the short ones first [LIST=1] [ONLY="kills delays"] [RESUME=1]
+	-@$(BIN)/python -m compileall -q taskbridge backends examples tests
+	$(BIN)/python -m tests.soak $(if $(ONLY),--only "$(ONLY)") $(if $(RESUME),--resume) $(if $(LIST),--list)
 
 lock: build/uv/.ready  ## write requirements.lock anew from pyproject.toml [UPGRADE=1]
 	build/uv/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
