@@ -23,10 +23,10 @@ demo: $(READY)  ## one bank workload on Celery, then on Dramatiq [TRANSACTIONS=f
 
 # Some hundred workers and commands are started: each compiles all it imports where an environment wants no bytecode written.
 # Those of `alone` come first; where one fails the others run all the same, unless it was Ctrl-C (pytest ends with 2).
-test: $(READY)  ## every test but the soak, on five processes, for most of it waits [PROCESSES=1]
+test: $(READY)  ## every test but the soak, on three processes, for much of it waits [PROCESSES=1]
 	-@$(BIN)/python -m compileall -q taskbridge backends examples tests
 	$(BIN)/pytest -m "alone and not soak"; alone=$$?; test $$alone -ne 2 && \
-		$(BIN)/pytest -m "not alone and not soak" --numprocesses $(or $(PROCESSES),5) --dist loadscope --no-loadscope-reorder \
+		$(BIN)/pytest -m "not alone and not soak" --numprocesses $(or $(PROCESSES),3) --dist loadscope --no-loadscope-reorder \
 		&& exit $$alone
 
 check: $(READY)  ## lint, format, types, floors, public names
